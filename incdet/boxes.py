@@ -1,0 +1,53 @@
+"""Pure functions on boxes [N, 4]: xyxy pixels, half-open, so width = x2 - x1."""
+
+import numpy as np
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """Areas [N] in square pixels.
+
+    >>> box_areas(np.array([[0, 0, 4, 3]], np.float32)).tolist()
+    [12.0]
+    """
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Jaccard index of every pair: [N, 4] x [K, 4] -> [N, K]; 0 where both are empty.
+
+    Half-open boxes made from inclusive integer corners (x2 = xmax + 1) give the development kits' inclusive IoU.
+
+    >>> box_iou(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 1], [5, 5, 6, 6]])).tolist()
+    [[0.5, 0.0]]
+    """
+    boxes, others = boxes.astype(np.float64), others.astype(np.float64)
+    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    union = box_areas(boxes)[:, None] + box_areas(others)[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def clip_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Boxes [N, 4] cut at the borders of an image of this size, in pixels."""
+    limits = np.array([width, height, width, height], boxes.dtype)
+    return np.clip(boxes, 0, limits)
+
+
+def flip_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
+    """Boxes [N, 4] as they lie in the mirrored image of this width, in pixels.
+
+    >>> flip_boxes(np.array([[0, 0, 2, 1]]), 10).tolist()
+    [[8, 0, 10, 1]]
+    """
+    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+
+
+def boxes_to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """xyxy [N, 4] -> COCO's x, y, width, height [N, 4]."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def boxes_from_xywh(boxes_xywh: np.ndarray) -> np.ndarray:
+    """COCO's x, y, width, height [N, 4] -> xyxy [N, 4]."""
+    return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)

@@ -1,0 +1,186 @@
+"""The configuration: typed, strict, flat to read. An unknown key is an error that names the nearest valid one."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from incdet.errors import ConfigurationError
+
+ColorSpace = Literal["hsv", "lab"]
+Similarity = Literal["color_texture_size_fill", "texture_size_fill"]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of all configuration sections: unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ImagesConfig(Section):
+    """What the reader accepts."""
+
+    max_megapixels: float = Field(100.0, gt=0)
+
+
+class SelectiveSearchConfig(Section):
+    """Selective search; the defaults are R-CNN's fast set at GoogLeNet's doubled superpixels.
+
+    Attributes:
+        superpixel_scale: multiplies both k and the smallest superpixel (1 = R-CNN, 2 = GoogLeNet).
+        k: segmentation thresholds before scaling; the smallest superpixel equals k, in pixels of the frame.
+        sigma: blur before segmentation, in pixels of the frame.
+        width: width of the frame in which the search runs, in pixels; smaller photos are enlarged.
+        min_side: shortest side of a kept box, in pixels of the frame.
+        seed: of the random factors in the ranking.
+    """
+
+    engine: Literal["opencv"] = "opencv"
+    superpixel_scale: float = Field(2.0, gt=0)
+    color_spaces: tuple[ColorSpace, ...] = Field(get_args(ColorSpace), min_length=1)
+    similarities: tuple[Similarity, ...] = Field(get_args(Similarity), min_length=1)
+    k: tuple[float, ...] = Field((50.0, 100.0), min_length=1)
+    sigma: float = Field(0.8, gt=0)
+    width: int = Field(500, ge=32)
+    min_side: float = Field(20.0, ge=0)
+    seed: int = 0
+
+
+class ProposalsConfig(Section):
+    """Which proposers run, and how many of their boxes go on (None = all)."""
+
+    methods: tuple[Literal["selective_search"], ...] = Field(("selective_search",), min_length=1)
+    limit: int | None = Field(None, ge=1)
+    selective_search: SelectiveSearchConfig = SelectiveSearchConfig()
+
+
+class ScoresConfig(Section):
+    """How regions are classified; precision "auto" is bfloat16 where the device computes it natively."""
+
+    batch_size: int = Field(64, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class DetectionsConfig(Section):
+    """From probabilities to detections.
+
+    Attributes:
+        score_threshold: lowest probability that is kept at all; low, because mAP wants the whole curve.
+        iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
+        max_per_image: best detections kept per image.
+        display_threshold: lowest probability that `incdet detect` shows and saves.
+    """
+
+    score_threshold: Unit = 0.01
+    iou_threshold: Unit = 0.3
+    max_per_image: int = Field(100, ge=1)
+    display_threshold: Unit = 0.5
+
+
+class Config(Section):
+    """Everything that decides what a detector finds, except its weights."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    images: ImagesConfig = ImagesConfig()
+    proposals: ProposalsConfig = ProposalsConfig()
+    scores: ScoresConfig = ScoresConfig()
+    detections: DetectionsConfig = DetectionsConfig()
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def load_config(section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()) -> SectionType:
+    """A configuration from an optional YAML file and `dotted.key=value` settings (which win).
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a key, type or value is wrong; names the dotted path.
+    """
+    values = _read_yaml(Path(file)) if file is not None else {}
+    for setting in settings:
+        _apply_setting(values, setting)
+    return make_config(section, values, "configuration" if file is None else str(file))
+
+
+def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
+    """Checks plain values against a section; lists become tuples.
+
+    Raises:
+        ConfigurationError: names `origin`, the dotted path, what was expected and the nearest valid key.
+    """
+    try:
+        return section.model_validate(_tuples(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
+        found = repr(first["input"])[:60]
+        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {_lower(first['msg'])}") from None
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the configuration {file}: {_reason(error)}; check the path") from None
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise ConfigurationError(f"the configuration {file} holds a {found}; expected 'key: value' lines")
+    return values
+
+
+def _apply_setting(values: dict[str, Any], setting: str) -> None:
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise ConfigurationError(f"setting '{setting}' has no value; write key=value, for example device=cpu")
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
+    try:
+        values[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
+
+
+def _tuples(value: Any) -> Any:
+    """YAML knows lists only; the frozen configuration holds tuples. Whole numbers are welcome where floats go."""
+    if isinstance(value, Mapping):
+        return {str(key): _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """All dotted keys of a section, for messages and help."""
+    keys = []
+    for name, info in section.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            keys += valid_keys(info.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _nearest_key(section: type[BaseModel], path: str) -> str:
+    keys = valid_keys(section)
+    by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
+    nearest = by_leaf or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

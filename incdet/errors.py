@@ -1,0 +1,39 @@
+"""Every error a user can cause or meet; the message is one sentence: attempted, on what, found, what to do."""
+
+
+class IncdetError(Exception):
+    """Base of all errors that incdet raises on purpose; the command line turns it into `exit_code`."""
+
+    exit_code = 2
+
+
+class ConfigurationError(IncdetError):
+    """A configuration or an argument that cannot be used."""
+
+
+class ImageError(IncdetError):
+    """A photo that cannot be read; the rest of a batch goes on."""
+
+    exit_code = 1
+
+
+class DataError(IncdetError):
+    """A data set, annotation or predictions file that is missing or malformed."""
+
+    exit_code = 3
+
+
+class WeightsError(IncdetError):
+    """Weights that are missing, damaged or made for something else."""
+
+    exit_code = 3
+
+
+class PackageError(IncdetError):
+    """An installed package that lacks what incdet needs of it."""
+
+    exit_code = 3
+
+
+class OutputError(IncdetError):
+    """A place that cannot be written to."""

@@ -1,0 +1,76 @@
+"""Files that are written whole or not at all: under a temporary name in the same folder, then renamed."""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from incdet.errors import OutputError
+
+
+@contextmanager
+def atomic_file(file: Path) -> Iterator[IO[bytes]]:
+    """A binary file to write to; it takes its name only when the block ends without an error.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+        # mkstemp makes files that only their owner may read; results get the usual permissions
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, file)
+    except OSError as error:
+        os.unlink(temporary)
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes UTF-8 text atomically.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    with atomic_file(file) as stream:
+        stream.write(text.encode())
+
+
+def save_arrays(file: Path, **arrays: Any) -> None:
+    """Writes named arrays as a compressed .npz, atomically.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    with atomic_file(file) as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def load_arrays(file: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a .npz, or None where it is missing or damaged; nothing is unpickled."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,219 @@
+"""The values that flow through the pipeline: small, frozen, checked when made.
+
+Shape letters, used in every docstring: H height, W width, B batch, R regions, N boxes, C classes (without background),
+M models. Boxes are float32 [N, 4], x1 y1 x2 y2 in pixels of the upright original image, 0-based and half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from incdet.images import ImageSource
+
+
+def _require(condition: bool, owner: object, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"{type(owner).__name__}: expected {expected}, got {got}")
+
+
+def _require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> None:
+    """Checks dtype and shape of a field; None stands for any length."""
+    array = getattr(owner, name)
+    letters = ", ".join("N" if size is None else str(size) for size in shape)
+    expected = f"{name} to be a {np.dtype(dtype).name} array [{letters}]"
+    got = f"{type(array).__name__} {getattr(array, 'dtype', '')} {list(getattr(array, 'shape', ()))}"
+    matches = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
+    matches = matches and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
+    _require(matches, owner, expected, got)
+
+
+def _require_boxes(owner: object, boxes: np.ndarray) -> None:
+    _require_array(owner, "boxes", np.float32, None, 4)
+    _require(bool(np.isfinite(boxes).all()), owner, "finite boxes", "NaN or infinity")
+    ordered = bool((boxes[:, 2:] >= boxes[:, :2]).all())
+    _require(ordered, owner, "boxes with x1 <= x2 and y1 <= y2", "a box with its corners exchanged")
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An upright photo.
+
+    Attributes:
+        pixels: [H, W, 3] uint8, RGB.
+        name: where it came from, as the user gave it (a path), or "array", "bytes".
+    """
+
+    pixels: np.ndarray
+    name: str = "array"
+
+    def __post_init__(self) -> None:
+        _require_array(self, "pixels", np.uint8, None, None, 3)
+        _require(self.pixels.size > 0, self, "at least one pixel", list(self.pixels.shape))
+
+    @property
+    def height(self) -> int:
+        """H, in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """W, in pixels."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Boxes that may hold an object, best first, whatever its class.
+
+    Attributes:
+        boxes: [N, 4] float32, xyxy pixels.
+        scores: [N] float32, descending; comparable only within one source.
+        sources: [N] str array: the proposer that made each box ("selective_search", "multibox").
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    sources: np.ndarray
+
+    def __post_init__(self) -> None:
+        _require_boxes(self, self.boxes)
+        _require_array(self, "scores", np.float32, len(self.boxes))
+        matches = self.sources.dtype.kind == "U" and self.sources.shape == (len(self.boxes),)
+        _require(matches, self, f"sources to be a str array [{len(self.boxes)}]", self.sources.dtype)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Proposals:
+        """A slice, boolean mask or integer array selects rows."""
+        return Proposals(self.boxes[index], self.scores[index], self.sources[index])
+
+
+@dataclass(frozen=True, eq=False)
+class RegionScores:
+    """Class probabilities of every region of an image; what NMS and the evaluation can be repeated from.
+
+    Attributes:
+        boxes: [R, 4] float32, xyxy pixels.
+        probabilities: [R, C] float32 in [0, 1], background dropped (a row sums to at most 1).
+    """
+
+    boxes: np.ndarray
+    probabilities: np.ndarray
+
+    def __post_init__(self) -> None:
+        _require_boxes(self, self.boxes)
+        _require_array(self, "probabilities", np.float32, len(self.boxes), None)
+        inside = bool(((self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)).all())
+        _require(inside, self, "probabilities in [0, 1]", "a value outside")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Labelled boxes of one image, best score first.
+
+    Attributes:
+        image: the image's name.
+        width, height: the image's size in pixels.
+        boxes: [N, 4] float32, xyxy pixels.
+        scores: [N] float32 in [0, 1].
+        class_ids: [N] int64, index into `class_names`.
+        class_names: the C classes, without background.
+        seconds: how long each stage took; empty where not measured.
+    """
+
+    image: str
+    width: int
+    height: int
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_boxes(self, self.boxes)
+        _require_array(self, "scores", np.float32, len(self.boxes))
+        _require_array(self, "class_ids", np.int64, len(self.boxes))
+        inside = bool(((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all())
+        _require(inside, self, "scores in [0, 1]", "a value outside")
+        _require_class_ids(self, self.class_ids, self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Detections:
+        """A slice, boolean mask or integer array selects detections."""
+        boxes, scores, class_ids = self.boxes[index], self.scores[index], self.class_ids[index]
+        return replace(self, boxes=boxes, scores=scores, class_ids=class_ids)
+
+    @property
+    def labels(self) -> list[str]:
+        """The class name of each detection."""
+        return [self.class_names[class_id] for class_id in self.class_ids]
+
+    def draw(self, image: ImageSource) -> np.ndarray:
+        """The photo with boxes, labels and scores drawn in: [H, W, 3] uint8 RGB."""
+        from incdet.images import read_image
+        from incdet.output.draw import draw_detections
+
+        return draw_detections(read_image(image), self)
+
+    def to_coco(self, image_id: int | str, category_ids: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+        """Entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
+
+        Args:
+            image_id: the id that the data set gives this image.
+            category_ids: class name -> the data set's id; class id + 1 where not given.
+        """
+        from incdet.output.writers import coco_results
+
+        return coco_results(self, image_id, category_ids)
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """The annotated objects of one image.
+
+    Attributes:
+        image: the image's name in its data set: the file's stem.
+        width, height: the size the boxes refer to, in pixels.
+        boxes: [N, 4] float32, xyxy pixels.
+        class_ids: [N] int64, index into the data set's class names.
+        ignored: [N] bool: neither required nor wrong to find (VOC `difficult`, COCO `iscrowd`).
+    """
+
+    image: str
+    width: int
+    height: int
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    ignored: np.ndarray
+
+    def __post_init__(self) -> None:
+        _require_boxes(self, self.boxes)
+        _require_array(self, "class_ids", np.int64, len(self.boxes))
+        _require_array(self, "ignored", np.bool_, len(self.boxes))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def rescaled(self, width: int, height: int) -> GroundTruth:
+        """The same objects for a file of another size than the annotation states: the pixels are right."""
+        if (width, height) == (self.width, self.height):
+            return self
+        factors = np.array([width / self.width, height / self.height] * 2, np.float32)
+        return replace(self, width=width, height=height, boxes=self.boxes * factors)
+
+
+def _require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:
+    inside = bool(((class_ids >= 0) & (class_ids < len(class_names))).all())
+    _require(inside, owner, f"class ids 0..{len(class_names) - 1}", class_ids.tolist()[:5])
