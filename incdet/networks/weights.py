@@ -1,0 +1,192 @@
+"""Weights and the record that belongs to them: one safetensors file, read without unpickling anything."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from torch import Tensor
+
+from incdet.errors import WeightsError
+from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
+from incdet.storage import atomic_file
+
+DEFAULT_WEIGHTS = "googlenet-voc"
+"""Name of the weights that the package ships and uses unless told otherwise."""
+
+RECORD_KEY = "incdet"
+
+
+class Preprocessing(BaseModel):
+    """How pixels become the network's input: (RGB - mean) * scale, size x size, boxes with context around them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
+    scale: float = 1.0
+    size: int = INPUT_SIZE
+    context: int = Field(16, ge=0)
+
+
+class WeightsRecord(BaseModel):
+    """What is known about a set of weights; stored in the safetensors metadata under "incdet".
+
+    Attributes:
+        architecture: which network the tensors are for.
+        classes: class names in the order of the network's columns, without background.
+        background: whether one more column, the last, stands for background.
+        preprocessing: what the input must look like.
+        recipe: configuration of the training that made the weights.
+        origin: where the weights come from, in words.
+        measured: what was measured with them, for example {"voc2012-subset val mAP": 0.45}.
+        licence: terms of use.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str = "googlenet"
+    classes: tuple[str, ...]
+    background: bool
+    preprocessing: Preprocessing = Preprocessing()
+    recipe: dict[str, Any] = {}
+    origin: str
+    measured: dict[str, float] = {}
+    licence: str
+
+    @property
+    def num_columns(self) -> int:
+        """Outputs of the network: the classes, and background where there is one."""
+        return len(self.classes) + self.background
+
+
+def shipped_weights() -> dict[str, Path]:
+    """Name -> file of the weights inside the package."""
+    folder = Path(str(resources.files("incdet"))) / "weights"
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+
+
+def find_weights(name_or_file: str | Path) -> Path:
+    """The file of shipped weights by name, or a path as given.
+
+    Raises:
+        WeightsError: neither a shipped name nor an existing file.
+    """
+    shipped = shipped_weights()
+    if str(name_or_file) in shipped:
+        return shipped[str(name_or_file)]
+    file = Path(name_or_file)
+    if not file.is_file():
+        names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
+        raise WeightsError(f"no weights '{name_or_file}': neither a file nor shipped; shipped weights: {names}")
+    return file
+
+
+def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
+    """The network in float32, ready for inference, and its record.
+
+    Raises:
+        WeightsError: unreadable, without a record, or tensors that do not fit the network the record names.
+    """
+    record = load_record(file)
+    network = GoogLeNet(record.num_columns)
+    load_tensors(network, read_tensors(file), str(file))
+    return network.eval(), record
+
+
+def load_record(file: Path) -> WeightsRecord:
+    """The record alone.
+
+    Raises:
+        WeightsError: unreadable or without a valid record.
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            metadata = stored.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+    if RECORD_KEY not in metadata:
+        raise WeightsError(
+            f"the weights {file} have no incdet record (classes, preprocessing); import them with tools/import_weights.py"
+        )
+    try:
+        record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise WeightsError(f"the record of {file} is damaged at {problem['loc']}: {problem['msg']}") from None
+    if record.architecture != "googlenet":
+        raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows googlenet")
+    return record
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        WeightsError: not a readable safetensors file.
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            return {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+
+
+def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
+    """Copies tensors into a network that has exactly these names and shapes.
+
+    Raises:
+        WeightsError: names the first missing, unexpected or misshapen tensor, or one that is not finite.
+    """
+    wanted = network.state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors:
+            raise WeightsError(f"the weights {origin} lack '{name}', which the network needs")
+        if name not in wanted:
+            raise WeightsError(f"the weights {origin} hold '{name}', which the network does not have")
+        expected, got = list(wanted[name].shape), list(tensors[name].shape)
+        if expected != got:
+            raise WeightsError(f"the weights {origin}: '{name}' has shape {got}, but the network expects {expected}")
+        if not tensors[name].isfinite().all():
+            raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity; the file is damaged")
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def save_weights(file: Path, tensors: dict[str, Tensor], record: WeightsRecord, dtype: torch.dtype) -> None:
+    """Writes tensors in `dtype` with their record, atomically; equal input gives equal bytes.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    stored = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
+    metadata = {RECORD_KEY: json.dumps(record.model_dump(mode="json"), sort_keys=True)}
+    with atomic_file(file) as stream:
+        stream.write(serialize(stored, metadata))
+
+
+def sha256(file: Path) -> str:
+    """The file's SHA-256 as hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:
+    """The classes that all members of an ensemble share.
+
+    Raises:
+        WeightsError: two members were trained for different classes.
+    """
+    first, *others = (record.classes for record in records)
+    for other in others:
+        if other != first:
+            difference = sorted(set(first) ^ set(other))[:3] or ["their order"]
+            raise WeightsError(
+                f"the ensemble's members differ in classes ({len(first)} and {len(other)}; for example "
+                f"{', '.join(difference)}); give weights trained for the same classes"
+            )
+    return first
