@@ -1,0 +1,86 @@
+"""The annotation XML that PASCAL VOC and ILSVRC DET share, and lists of image names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from incdet.errors import DataError
+from incdet.structures import GroundTruth
+
+
+@dataclass(frozen=True)
+class BoxConvention:
+    """How a collection writes boxes: what must be added to (xmin, ymin) and (xmax, ymax) to get half-open 0-based."""
+
+    low: int
+    high: int
+
+
+VOC_BOXES = BoxConvention(low=-1, high=0)
+"""1-based inclusive."""
+
+ILSVRC_BOXES = BoxConvention(low=0, high=1)
+"""0-based inclusive (FACTS, section 5.8)."""
+
+
+def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxConvention) -> GroundTruth:
+    """One annotation file; objects of classes that are not asked for are left out.
+
+    Raises:
+        DataError: missing, not XML, or without size or box numbers; names the file and the element.
+    """
+    try:
+        root = ElementTree.parse(file).getroot()
+    except OSError as error:
+        raise DataError(f"cannot read the annotation {file}: {(error.strerror or str(error)).lower()}") from None
+    except ElementTree.ParseError as error:
+        raise DataError(f"the annotation {file} is not valid XML: {error}; get a whole copy") from None
+    width, height = (int(_number(root, f"size/{side}", file)) for side in ("width", "height"))
+    boxes, ids, ignored = [], [], []
+    for element in root.iter("object"):
+        name = (element.findtext("name") or "").strip()
+        if name not in class_ids:
+            continue
+        corners = {key: _number(element, f"bndbox/{key}", file) for key in ("xmin", "ymin", "xmax", "ymax")}
+        low = [corners["xmin"] + convention.low, corners["ymin"] + convention.low]
+        high = [corners["xmax"] + convention.high, corners["ymax"] + convention.high]
+        if high[0] < low[0] or high[1] < low[1]:
+            raise DataError(f"the annotation {file} has a box of '{name}' with its corners exchanged: {corners}")
+        boxes.append(low + high)
+        ids.append(class_ids[name])
+        ignored.append((element.findtext("difficult") or "0").strip() == "1")
+    return GroundTruth(
+        image=file.stem,
+        width=width,
+        height=height,
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        class_ids=np.array(ids, np.int64),
+        ignored=np.array(ignored, np.bool_),
+    )
+
+
+def read_image_names(file: Path) -> list[str]:
+    """The first word of every line of an image set file, in order.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    try:
+        names = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read the image list {file}: {reason}; check --root and --split") from None
+    if not names:
+        raise DataError(f"the image list {file} is empty; check --split")
+    return names
+
+
+def _number(element: ElementTree.Element, path: str, file: Path) -> float:
+    text = element.findtext(path)
+    try:
+        return float(text or "")
+    except ValueError:
+        raise DataError(f"the annotation {file} has no number in <{path}> (found {text!r})") from None
