@@ -66,10 +66,9 @@ class RegionCropper:
         y = enlarged[:, 1:2] + (enlarged[:, 3:4] - enlarged[:, 1:2]) * steps
         count = len(enlarged)
         grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=3)
-        # one tall "image" of all crops: grid_sample then reads the photo without copying it for each of them
-        tall = (grid * 2 - 1).view(1, count * size, size, 2)
-        sampled = F.grid_sample(planes, tall, mode="bilinear", padding_mode="border", align_corners=False)
-        crops = sampled.view(3, count, size, size).transpose(0, 1)
+        # expanded, not copied: every crop reads the same photo, and the threads share the crops
+        photo = planes.expand(count, -1, -1, -1)
+        crops = F.grid_sample(photo, grid * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
         inside_x = ((x >= 0) & (x < 1))[:, None, None, :]
         inside_y = ((y >= 0) & (y < 1))[:, None, :, None]
         return crops * inside_x * inside_y

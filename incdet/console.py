@@ -1,0 +1,59 @@
+"""What the programs share: notes and progress on stderr, errors as one sentence with an exit code."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from incdet.errors import IncdetError
+
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Everything meant for people; stdout is for machines."""
+
+INTERRUPTED = 130
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""typer's own class, which has lived in click and in typer itself, depending on the version."""
+
+
+@contextmanager
+def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on stderr; the block gets a function of (number done, note)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, *times, console=notes, disable=quiet) as progress:
+        task = progress.add_task(description, total=total, note="")
+
+        def update(done: int, note: str = "") -> None:
+            progress.update(task, completed=done, note=note)
+
+        yield update
+
+
+def run_program(main: Callable[..., Any]) -> None:
+    """Runs a one-command program with the house's manners: options by typer, errors by `call_with_sentence`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    call_with_sentence(app)
+
+
+def call_with_sentence(app: typer.Typer) -> None:
+    """Runs the command line; an `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C 130."""
+    try:
+        code = app(standalone_mode=False)
+    except IncdetError as error:
+        notes.print(f"error: {error}", markup=False, style="red")
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        notes.print("interrupted; run the same command again to go on", markup=False)
+        code = INTERRUPTED
+    except UsageError as error:
+        error.show()  # type: ignore[attr-defined]
+        code = 2
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code or 0)

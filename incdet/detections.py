@@ -1,0 +1,42 @@
+"""Boxes + probabilities -> Detections: threshold, per-class NMS, limits."""
+
+import numpy as np
+import torch
+from torchvision.ops import nms
+
+from incdet.config import DetectionsConfig
+from incdet.structures import Detections, Image, RegionScores
+
+
+def select_detections(
+    scores: RegionScores, image: Image, class_names: tuple[str, ...], config: DetectionsConfig
+) -> Detections:
+    """The best non-overlapping boxes of every class, best score first; equal scores keep the regions' order.
+
+    A region may be detected as several classes. Per-class NMS at IoU 0.3 and at most 100 boxes, as R-CNN's ILSVRC
+    submission (FACTS, section 3), but 100 per image.
+    """
+    regions, class_ids = np.nonzero(scores.probabilities >= config.score_threshold)
+    boxes, values = scores.boxes[regions], scores.probabilities[regions, class_ids]
+    order = np.argsort(-values, kind="stable")
+    boxes, values, class_ids = boxes[order], values[order], class_ids[order].astype(np.int64)
+    kept = _suppress(boxes, values, class_ids, config.iou_threshold)[: config.max_per_image]
+    return Detections(
+        image=image.name,
+        width=image.width,
+        height=image.height,
+        boxes=boxes[kept],
+        scores=np.minimum(values[kept], 1),
+        class_ids=class_ids[kept],
+        class_names=class_names,
+    )
+
+
+def _suppress(boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Rows that survive per-class NMS, ascending; torchvision's `batched_nms` shifts boxes by class and rounds."""
+    survivors = [np.zeros(0, np.int64)]
+    for class_id in np.unique(class_ids):
+        rows = np.flatnonzero(class_ids == class_id)
+        kept = nms(torch.from_numpy(boxes[rows]), torch.from_numpy(values[rows]), iou_threshold)
+        survivors.append(rows[kept.numpy()])
+    return np.sort(np.concatenate(survivors))

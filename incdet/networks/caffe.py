@@ -1,0 +1,43 @@
+"""Caffe's parameter names for GoogLeNet and the translation of its release into ours."""
+
+from torch import Tensor
+
+from incdet.errors import WeightsError
+from incdet.networks.googlenet import TABLE_1
+
+CAFFE_MEAN = (123.0, 117.0, 104.0)
+"""Mean colour of Caffe's release, here as RGB."""
+
+
+def parameter_names() -> dict[str, str]:
+    """Our parameter name -> Caffe's, without `.weight` and `.bias`."""
+    names = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
+    layers = {
+        "conv_1x1": "1x1",
+        "reduce_3x3": "3x3_reduce",
+        "conv_3x3": "3x3",
+        "reduce_5x5": "5x5_reduce",
+        "conv_5x5": "5x5",
+        "pool_projection": "pool_proj",
+    }
+    for module in TABLE_1:
+        names.update({f"inception_{module}.{ours}": f"inception_{module}/{theirs}" for ours, theirs in layers.items()})
+    return names | {"classifier": "loss3/classifier"}
+
+
+def from_caffe(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """Caffe's tensors under our names, with the first filters turned from BGR to RGB.
+
+    Raises:
+        WeightsError: a layer is missing or one is left over.
+    """
+    translated = {}
+    for ours, theirs in parameter_names().items():
+        for part in ("weight", "bias"):
+            if f"{theirs}.{part}" not in tensors:
+                raise WeightsError(f"{origin} lacks '{theirs}.{part}'; expected the layers of BVLC's GoogLeNet")
+            translated[f"{ours}.{part}"] = tensors[f"{theirs}.{part}"]
+    if extra := sorted(tensors.keys() - {f"{name}.{part}" for name in parameter_names().values() for part in ("weight", "bias")}):
+        raise WeightsError(f"{origin} holds '{extra[0]}', which is no layer of BVLC's GoogLeNet")
+    translated["conv1.weight"] = translated["conv1.weight"].flip(1)
+    return translated

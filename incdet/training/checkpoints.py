@@ -1,0 +1,76 @@
+"""Everything a training needs to go on exactly where it stopped, in one safetensors file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from torch import Tensor, nn
+
+from incdet.errors import WeightsError
+from incdet.storage import atomic_file
+from incdet.training.averaging import ParameterAverage
+
+
+def save_checkpoint(
+    file: Path,
+    step: int,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: ParameterAverage,
+    configuration: dict[str, Any],
+) -> None:
+    """Writes parameters, momentum and average after `step` finished steps, atomically.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    parameters = dict(network.named_parameters())
+    tensors = {f"network.{name}": value for name, value in parameters.items()}
+    tensors |= {f"average.{name}": value for name, value in average.state().items()}
+    for name, parameter in parameters.items():
+        buffer = optimizer.state[parameter].get("momentum_buffer") if parameter in optimizer.state else None
+        if buffer is not None:
+            tensors[f"momentum.{name}"] = buffer
+    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"step": str(step), "configuration": json.dumps(configuration, sort_keys=True)}
+    with atomic_file(file) as stream:
+        stream.write(serialize(stored, metadata))
+
+
+def load_checkpoint(
+    file: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: ParameterAverage,
+    configuration: dict[str, Any],
+) -> int:
+    """Restores what `save_checkpoint` wrote and returns the number of finished steps.
+
+    Raises:
+        WeightsError: unreadable, or written under another configuration (names the first key that differs).
+    """
+    try:
+        with safe_open(file, "pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors: dict[str, Tensor] = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
+    earlier = json.loads(metadata["configuration"])
+    for key in sorted(earlier.keys() | configuration.keys()):
+        if earlier.get(key) != configuration.get(key):
+            raise WeightsError(
+                f"the checkpoint {file} was written with {key} = {earlier.get(key)}, now it is "
+                f"{configuration.get(key)}; use the old value or another output folder"
+            )
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(tensors[f"network.{name}"])
+            average.tensors[name].copy_(tensors[f"average.{name}"])
+            if f"momentum.{name}" in tensors:
+                buffer = tensors[f"momentum.{name}"].to(parameter.device)
+                # the memory layout decides how a sum is rounded: it must be that of the parameter, as before
+                optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer)
+    return int(metadata["step"])
