@@ -72,12 +72,14 @@ class DetectionsConfig(Section):
         score_threshold: lowest probability that is kept at all; low, because mAP wants the whole curve.
         iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
         max_per_image: best detections kept per image.
+        classes: only these are looked for; None is all that the weights know.
         display_threshold: lowest probability that `incdet detect` shows and saves.
     """
 
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
     max_per_image: int = Field(100, ge=1)
+    classes: tuple[str, ...] | None = None
     display_threshold: Unit = 0.5
 
 
@@ -94,7 +96,9 @@ class Config(Section):
 SectionType = TypeVar("SectionType", bound=Section)
 
 
-def load_config(section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()) -> SectionType:
+def load_config(
+    section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()
+) -> SectionType:
     """A configuration from an optional YAML file and `dotted.key=value` settings (which win).
 
     Raises:

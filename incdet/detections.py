@@ -16,7 +16,8 @@ def select_detections(
     A region may be detected as several classes. Per-class NMS at IoU 0.3 and at most 100 boxes, as R-CNN's ILSVRC
     submission (FACTS, section 3), but 100 per image.
     """
-    regions, class_ids = np.nonzero(scores.probabilities >= config.score_threshold)
+    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
+    regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
     boxes, values = scores.boxes[regions], scores.probabilities[regions, class_ids]
     order = np.argsort(-values, kind="stable")
     boxes, values, class_ids = boxes[order], values[order], class_ids[order].astype(np.int64)

@@ -73,7 +73,9 @@ def _expand(path: Path) -> Iterator[Path]:
     if path.is_dir():
         photos = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if not photos:
-            raise ImageError(f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}")
+            raise ImageError(
+                f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}"
+            )
         yield from photos
     elif not path.exists() and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True))
@@ -94,7 +96,9 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
                 _check_size(picture.width, picture.height, name, config)
                 return _to_rgb(PIL.ImageOps.exif_transpose(picture))
     except PIL.UnidentifiedImageError:
-        raise ImageError(f"cannot read {name}: it is not an image of a known format; convert it to JPEG or PNG") from None
+        raise ImageError(
+            f"cannot read {name}: it is not an image of a known format; convert it to JPEG or PNG"
+        ) from None
     except PIL.Image.DecompressionBombError:
         raise ImageError(f"refused {name}: its stated size is that of a decompression bomb; shrink it first") from None
     except ImageError:
@@ -102,7 +106,9 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, TypeError, KeyError) as error:
         # Pillow's decoders raise all of these on damaged files
         problem = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"cannot read {name}: the file is damaged or truncated ({problem}); get a whole copy") from None
+        raise ImageError(
+            f"cannot read {name}: the file is damaged or truncated ({problem}); get a whole copy"
+        ) from None
 
 
 def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -83,15 +84,13 @@ class ProposalCache:
 
 
 def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path) -> Path:
-    try:
+    with suppress(ImageError):
         cache(read_image(path, images))
-    except ImageError:
-        pass
     return path
 
 
 def image_key(image: Image) -> str:
     """A name for an image's content: equal pixels give equal keys, wherever the file lies."""
     digest = hashlib.sha256(str(image.pixels.shape).encode())
-    digest.update(np.ascontiguousarray(image.pixels))
+    digest.update(np.ascontiguousarray(image.pixels).data)
     return digest.hexdigest()[:24]

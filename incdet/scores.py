@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from incdet.networks.googlenet import GoogLeNet
 
 
 def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.dtype) -> GoogLeNet:
     """The network in the form it computes fastest: on the device, in `precision`, channels last, gradients off."""
-    prepared: nn.Module = network.to(device, precision, memory_format=torch.channels_last)
-    for parameter in prepared.parameters():
+    network.to(device, precision).to(memory_format=torch.channels_last)
+    for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network.eval()
 

@@ -22,22 +22,23 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
         # mkstemp makes files that only their owner may read; results get the usual permissions
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, file)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(file)
     except OSError as error:
-        os.unlink(temporary)
+        temporary.unlink()
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink()
         raise
 
 

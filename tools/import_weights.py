@@ -1,6 +1,6 @@
 """Turns BVLC's Caffe GoogLeNet (as safetensors) into incdet weights.
 
-    python tools/import_weights.py bvlc_googlenet.safetensors --classes synset_words.txt --output imagenet.safetensors
+python tools/import_weights.py bvlc_googlenet.safetensors --classes synset_words.txt --output imagenet.safetensors
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def main(
         classes=names,
         background=False,
         preprocessing=PREPROCESSING,
-        origin="BVLC Caffe model zoo, bvlc_googlenet, trained on ILSVRC 2012 by S. Guadarrama; first filters turned to RGB",
+        origin="BVLC Caffe model zoo, bvlc_googlenet, trained on ILSVRC 2012; first filters turned to RGB",
         licence="released for unrestricted use",
     )
     save_weights(output, tensors, record, torch.float32)

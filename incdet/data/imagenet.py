@@ -18,5 +18,7 @@ def read_synset_words(file: Path) -> list[tuple[str, str]]:
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
     for number, pair in enumerate(pairs, 1):
         if len(pair) != 2 or not pair[0].startswith("n"):
-            raise DataError(f"the class list {file}, line {number}: expected '<wnid> <names>', found {' '.join(pair)!r}")
+            raise DataError(
+                f"the class list {file}, line {number}: expected '<wnid> <names>', found {' '.join(pair)!r}"
+            )
     return [(wnid, words) for wnid, words in pairs]

@@ -110,7 +110,7 @@ class RegionSampler:
         num_near = round((batch_size - num_positive) * self.config.near_share) if len(self._near) else 0
         objects = generator.choice(len(self._objects), num_positive, p=self._object_probability)
         positive = [generator.choice(self._regions_of_object[chosen]) for chosen in objects]
-        near = generator.choice(self._near, num_near) if num_near else []
+        near = generator.choice(self._near, num_near) if num_near else np.zeros(0, np.int64)
         far = generator.choice(self._far, batch_size - num_positive - num_near)
         rows = np.concatenate([np.array(part, np.int64) for part in (positive, near, far)])
         return rows, generator.random(len(rows)) < self.config.flip_probability

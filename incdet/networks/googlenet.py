@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -98,20 +97,3 @@ class GoogLeNet(nn.Module):
 
 def _halve(maps: Tensor) -> Tensor:
     return F.max_pool2d(maps, 3, stride=2, ceil_mode=True)
-
-
-def multiply_adds(network: nn.Module, size: int = INPUT_SIZE) -> int:
-    """Multiply-adds of the convolutions and linear layers of one forward pass, counted by running it on `size` px."""
-    total = 0
-
-    def count(module: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal total
-        total += output.shape[2:].numel() * module.get_parameter("weight").numel()
-
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    handles = [layer.register_forward_hook(count) for layer in layers]
-    with torch.inference_mode():
-        network(torch.zeros(1, 3, size, size))
-    for handle in handles:
-        handle.remove()
-    return total

@@ -96,7 +96,7 @@ class Inception(nn.Module):
         weight = torch.cat([convolution.weight for convolution in shared])
         bias = torch.cat([convolution.bias for convolution in shared if convolution.bias is not None])
         reduced = F.relu(F.conv2d(input, weight, bias), inplace=True)
-        conv_1x1, reduce_3x3, reduce_5x5 = reduced.split([conv.out_channels for conv in shared], dim=1)
+        conv_1x1, reduce_3x3, reduce_5x5 = torch.split(reduced, [conv.out_channels for conv in shared], dim=1)
         pooled = F.max_pool2d(input, 3, stride=1, padding=1)
         branches = (conv_1x1, self.conv_3x3(reduce_3x3), self.conv_5x5(reduce_5x5), self.pool_projection(pooled))
         return torch.cat(branches, dim=1)

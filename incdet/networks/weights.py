@@ -112,7 +112,8 @@ def load_record(file: Path) -> WeightsRecord:
         raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
     if RECORD_KEY not in metadata:
         raise WeightsError(
-            f"the weights {file} have no incdet record (classes, preprocessing); import them with tools/import_weights.py"
+            f"the weights {file} have no incdet record (classes, preprocessing); Caffe's can be imported with "
+            "tools/import_weights.py"
         )
     try:
         record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])

@@ -124,8 +124,8 @@ def segmentation_module() -> ModuleType:
     module = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if module is None or not hasattr(module, "createSelectiveSearchSegmentation"):
         raise PackageError(
-            f"selective search needs cv2.ximgproc.segmentation, which this OpenCV {cv2.__version__} lacks because another "
-            "opencv wheel replaced it; run: pip uninstall -y opencv-python opencv-python-headless "
+            f"selective search needs cv2.ximgproc.segmentation, which this OpenCV {cv2.__version__} lacks because "
+            "another opencv wheel replaced it; run: pip uninstall -y opencv-python opencv-python-headless "
             "opencv-contrib-python-headless && pip install --force-reinstall --no-deps opencv-contrib-python"
         )
-    return module  # type: ignore[no-any-return]
+    return module

@@ -28,7 +28,7 @@ def save_checkpoint(
         OutputError: the folder cannot be written to.
     """
     parameters = dict(network.named_parameters())
-    tensors = {f"network.{name}": value for name, value in parameters.items()}
+    tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in parameters.items()}
     tensors |= {f"average.{name}": value for name, value in average.state().items()}
     for name, parameter in parameters.items():
         buffer = optimizer.state[parameter].get("momentum_buffer") if parameter in optimizer.state else None

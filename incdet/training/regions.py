@@ -24,7 +24,6 @@ from incdet.scores import score_regions
 from incdet.structures import GroundTruth, Image, Proposals, RegionScores
 from incdet.training.loop import OptimizationConfig, Schedule, Task
 
-
 VALIDATION_BATCH = 64
 
 
@@ -123,7 +122,7 @@ class RegionsTask:
         pool = build_pool(truths, proposals, config.sampling.positive_iou)
         self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
         network = replace_classifier(initial, len(self.classes) + 1, config.dropout, config.seed)
-        self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(self.device).to(memory_format=torch.channels_last)
 
     def _regions(self) -> tuple[list[GroundTruth], list[Proposals]]:
         truths, proposals = [], []

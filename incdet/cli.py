@@ -1,0 +1,141 @@
+"""The command line: `incdet detect`, `incdet propose`, `incdet info`. Machine output on stdout, the rest on stderr."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incdet.console import call_with_sentence
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Finds objects in photos as the system that won ILSVRC 2014: selective search, GoogLeNet, per-class NMS.",
+)
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder for the results [default: incdet-output].", metavar="DIR")
+]
+Json = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write JSON lines to FILE too; '-' is stdout. Alone, it is all that is written."
+    ),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration in YAML.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting over the file's: detections.iou_threshold=0.4."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in the output folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table; errors only.")]
+Timing = Annotated[bool, typer.Option("--timing", help="Seconds per stage and peak memory, also in the JSON.")]
+
+
+@app.command()
+def detect(
+    paths: Paths,
+    output: OutputFolder = None,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="KINDS", help="Comma-separated: image,json,coco,csv,voc [default: image,json]."),
+    ] = None,
+    json_file: Json = None,
+    score_threshold: Annotated[
+        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved [default: 0.5].")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Look for these classes only.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME_OR_FILE", help="Weights; repeat the option for an ensemble."),
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the networks run [default: auto].")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    timing: Timing = False,
+    quiet: Quiet = False,
+) -> int:
+    """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
+    from incdet.commands import OutputOptions, run_detect
+    from incdet.config import Config, load_config
+
+    more = list(settings or [])
+    if score_threshold is not None:
+        more.append(f"detections.display_threshold={score_threshold}")
+    if classes is not None:
+        more.append(f"detections.classes={json.dumps([name.strip() for name in classes.split(',')])}")
+    if device is not None:
+        more.append(f"device={device.value}")
+    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    return run_detect(paths, weights or (), load_config(Config, config, more), options)
+
+
+@app.command()
+def propose(
+    paths: Paths,
+    output: OutputFolder = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json [default: image,json].")
+    ] = None,
+    json_file: Json = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    timing: Timing = False,
+    quiet: Quiet = False,
+) -> int:
+    """Propose regions that may hold an object, best first, without classifying them."""
+    from incdet.commands import OutputOptions, run_propose
+    from incdet.config import Config, load_config
+
+    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    return run_propose(paths, load_config(Config, config, settings or ()), options)
+
+
+@app.command()
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+) -> int:
+    """Versions, devices, shipped weights, and whether OpenCV has what selective search needs."""
+    import yaml
+
+    from incdet.description import installation
+
+    facts = installation()
+    text = json.dumps(facts, indent=2) if as_json else yaml.safe_dump(facts, sort_keys=False, width=120).rstrip()
+    print(text)
+    return 0 if facts["selective_search"] == "ok" and facts["weights"] else 3
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from incdet import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `incdet` program."""
+    call_with_sentence(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""What `incdet detect` and `incdet propose` do once their arguments are read."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from incdet.config import Config
+from incdet.console import notes, progress_bar
+from incdet.description import describe_run
+from incdet.detector import Detector, Stopwatch
+from incdet.errors import ConfigurationError, ImageError, OutputError
+from incdet.images import find_images, read_image
+from incdet.output.draw import draw_detections, draw_proposals, save_picture
+from incdet.output.result_folder import ResultFolder, picture_names
+from incdet.output.tables import summary_table, timing_table
+from incdet.output.writers import (
+    coco_document,
+    csv_text,
+    detections_from_json,
+    detections_json,
+    proposals_json,
+    voc_xml,
+)
+from incdet.proposals import propose
+from incdet.proposers.selective_search import segmentation_module
+from incdet.storage import write_text
+
+DEFAULT_FOLDER = Path("incdet-output")
+DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
+PROPOSAL_KINDS = ("image", "json")
+SUFFIXES = {"image": ".jpg", "voc": ".xml"}
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go and what is said about them; None is the default of the command line."""
+
+    folder: Path | None = None
+    save: str | None = None
+    json_file: str | None = None
+    overwrite: bool = False
+    timing: bool = False
+    quiet: bool = False
+
+    def kinds(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        """Which files are written; none but the JSON lines where only those were asked for.
+
+        Raises:
+            ConfigurationError: an unknown kind.
+        """
+        if self.save is None:
+            return () if self.json_file is not None and self.folder is None else ("image", "json")
+        kinds = tuple(kind.strip() for kind in self.save.split(","))
+        for kind in kinds:
+            if kind not in known:
+                raise ConfigurationError(f"--save knows no '{kind}'; give some of {','.join(known)}")
+        return kinds
+
+
+def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, options: OutputOptions) -> int:
+    """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    Raises:
+        IncdetError: the options, the weights or the output folder cannot be used.
+    """
+    kinds = options.kinds(DETECTION_KINDS)
+    segmentation_module()
+    detector = Detector.from_pretrained(*weights, config=config)
+    batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin))
+
+    def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
+        watch = Stopwatch()
+        with watch.stage("read"):
+            image = read_image(photo, config.images)
+        found = detector.detect(image, watch)
+        found = found[found.scores >= config.detections.display_threshold]
+        if file := batch.file_of(photo, "image"):
+            save_picture(file, draw_detections(image, found))
+        if file := batch.file_of(photo, "voc"):
+            write_text(file, voc_xml(found))
+        return detections_json(found, options.timing), found.seconds
+
+    batch.run(work, "detecting")
+    if batch.folder:
+        names = detector.class_names
+        found = [detections_from_json(line, names) for line in batch.lines]
+        if "coco" in kinds:
+            write_text(batch.folder.path / "detections.coco.json", json.dumps(coco_document(found, names)) + "\n")
+        if "csv" in kinds:
+            write_text(batch.folder.path / "detections.csv", csv_text(found))
+    return batch.finish("json" in kinds)
+
+
+def run_propose(paths: Sequence[str], config: Config, options: OutputOptions) -> int:
+    """Proposes regions in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    Raises:
+        IncdetError: the options or the output folder cannot be used.
+    """
+    kinds = options.kinds(PROPOSAL_KINDS)
+    segmentation_module()
+    batch = Batch(paths, options, kinds, "proposals", describe_run(config, {}))
+
+    def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
+        watch = Stopwatch()
+        with watch.stage("read"):
+            image = read_image(photo, config.images)
+        with watch.stage("proposals"):
+            proposals = propose(image, config.proposals)
+        if file := batch.file_of(photo, "image"):
+            save_picture(file, draw_proposals(image, proposals))
+        return proposals_json(image, proposals, watch.seconds if options.timing else None), watch.seconds
+
+    batch.run(work, "proposing")
+    return batch.finish("json" in kinds)
+
+
+class Batch:
+    """The photos of one command: each is worked on, failures are listed, results are kept and never overwritten.
+
+    Args:
+        paths: files, folders and patterns as the user gave them.
+        options: where results go.
+        kinds: which files are written; none means that no folder is touched.
+        name: of the results.
+        description: what decides them.
+
+    Raises:
+        OutputError: earlier results, or the photos themselves, would be overwritten.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        options: OutputOptions,
+        kinds: tuple[str, ...],
+        name: str,
+        description: Mapping[str, Any],
+    ):
+        self.options, self.kinds, self.name = options, kinds, name
+        self.photos, self.failures = _list_photos(paths)
+        self.lines: list[Line] = []
+        self.seconds: list[Mapping[str, float]] = []
+        self._names = picture_names(self.photos)
+        self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
+        if self._json_file is not None and self._json_file.exists() and not options.overwrite:
+            raise OutputError(f"{self._json_file} exists already; give another file with --json, or --overwrite")
+        self.folder: ResultFolder | None = None
+        if self.photos and kinds:
+            inputs = hashlib.sha256("\n".join(map(str, self.photos)).encode()).hexdigest()
+            description = {**description, "kinds": kinds, "photos": len(self.photos), "photos_sha256": inputs}
+            numbered = options.folder is None
+            self.folder = ResultFolder(options.folder or DEFAULT_FOLDER, name, description, options.overwrite, numbered)
+            files = [file for photo in self.photos for kind in SUFFIXES if (file := self.file_of(photo, kind))]
+            self.folder.reserve(files, self.photos)
+
+    def file_of(self, photo: Path, kind: str) -> Path | None:
+        """The file of its own that a photo gets for a kind of result; None where the kind is not saved."""
+        if self.folder is None or kind not in self.kinds:
+            return None
+        return self.folder.path / f"{self._names[photo]}{SUFFIXES[kind]}"
+
+    def run(self, work: Callable[[Path], tuple[Line, Mapping[str, float]]], title: str) -> None:
+        """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure."""
+        done = self.folder.done if self.folder else {}
+        with self._json_sink() as write, progress_bar(title, len(self.photos), self.options.quiet) as update:
+            for number, photo in enumerate(self.photos):
+                update(number, photo.name)
+                try:
+                    line = done.get(str(photo)) or self._work_on(photo, work)
+                except ImageError as error:
+                    self.failures.append(str(error))
+                    continue
+                self.lines.append(line)
+                write(line)
+            update(len(self.photos), "")
+
+    def _work_on(self, photo: Path, work: Callable[[Path], tuple[Line, Mapping[str, float]]]) -> Line:
+        line, seconds = work(photo)
+        self.seconds.append(seconds)
+        if self.folder:
+            self.folder.add(line)
+        return line
+
+    def finish(self, keep_lines: bool) -> int:
+        """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
+        if self.folder:
+            self.folder.finish(keep_lines)
+        if not self.options.quiet and self.lines:
+            notes.print(summary_table(self.lines, self.name))
+        if self.options.timing and self.seconds:
+            notes.print(timing_table(self.seconds))
+        for failure in self.failures:
+            notes.print(f"error: {failure}", markup=False, style="red")
+        if not self.options.quiet:
+            if self.failures:
+                notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
+            places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
+            if places:
+                notes.print(f"results: {' and '.join(places)}", markup=False)
+        return 1 if self.failures else 0
+
+    @contextmanager
+    def _json_sink(self) -> Iterator[Callable[[Line], None]]:
+        """Takes the lines to where --json says; a file is written even when the run is interrupted."""
+        if self.options.json_file == "-":
+            yield lambda line: print(json.dumps(line), flush=True)
+            return
+        try:
+            yield lambda _: None
+        finally:
+            if self._json_file is not None:
+                write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
+
+
+def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """(photos, sentences about paths that name none)."""
+    photos: dict[Path, None] = {}
+    failures = []
+    for path in paths:
+        try:
+            photos.update(dict.fromkeys(find_images([path])))
+        except ImageError as error:
+            failures.append(str(error))
+    return list(photos), failures

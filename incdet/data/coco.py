@@ -1,0 +1,90 @@
+"""COCO: `annotations/instances_<split>.json`, photos in `<split>/`; or any JSON of that form."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from incdet.boxes import boxes_from_xywh
+from incdet.data.dataset import Dataset
+from incdet.errors import DataError
+from incdet.structures import GroundTruth
+
+
+def read_coco_folder(root: Path | str, split: str) -> Dataset:
+    """A split of a folder in COCO's layout.
+
+    Raises:
+        DataError: the annotation file is missing or malformed.
+    """
+    root = Path(root)
+    photos = next(
+        (root / name for name in (split, f"images/{split}", "images") if (root / name).is_dir()), root / split
+    )
+    return read_coco(root / "annotations" / f"instances_{split}.json", photos, f"{root.resolve().name} {split}")
+
+
+def read_coco(file: Path, photos: Path, name: str) -> Dataset:
+    """The annotations of one JSON file; classes in the order of the file's categories, images in the file's order.
+
+    An object marked `iscrowd` is ignored; boxes are x, y, width, height.
+
+    Raises:
+        DataError: missing, not JSON, or without the expected keys.
+    """
+    document = read_json(file)
+    try:
+        class_names = tuple(category["name"] for category in document["categories"])
+        class_ids = {category["id"]: index for index, category in enumerate(document["categories"])}
+        objects: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        for entry in document["annotations"]:
+            objects[entry["image_id"]].append(entry)
+        truths = tuple(_ground_truth(image, objects[image["id"]], class_ids) for image in document["images"])
+        paths = tuple(photos / image["file_name"] for image in document["images"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"{file} is not in COCO's annotation form ({problem}); expected images, annotations, categories"
+        ) from None
+    return Dataset(name, class_names, paths, truths)
+
+
+def read_category_ids(file: Path) -> dict[str, int]:
+    """Class name -> COCO's category id.
+
+    Raises:
+        DataError: missing, not JSON, or without categories.
+    """
+    try:
+        return {category["name"]: int(category["id"]) for category in read_json(file)["categories"]}
+    except (KeyError, TypeError):
+        raise DataError(f"{file} has no list of categories with name and id; expected a COCO annotation file") from None
+
+
+def read_json(file: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: missing or not JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read {file}: {reason}; check the path") from None
+    except ValueError as error:
+        raise DataError(f"{file} is not valid JSON: {error}") from None
+
+
+def _ground_truth(image: dict[str, Any], objects: list[dict[str, Any]], class_ids: dict[int, int]) -> GroundTruth:
+    boxes_xywh = np.array([entry["bbox"] for entry in objects], np.float32).reshape(-1, 4)
+    return GroundTruth(
+        image=Path(image["file_name"]).stem,
+        width=int(image["width"]),
+        height=int(image["height"]),
+        boxes=boxes_from_xywh(boxes_xywh),
+        class_ids=np.array([class_ids[entry["category_id"]] for entry in objects], np.int64),
+        ignored=np.array([bool(entry.get("iscrowd", 0)) for entry in objects], np.bool_),
+    )

@@ -1,0 +1,89 @@
+"""A detector over a whole data set; region scores stay on disk, so it can be interrupted and NMS repeated for free."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from incdet.data.dataset import Dataset
+from incdet.description import describe_run
+from incdet.detector import Detector
+from incdet.errors import DataError, ImageError, OutputError
+from incdet.images import read_image
+from incdet.proposals import ProposalCache
+from incdet.storage import load_arrays, save_arrays, write_text
+from incdet.structures import Detections, GroundTruth, Image, RegionScores
+
+
+class DetectionRun:
+    """Region scores of a data set's photos in `folder/region_scores`, computed where missing.
+
+    Args:
+        folder: of the run; `run.json` in it says what made the scores.
+        detector: must know exactly the data set's classes.
+        dataset: photos and their names.
+        cache: of proposals.
+
+    Raises:
+        DataError: the detector knows other classes than the data set.
+        OutputError: the folder holds the scores of another detector, configuration or data set.
+    """
+
+    def __init__(self, folder: Path, detector: Detector, dataset: Dataset, cache: ProposalCache):
+        if detector.class_names != dataset.class_names:
+            raise DataError(
+                f"the detector knows {len(detector.class_names)} classes ({', '.join(detector.class_names[:3])}, ...), "
+                f"{dataset.name} has {len(dataset.class_names)} ({', '.join(dataset.class_names[:3])}, ...); "
+                "give weights that were trained for it"
+            )
+        self.folder, self.detector, self.dataset, self.cache = folder, detector, dataset, cache
+        self.failures: list[str] = []
+        self._claim()
+
+    def _claim(self) -> None:
+        """Writes what decides the scores beside them, or finds the same there."""
+        # what comes after the scores may change from one evaluation to the next
+        config = self.detector.config.model_copy(update={"detections": type(self.detector.config.detections)()})
+        description = describe_run(config, self.detector.origin, dataset=self.dataset.name)
+        text = json.dumps(description, indent=2, sort_keys=True) + "\n"
+        file = self.folder / "run.json"
+        if file.exists() and file.read_text() != text:
+            raise OutputError(
+                f"{self.folder} holds region scores made with other weights, settings or versions (see {file}); give "
+                "another folder with --output"
+            )
+        write_text(file, text)
+
+    def detections(self, report: Callable[[int, str], None]) -> Iterator[Detections]:
+        """One `Detections` per photo, in order; a photo that cannot be read has none and is noted in `failures`.
+
+        Args:
+            report: called with the number of photos done and the next photo's name.
+        """
+        for done, (path, truth) in enumerate(self.dataset):
+            report(done, truth.image)
+            try:
+                yield self._detect(path, truth)
+            except ImageError as error:
+                self.failures.append(str(error))
+                yield no_detections(truth, self.dataset.class_names)
+        report(len(self.dataset), "")
+
+    def _detect(self, path: Path, truth: GroundTruth) -> Detections:
+        read = read_image(path, self.detector.config.images)
+        image = Image(read.pixels, truth.image)
+        file = self.folder / "region_scores" / f"{truth.image}.npz"
+        arrays = load_arrays(file)
+        if arrays is not None:
+            scores = RegionScores(arrays["boxes"], arrays["probabilities"])
+        else:
+            scores = self.detector.score(image, self.cache(image))
+            save_arrays(file, boxes=scores.boxes, probabilities=scores.probabilities)
+        return self.detector.select(scores, image)
+
+
+def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:
+    """An empty result for an annotated photo."""
+    from incdet.output.writers import detections_from_json
+
+    line = {"image": truth.image, "width": truth.width, "height": truth.height, "detections": []}
+    return detections_from_json(line, class_names)

@@ -1,0 +1,139 @@
+"""A folder of results that never overwrites an earlier one and goes on where an interrupted run stopped."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from incdet.errors import OutputError
+from incdet.storage import write_text
+
+DESCRIPTION = "run.json"
+
+
+class ResultFolder:
+    """JSON lines, one per photo, with what made them (`run.json`) beside them, and files of single photos.
+
+    Lines are added to `<name>.unfinished.jsonl`, which becomes `<name>.jsonl` at the end. An unfinished file of a run
+    with the same description is continued.
+
+    Attributes:
+        path: the folder.
+        done: photo's name -> its line, of the photos that an interrupted run finished.
+
+    Args:
+        path: made where it does not exist.
+        name: of the results: "detections" or "proposals".
+        description: everything that decides the results: configuration, versions, weights.
+        overwrite: whether an earlier result in the folder may be replaced.
+        numbered: take `<path>-2`, `<path>-3`, ... where the folder holds other results, instead of refusing.
+
+    Raises:
+        OutputError: the folder holds other results, or cannot be written to.
+    """
+
+    def __init__(
+        self, path: Path, name: str, description: Mapping[str, Any], overwrite: bool = False, numbered: bool = False
+    ):
+        self.name, self.overwrite = name, overwrite
+        self._description = json.dumps(description, indent=2, sort_keys=True) + "\n"
+        self.path, number = path, 1
+        while numbered and not overwrite and self._obstacle():
+            number += 1
+            self.path = path.with_name(f"{path.name}-{number}")
+        if overwrite:
+            self._remove(self._finished, self._unfinished)
+        elif obstacle := self._obstacle():
+            raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
+        self.done = self._earlier_lines()
+        write_text(self.path / DESCRIPTION, self._description)
+        self._append("")
+
+    @property
+    def _finished(self) -> Path:
+        return self.path / f"{self.name}.jsonl"
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.path / f"{self.name}.unfinished.jsonl"
+
+    def _obstacle(self) -> str | None:
+        """Why the folder cannot take these results, if it cannot."""
+        description = self.path / DESCRIPTION
+        if self._finished.exists():
+            return f"{self._finished} exists already"
+        if description.exists() and not self._unfinished.exists():
+            return f"{self.path} holds results already"
+        if self._unfinished.exists() and not (description.exists() and description.read_text() == self._description):
+            return f"{self.path} holds an unfinished run with other settings"
+        return None
+
+    def _earlier_lines(self) -> dict[str, dict[str, Any]]:
+        """What an interrupted run with the same description has finished; a line cut short is dropped."""
+        if not self._unfinished.exists():
+            return {}
+        whole = [line for line in self._unfinished.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+        write_text(self._unfinished, "".join(whole))
+        return {line["image"]: line for line in map(json.loads, whole)}
+
+    def reserve(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
+        """Makes sure that files which are going to be written replace nothing but an earlier result.
+
+        Raises:
+            OutputError: a file exists and may not be replaced, or is one of the inputs.
+        """
+        originals = {file.resolve() for file in inputs}
+        for file in files:
+            if file.resolve() in originals:
+                raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
+            if file.exists() and not (self.overwrite or self._unfinished.exists()):
+                raise OutputError(f"{file} exists already; give another folder with --output, or --overwrite")
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Appends one photo's results.
+
+        Raises:
+            OutputError: the disk is full or the folder went away.
+        """
+        self._append(json.dumps(line) + "\n")
+
+    def _append(self, text: str) -> None:
+        try:
+            with self._unfinished.open("a", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot write {self._unfinished}: {reason}; run again once it can be written") from None
+
+    def finish(self, keep: bool = True) -> None:
+        """Gives the lines their final name, or removes them where nobody asked for them."""
+        if keep:
+            self._unfinished.replace(self._finished)
+        else:
+            self._remove(self._unfinished)
+
+    def _remove(self, *files: Path) -> None:
+        for file in files:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise OutputError(f"cannot replace {file}: {reason}; give another folder with --output") from None
+
+
+def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
+    """A different name for every photo: its stem, numbered where two photos share one.
+
+    >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
+    ['x', 'x-2', 'y']
+    """
+    names: dict[Path, str] = {}
+    used: set[str] = set()
+    for photo in photos:
+        name, number = photo.stem, 1
+        while name in used:
+            number += 1
+            name = f"{photo.stem}-{number}"
+        used.add(name)
+        names[photo] = name
+    return names

@@ -1,0 +1,56 @@
+"""Results as short tables for the terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from rich.table import Table
+
+from incdet.description import peak_memory_gigabytes
+
+_SHOWN_PHOTOS = 20
+_SHOWN_LABELS = 6
+
+
+def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
+    """What was found, a row per photo: the best labels with their scores; only the first photos of many.
+
+    Args:
+        lines: as written by `detections_json` or `proposals_json`.
+        name: "detections" or "proposals".
+    """
+    table = Table()
+    table.add_column("photo", overflow="fold")
+    table.add_column(name, justify="right")
+    if name == "detections":
+        table.add_column("best", overflow="fold")
+    for line in lines[:_SHOWN_PHOTOS]:
+        found = line[name]
+        best = ", ".join(
+            f"{entry['label']} {entry['score']:.2f}" for entry in found[:_SHOWN_LABELS] if "label" in entry
+        )
+        cells = [line["image"], str(len(found)), best + (", ..." if len(found) > _SHOWN_LABELS else "")]
+        table.add_row(*cells[: len(table.columns)])
+    if len(lines) > _SHOWN_PHOTOS:
+        counts = Counter(entry.get("label") for line in lines for entry in line[name])
+        total = sum(counts.values())
+        common = ", ".join(f"{label} x {count}" for label, count in counts.most_common(_SHOWN_LABELS) if label)
+        table.add_section()
+        table.add_row(*[f"{len(lines)} photos", str(total), common][: len(table.columns)])
+    return table
+
+
+def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:
+    """Mean seconds per stage and photo, their share, and the process's peak memory."""
+    stages = {stage: mean(entry[stage] for entry in seconds) for stage in seconds[0]}
+    total = sum(stages.values())
+    table = Table(title=f"seconds per photo, mean of {len(seconds)}; peak memory {peak_memory_gigabytes():.2f} GB")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    for stage, value in stages.items():
+        table.add_row(stage, f"{value:.3f}", f"{value / total:.0%}")
+    table.add_section()
+    table.add_row("total", f"{total:.3f}", "")
+    return table

@@ -1,0 +1,179 @@
+"""Detections and proposals as JSON, COCO, CSV and VOC XML, and back."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from incdet.boxes import box_areas, boxes_to_xywh
+from incdet.errors import DataError
+from incdet.structures import Detections, Image, Proposals
+
+CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+
+
+def detections_json(detections: Detections, timing: bool = False) -> dict[str, Any]:
+    """The line of `detections.jsonl` for one image; numbers are the shortest that give the same float32.
+
+    Args:
+        detections: of one image.
+        timing: add "seconds" per stage; left out otherwise, so that equal runs give equal files.
+    """
+    rows = zip(
+        detections.labels, detections.class_ids, _plain(detections.scores), _plain(detections.boxes), strict=True
+    )
+    entries = [
+        {"label": label, "class_id": int(class_id), "score": score, "box": box} for label, class_id, score, box in rows
+    ]
+    line: dict[str, Any] = {"image": detections.image, "width": detections.width, "height": detections.height}
+    line["detections"] = entries
+    if timing:
+        line["seconds"] = _rounded(detections.seconds)
+    return line
+
+
+def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:
+    """The inverse of `detections_json`, for the classes given; labels decide, not class ids.
+
+    Raises:
+        DataError: a key is missing, a label is not among the classes, or a box or score is impossible.
+    """
+    try:
+        entries = line["detections"]
+        class_ids = [class_names.index(entry["label"]) for entry in entries]
+        return Detections(
+            image=str(line["image"]),
+            width=int(line["width"]),
+            height=int(line["height"]),
+            boxes=np.array([entry["box"] for entry in entries], np.float32).reshape(-1, 4),
+            scores=np.array([entry["score"] for entry in entries], np.float32),
+            class_ids=np.array(class_ids, np.int64),
+            class_names=class_names,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        problem = (
+            f"no {error}" if isinstance(error, KeyError) else str(error).replace("tuple.index(x): x not", "label not")
+        )
+        raise DataError(f"not detections of these {len(class_names)} classes: {problem}") from None
+
+
+def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections]:
+    """All lines of a `detections.jsonl`.
+
+    Raises:
+        DataError: missing or malformed; names the line.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise DataError(f"cannot read the detections {file}: {reason}; check the path") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(detections_from_json(json.loads(line), class_names))
+        except (ValueError, DataError) as error:
+            raise DataError(f"{file}, line {number}: {error}; expected incdet's detections, one image a line") from None
+    return found
+
+
+def match_images(found: Sequence[Detections], names: Sequence[str], file: Path) -> list[Detections | None]:
+    """Detections in the order of a data set's image names (file stems); None where an image has no line.
+
+    Raises:
+        DataError: an image of the file is not in the data set, or appears twice.
+    """
+    by_name: dict[str, Detections] = {}
+    for entry in found:
+        name = Path(entry.image).stem
+        if name in by_name:
+            raise DataError(f"{file} has two lines for the image {name}; expected one per image")
+        by_name[name] = entry
+    if unknown := sorted(by_name.keys() - set(names)):
+        raise DataError(f"{file} has detections for {unknown[0]}, which is not in the split; check --root and --split")
+    return [by_name.get(name) for name in names]
+
+
+def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """The line of `proposals.jsonl` for one image, best first; "seconds" per stage where they are given."""
+    rows = zip(_plain(proposals.boxes), _plain(proposals.scores), proposals.sources.tolist(), strict=True)
+    entries = [{"box": box, "score": score, "source": source} for box, score, source in rows]
+    line: dict[str, Any] = {"image": image.name, "width": image.width, "height": image.height, "proposals": entries}
+    return line if seconds is None else line | {"seconds": _rounded(seconds)}
+
+
+def coco_results(
+    detections: Detections, image_id: int | str, category_ids: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Entries of a COCO results file; see `Detections.to_coco`."""
+    rows = zip(detections.labels, detections.class_ids, _plain(boxes_to_xywh(detections.boxes)), strict=True)
+    scores = _plain(detections.scores)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[label] if category_ids else int(class_id) + 1,
+            "bbox": bbox,
+            "score": score,
+        }
+        for (label, class_id, bbox), score in zip(rows, scores, strict=True)
+    ]
+
+
+def coco_document(found: Iterable[Detections], class_names: Sequence[str]) -> dict[str, Any]:
+    """A whole COCO file (images, categories, annotations with scores), as labelling tools import it."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, detections in enumerate(found, 1):
+        size = {"width": detections.width, "height": detections.height}
+        images.append({"id": image_id, "file_name": detections.image, **size})
+        areas = _plain(box_areas(detections.boxes))
+        for entry, area in zip(coco_results(detections, image_id), areas, strict=True):
+            annotations.append({"id": len(annotations) + 1, **entry, "area": area, "iscrowd": 0})
+    categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
+    return {"images": images, "categories": categories, "annotations": annotations}
+
+
+def csv_text(found: Iterable[Detections]) -> str:
+    """One row per detection under a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for detections in found:
+        for entry in detections_json(detections)["detections"]:
+            writer.writerow([detections.image, entry["label"], entry["class_id"], entry["score"], *entry["box"]])
+    return text.getvalue()
+
+
+def voc_xml(detections: Detections) -> str:
+    """PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
+    root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "filename").text = Path(detections.image).name
+    size = ElementTree.SubElement(root, "size")
+    for key, value in (("width", detections.width), ("height", detections.height), ("depth", 3)):
+        ElementTree.SubElement(size, key).text = str(value)
+    for label, score, box in zip(detections.labels, _plain(detections.scores), detections.boxes, strict=True):
+        element = ElementTree.SubElement(root, "object")
+        ElementTree.SubElement(element, "name").text = label
+        ElementTree.SubElement(element, "score").text = str(score)
+        ElementTree.SubElement(element, "difficult").text = "0"
+        corners = ElementTree.SubElement(element, "bndbox")
+        x1, y1, x2, y2 = (round(float(value)) for value in box)
+        rounded = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": max(x2, x1 + 1), "ymax": max(y2, y1 + 1)}
+        for key, value in rounded.items():
+            ElementTree.SubElement(corners, key).text = str(value)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """float32 array -> nested lists of the shortest decimals that round-trip."""
+    return [_plain(row) for row in values] if values.ndim > 1 else [float(str(value)) for value in values]
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(value, 4) for stage, value in seconds.items()}
