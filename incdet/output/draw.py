@@ -8,13 +8,13 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from incdet.errors import OutputError
 from incdet.storage import atomic_file
 from incdet.structures import Detections, Image, Proposals
 
 Color = tuple[int, int, int]
 
 _SHOWN_PROPOSALS = 100
+_LONGEST_JPEG_SIDE = 65_500
 
 
 def draw_detections(image: Image, detections: Detections) -> np.ndarray:
@@ -50,17 +50,15 @@ def class_color(class_id: int) -> Color:
 
 
 def save_picture(file: Path, pixels: np.ndarray) -> None:
-    """Writes [H, W, 3] uint8 RGB as JPEG or PNG, by the file's ending, atomically.
+    """Writes [H, W, 3] uint8 RGB as JPEG, atomically; a side beyond what JPEG can hold is shrunk to it.
 
     Raises:
-        OutputError: the folder cannot be written to, or the picture is too large for the format.
+        OutputError: the folder cannot be written to.
     """
-    kind = "PNG" if file.suffix.lower() == ".png" else "JPEG"
-    try:
-        with atomic_file(file) as stream:
-            PIL.Image.fromarray(pixels).save(stream, kind, quality=92)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {file} as {kind}: {error}; save json instead of image") from None
+    picture = PIL.Image.fromarray(pixels)
+    picture.thumbnail((_LONGEST_JPEG_SIDE, _LONGEST_JPEG_SIDE))
+    with atomic_file(file) as stream:
+        picture.save(stream, "JPEG", quality=92)
 
 
 def _font_size(image: Image) -> int:
