@@ -27,7 +27,7 @@ class Device(StrEnum):
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
 OutputFolder = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder for the results [default: incdet-output].", metavar="DIR")
+    Path | None, typer.Option("--output", "-o", help="Folder for the results (default: incdet-output).", metavar="DIR")
 ]
 Json = Annotated[
     str | None,
@@ -51,18 +51,18 @@ def detect(
     output: OutputFolder = None,
     save: Annotated[
         str | None,
-        typer.Option(metavar="KINDS", help="Comma-separated: image,json,coco,csv,voc [default: image,json]."),
+        typer.Option(metavar="KINDS", help="Comma-separated: image,json,coco,csv,voc (default: image,json)."),
     ] = None,
     json_file: Json = None,
     score_threshold: Annotated[
-        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved [default: 0.5].")
+        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved (default: 0.5).")
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="A,B", help="Look for these classes only.")] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME_OR_FILE", help="Weights; repeat the option for an ensemble."),
     ] = None,
-    device: Annotated[Device | None, typer.Option(help="Where the networks run [default: auto].")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     overwrite: Overwrite = False,
@@ -89,7 +89,7 @@ def propose(
     paths: Paths,
     output: OutputFolder = None,
     save: Annotated[
-        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json [default: image,json].")
+        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json (default: image,json).")
     ] = None,
     json_file: Json = None,
     config: ConfigFile = None,

@@ -1,5 +1,6 @@
 """What the programs share: notes and progress on stderr, errors as one sentence with an exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def call_with_sentence(app: typer.Typer) -> None:
     """Runs the command line; an `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C 130."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except IncdetError as error:
         notes.print(f"error: {error}", markup=False, style="red")
         code = error.exit_code
@@ -55,5 +57,7 @@ def call_with_sentence(app: typer.Typer) -> None:
         error.show()  # type: ignore[attr-defined]
         code = 2
     except BrokenPipeError:
+        # the reader has gone, as in `| head -1`; what is left in the buffer must not fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code or 0)
