@@ -1,6 +1,7 @@
 """The configuration: typed, strict, flat to read. An unknown key is an error that names the nearest valid one."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from incdet.errors import ConfigurationError
+from incdet.errors import ConfigurationError, reason
 
 ColorSpace = Literal["hsv", "lab"]
 Similarity = Literal["color_texture_size_fill", "texture_size_fill"]
@@ -127,11 +128,20 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
         raise ConfigurationError(f"{origin}: '{path}' is {found}, but {_lower(first['msg'])}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: PyYAML's own takes `1e-3` for text, because it has no dot."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the configuration {file}: {_reason(error)}; check the path") from None
+        raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
@@ -153,7 +163,7 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
         if not isinstance(values, dict):
             raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
     try:
-        values[leaf] = yaml.safe_load(text)
+        values[leaf] = yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
 
@@ -184,7 +194,3 @@ def _nearest_key(section: type[BaseModel], path: str) -> str:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -38,6 +38,7 @@ def _suppress(boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, iou_
     survivors = [np.zeros(0, np.int64)]
     for class_id in np.unique(class_ids):
         rows = np.flatnonzero(class_ids == class_id)
-        kept = nms(torch.from_numpy(boxes[rows]), torch.from_numpy(values[rows]), iou_threshold)
+        # float64: in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
+        kept = nms(torch.from_numpy(boxes[rows]).double(), torch.from_numpy(values[rows]).double(), iou_threshold)
         survivors.append(rows[kept.numpy()])
     return np.sort(np.concatenate(survivors))

@@ -37,3 +37,9 @@ class PackageError(IncdetError):
 
 class OutputError(IncdetError):
     """A place that cannot be written to."""
+
+
+def reason(error: Exception) -> str:
+    """The system's own words for why a file could not be used, fit for the middle of a sentence."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(words.split()).lower()

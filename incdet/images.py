@@ -2,8 +2,9 @@
 
 import glob
 import io
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +13,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from incdet.config import ImagesConfig
-from incdet.errors import ImageError
+from incdet.errors import ImageError, reason
 from incdet.structures import Image
 
 ImageSource = str | Path | bytes | np.ndarray | Image
@@ -20,6 +21,11 @@ ImageSource = str | Path | bytes | np.ndarray | Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """File endings that count as images when a folder is read."""
+
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, RuntimeError)
+"""What Pillow's decoders raise on damaged files."""
+
+_PILLOW_LIMIT = threading.Lock()
 
 
 def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image:
@@ -43,16 +49,15 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
     if isinstance(source, bytes):
         return Image(_decode(io.BytesIO(source), "bytes", config), "bytes")
     path = Path(source)
-    if path.is_dir():
-        raise ImageError(f"cannot read {path} as an image: it is a folder; use find_images to list its photos")
     try:
+        if path.is_dir():
+            raise ImageError(f"cannot read {path} as an image: it is a folder; use find_images to list its photos")
         with path.open("rb") as file:
             return Image(_decode(file, str(path), config), str(source))
     except FileNotFoundError:
         raise ImageError(f"cannot read {path}: there is no such file; check the path") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ImageError(f"cannot read {path}: {reason}; check the file and its permissions") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot read {path}: {reason(error)}; check the file's name and permissions") from None
 
 
 def find_images(sources: Iterable[str | Path]) -> list[Path]:
@@ -63,21 +68,22 @@ def find_images(sources: Iterable[str | Path]) -> list[Path]:
     Raises:
         ImageError: a folder without photos, or a pattern that matches nothing.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for source in sources:
-        found.update(dict.fromkeys(_expand(Path(source))))
-    return list(found)
+        for path in _expand(Path(source)):
+            found.setdefault(path.absolute(), path)
+    return list(found.values())
 
 
 def _expand(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        photos = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if _exists(path, Path.is_dir):
+        photos = sorted(file for file in path.rglob("*") if _is_photo(file))
         if not photos:
             raise ImageError(
                 f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}"
             )
         yield from photos
-    elif not path.exists() and glob.has_magic(str(path)):
+    elif not _exists(path, Path.exists) and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
@@ -87,12 +93,25 @@ def _expand(path: Path) -> Iterator[Path]:
         yield path
 
 
+def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
+    """Path.exists or Path.is_dir, false for a name that the system cannot have."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_photo(file: Path) -> bool:
+    """By its ending; hidden files are left out, as macOS puts `._photo.jpg` beside each photo on foreign disks."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
 def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             # our own limit replaces Pillow's warning; other oddities of a readable file are not the user's problem
             warnings.simplefilter("ignore")
-            with PIL.Image.open(file) as picture:
+            with _open_whatever_its_size(file) as picture:
                 _check_size(picture.width, picture.height, name, config)
                 return _to_rgb(PIL.ImageOps.exif_transpose(picture))
     except PIL.UnidentifiedImageError:
@@ -103,12 +122,21 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
         raise ImageError(f"refused {name}: its stated size is that of a decompression bomb; shrink it first") from None
     except ImageError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError, TypeError, KeyError) as error:
-        # Pillow's decoders raise all of these on damaged files
-        problem = " ".join(str(error).split()) or type(error).__name__
+    except _DAMAGED as error:
         raise ImageError(
-            f"cannot read {name}: the file is damaged or truncated ({problem}); get a whole copy"
+            f"cannot read {name}: the file is damaged or truncated ({reason(error)}); get a whole copy"
         ) from None
+
+
+def _open_whatever_its_size(file: IO[bytes]) -> PIL.Image.Image:
+    """Reads the header only; Pillow's own size limit, a global, is lifted because ours is checked next."""
+    with _PILLOW_LIMIT:
+        limit = PIL.Image.MAX_IMAGE_PIXELS
+        PIL.Image.MAX_IMAGE_PIXELS = None
+        try:
+            return PIL.Image.open(file)
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = limit
 
 
 def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> None:
@@ -124,7 +152,7 @@ def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> Non
 
 def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
     if picture.mode.startswith("I") or picture.mode == "F":
-        return _grey_to_rgb(_to_8_bit(np.asarray(picture)))
+        return _grey_to_rgb(_to_8_bit(np.asarray(picture), picture.mode))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGBA", picture.size, "white")
@@ -132,12 +160,13 @@ def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Deep grey to uint8: integers above 255 are taken as 16-bit, floats in [0, 1] as shares of white."""
+def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
+    """Deep grey to uint8: 16 bits by their full range; floats up to 1 are shares of white; others by their size."""
     values = np.nan_to_num(values.astype(np.float64))
-    largest = values.max(initial=0)
-    floating_unit = largest <= 1 and bool((values % 1).any())
-    factor = 255.0 if floating_unit else 255 / 65535 if largest > 255 else 1.0
+    if mode == "F" and values.max(initial=0) <= 1:
+        factor = 255.0
+    else:
+        factor = 1 / 257 if mode.startswith("I;16") or values.max(initial=0) > 255 else 1.0
     return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)
 
 
@@ -156,5 +185,5 @@ def _pixels_of_array(array: np.ndarray, config: ImagesConfig) -> np.ndarray:
     if array.ndim == 2 or array.shape[2] == 1:
         return _grey_to_rgb(array.reshape(array.shape[:2]))
     if array.shape[2] == 4:
-        return _to_rgb(PIL.Image.fromarray(array, "RGBA"))
+        return _to_rgb(PIL.Image.fromarray(array))
     return np.ascontiguousarray(array)

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from incdet.errors import OutputError
+from incdet.errors import DataError, OutputError, reason
 
 
 @contextmanager
@@ -24,8 +25,7 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
+        raise OutputError(f"cannot write {file}: {reason(error)}; choose another folder with --output") from None
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -35,8 +35,7 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
         temporary.replace(file)
     except OSError as error:
         temporary.unlink()
-        reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"cannot write {file}: {reason}; choose another folder with --output") from None
+        raise OutputError(f"cannot write {file}: {reason(error)}; choose another folder with --output") from None
     except BaseException:
         temporary.unlink()
         raise
@@ -50,6 +49,23 @@ def write_text(file: Path, text: str) -> None:
     """
     with atomic_file(file) as stream:
         stream.write(text.encode())
+
+
+def read_text(file: Path, what: str, hint: str) -> str:
+    """The UTF-8 text of an input file.
+
+    Args:
+        file: where it should be.
+        what: its role, for the message: "the image list".
+        hint: what to do when it cannot be read.
+
+    Raises:
+        DataError: missing, unreadable or not text.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {what} {file}: {reason(error)}; {hint}") from None
 
 
 def save_arrays(file: Path, **arrays: Any) -> None:
@@ -67,7 +83,7 @@ def load_arrays(file: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

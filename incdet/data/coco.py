@@ -10,6 +10,7 @@ import numpy as np
 from incdet.boxes import boxes_from_xywh
 from incdet.data.dataset import Dataset
 from incdet.errors import DataError
+from incdet.storage import read_text
 from incdet.structures import GroundTruth
 
 
@@ -59,7 +60,7 @@ def read_category_ids(file: Path) -> dict[str, int]:
     """
     try:
         return {category["name"]: int(category["id"]) for category in read_json(file)["categories"]}
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise DataError(f"{file} has no list of categories with name and id; expected a COCO annotation file") from None
 
 
@@ -69,11 +70,9 @@ def read_json(file: Path) -> Any:
     Raises:
         DataError: missing or not JSON.
     """
+    text = read_text(file, "the annotations", "check --root and --split")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read {file}: {reason}; check the path") from None
+        return json.loads(text)
     except ValueError as error:
         raise DataError(f"{file} is not valid JSON: {error}") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from incdet.data.dataset import Dataset
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_annotation, read_image_names
 from incdet.errors import DataError
+from incdet.storage import read_text
 
 _PHOTO_FOLDERS = ("Data/DET", "ILSVRC2013_DET_{part}", "ILSVRC2014_DET_{part}")
 _ANNOTATION_FOLDERS = ("Annotations/DET/{part}", "ILSVRC2013_DET_bbox_{part}", "ILSVRC2014_DET_bbox_{part}")
@@ -40,11 +41,8 @@ def read_class_map(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         DataError: missing, malformed, or class ids that do not run 1, 2, 3, ...
     """
-    try:
-        rows = [line.split(maxsplit=2) for line in file.read_text().splitlines() if line.strip()]
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read the class map {file}: {reason}; it is part of the development kit") from None
+    text = read_text(file, "the class map", "it is part of the development kit")
+    rows = [line.split(maxsplit=2) for line in text.splitlines() if line.strip()]
     if not rows or any(len(row) != 3 or row[1] != str(number) for number, row in enumerate(rows, 1)):
         raise DataError(f"the class map {file} is not a list of '<WordNet id> <1, 2, 3, ...> <name>'; get a whole copy")
     return tuple(row[0] for row in rows), tuple(row[2].strip() for row in rows)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from incdet.errors import DataError
+from incdet.storage import read_text
 
 
 def read_synset_words(file: Path) -> list[tuple[str, str]]:
@@ -11,10 +12,7 @@ def read_synset_words(file: Path) -> list[tuple[str, str]]:
     Raises:
         DataError: missing, or a line that is not '<wnid> <names>'.
     """
-    try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the class list {file}: {(error.strerror or str(error)).lower()}") from None
+    lines = read_text(file, "the class list", "check the path").splitlines()
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
     for number, pair in enumerate(pairs, 1):
         if len(pair) != 2 or not pair[0].startswith("n"):

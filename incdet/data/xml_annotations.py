@@ -1,5 +1,6 @@
 """The annotation XML that PASCAL VOC and ILSVRC DET share, and lists of image names."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from incdet.errors import DataError
+from incdet.errors import DataError, reason
+from incdet.storage import read_text
 from incdet.structures import GroundTruth
 
 
@@ -35,7 +37,7 @@ def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxCon
     try:
         root = ElementTree.parse(file).getroot()
     except OSError as error:
-        raise DataError(f"cannot read the annotation {file}: {(error.strerror or str(error)).lower()}") from None
+        raise DataError(f"cannot read the annotation {file}: {reason(error)}; check --root") from None
     except ElementTree.ParseError as error:
         raise DataError(f"the annotation {file} is not valid XML: {error}; get a whole copy") from None
     width, height = (int(_number(root, f"size/{side}", file)) for side in ("width", "height"))
@@ -68,11 +70,8 @@ def read_image_names(file: Path) -> list[str]:
     Raises:
         DataError: missing or empty.
     """
-    try:
-        names = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DataError(f"cannot read the image list {file}: {reason}; check --root and --split") from None
+    text = read_text(file, "the image list", "check --root and --split")
+    names = [line.split()[0] for line in text.splitlines() if line.strip()]
     if not names:
         raise DataError(f"the image list {file} is empty; check --split")
     return names
@@ -81,6 +80,9 @@ def read_image_names(file: Path) -> list[str]:
 def _number(element: ElementTree.Element, path: str, file: Path) -> float:
     text = element.findtext(path)
     try:
-        return float(text or "")
+        number = float(text or "")
     except ValueError:
-        raise DataError(f"the annotation {file} has no number in <{path}> (found {text!r})") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"the annotation {file} has no number in <{path}> (found {text!r}); correct the file")
+    return number

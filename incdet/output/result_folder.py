@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from incdet.errors import OutputError
+from incdet.errors import OutputError, reason
 from incdet.storage import write_text
 
 DESCRIPTION = "run.json"
@@ -102,8 +102,9 @@ class ResultFolder:
             with self._unfinished.open("a", encoding="utf-8") as stream:
                 stream.write(text)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"cannot write {self._unfinished}: {reason}; run again once it can be written") from None
+            raise OutputError(
+                f"cannot write {self._unfinished}: {reason(error)}; run again once it can be written"
+            ) from None
 
     def finish(self, keep: bool = True) -> None:
         """Gives the lines their final name, or removes them where nobody asked for them."""
@@ -117,8 +118,9 @@ class ResultFolder:
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                raise OutputError(f"cannot replace {file}: {reason}; give another folder with --output") from None
+                raise OutputError(
+                    f"cannot replace {file}: {reason(error)}; give another folder with --output"
+                ) from None
 
 
 def picture_names(photos: Sequence[Path]) -> dict[Path, str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from incdet.boxes import box_areas, boxes_to_xywh
 from incdet.errors import DataError
+from incdet.storage import read_text
 from incdet.structures import Detections, Image, Proposals
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
@@ -68,11 +69,7 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
     Raises:
         DataError: missing or malformed; names the line.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise DataError(f"cannot read the detections {file}: {reason}; check the path") from None
+    lines = read_text(file, "the detections", "check the path").splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         try:

@@ -1,0 +1,276 @@
+"""The command line as users meet it: results, refusals, exit codes, what goes to which stream."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from incdet import cli, console
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights import WeightsRecord, save_weights
+from incdet.proposers import selective_search
+
+FEW = ("--set", "proposals.limit=24")
+
+
+@pytest.fixture
+def incdet(capsys, monkeypatch, tmp_path):
+    """Runs the program in an empty folder: arguments -> (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["incdet", *map(str, arguments)])
+        monkeypatch.setattr(console.notes, "width", 200)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        streams = capsys.readouterr()
+        return stopped.value.code, streams.out, streams.err
+
+    return run
+
+
+@pytest.fixture
+def photo(tmp_path, chelsea_file):
+    return shutil.copy(chelsea_file, tmp_path / "cat.png")
+
+
+def one_sentence(err):
+    """The message alone: a single line, no traceback."""
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_detect_writes_picture_lines_and_description(incdet, photo):
+    code, out, err = incdet("detect", photo)
+    assert code == 0
+    assert out == ""
+    assert err.rstrip().splitlines()[-1] == "results: incdet-output"
+    line = json.loads(Path("incdet-output/detections.jsonl").read_text())
+    assert {"image", "width", "height", "detections"} == line.keys()
+    assert (line["width"], line["height"]) == (451, 300)
+    best = line["detections"][0]
+    assert best["label"] == "cat"
+    assert best["score"] >= 0.5
+    x1, y1, x2, y2 = best["box"]
+    assert 0 <= x1 < x2 <= 451
+    assert 0 <= y1 < y2 <= 300
+    picture = np.asarray(PIL.Image.open("incdet-output/cat.jpg"), np.int16)
+    original = np.asarray(PIL.Image.open(photo).convert("RGB"), np.int16)
+    assert picture.shape == original.shape
+    assert (np.abs(picture - original).max(axis=2) > 60).sum() > 300, "nothing was drawn"
+    run = json.loads(Path("incdet-output/run.json").read_text())
+    assert run["configuration"]["detections"]["iou_threshold"] == 0.3
+    assert len(run["weights"]["googlenet-voc.safetensors"]) == 64
+
+
+def test_same_photo_twice_gives_the_same_bytes(incdet, photo):
+    outputs = [incdet("detect", photo, *FEW, "--score-threshold", "0.01", "--json", "-") for _ in range(2)]
+    assert outputs[0][1] == outputs[1][1]
+    assert json.loads(outputs[0][1])["detections"]
+
+
+def test_json_alone_writes_no_folder(incdet, photo):
+    code, out, err = incdet("detect", photo, *FEW, "--json", "-", "--quiet")
+    assert code == 0
+    assert err == ""
+    assert json.loads(out)["image"] == str(photo)
+    assert not Path("incdet-output").exists()
+    assert incdet("detect", photo, *FEW, "--json", "lines.jsonl")[0] == 0
+    assert Path("lines.jsonl").read_text() == out
+
+
+def test_all_formats_agree(incdet, photo):
+    kinds = "image,json,coco,csv,voc"
+    code, _, _ = incdet("detect", photo, *FEW, "--output", "o", "--save", kinds, "--score-threshold", "0.05")
+    assert code == 0
+    found = json.loads(Path("o/detections.jsonl").read_text())["detections"]
+    assert found
+    coco = json.loads(Path("o/detections.coco.json").read_text())
+    assert [entry["score"] for entry in coco["annotations"]] == [entry["score"] for entry in found]
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    assert [names[entry["category_id"]] for entry in coco["annotations"]] == [entry["label"] for entry in found]
+    with Path("o/detections.csv").open() as file:
+        assert [(row["label"], float(row["x2"])) for row in csv.DictReader(file)] == [
+            (entry["label"], entry["box"][2]) for entry in found
+        ]
+    objects = ElementTree.parse("o/cat.xml").getroot().findall("object")
+    assert [element.findtext("name") for element in objects] == [entry["label"] for entry in found]
+    assert float(objects[0].findtext("bndbox/xmin")) == pytest.approx(found[0]["box"][0] + 1, abs=0.51)
+
+
+def test_timing_is_left_out_unless_asked_for(incdet, photo):
+    _, out, err = incdet("detect", photo, *FEW, "--json", "-", "--timing")
+    seconds = json.loads(out)["seconds"]
+    assert list(seconds) == ["read", "proposals", "regions", "scores", "detections"]
+    assert "peak memory" in err
+
+
+def test_classes_and_threshold_limit_what_is_found(incdet, photo):
+    _, out, _ = incdet("detect", photo, "--json", "-", "--classes", "cat,dog", "--score-threshold", "0.02", *FEW)
+    found = json.loads(out)["detections"]
+    assert {entry["label"] for entry in found} <= {"cat", "dog"}
+    assert all(entry["score"] >= 0.02 for entry in found)
+    _, out, _ = incdet("detect", photo, "--json", "-", "--score-threshold", "1", *FEW)
+    assert json.loads(out)["detections"] == []
+
+
+def test_earlier_results_are_kept(incdet, photo):
+    assert incdet("detect", photo, *FEW)[0] == 0
+    first = Path("incdet-output/detections.jsonl").read_bytes()
+    code, _, err = incdet("detect", photo, *FEW, "--score-threshold", "0.9")
+    assert code == 0
+    assert err.rstrip().splitlines()[-1] == "results: incdet-output-2"
+    assert Path("incdet-output/detections.jsonl").read_bytes() == first
+    code, _, err = incdet("detect", photo, *FEW, "--output", "incdet-output")
+    assert code == 2
+    assert "--overwrite" in one_sentence(err)
+    assert incdet("detect", photo, *FEW, "--output", "incdet-output", "--overwrite")[0] == 0
+
+
+def test_the_users_photos_are_never_overwritten(incdet, tmp_path, chelsea_file):
+    photo = tmp_path / "cat.jpg"
+    PIL.Image.open(chelsea_file).convert("RGB").save(photo)
+    before = photo.read_bytes()
+    code, _, err = incdet("detect", photo, *FEW, "--output", tmp_path, "--overwrite")
+    assert code == 2
+    assert "cat.jpg is one of the photos given" in one_sentence(err)
+    assert photo.read_bytes() == before
+
+
+def test_a_broken_photo_does_not_stop_the_batch(incdet, photo, tmp_path):
+    broken, text = tmp_path / "broken.jpg", tmp_path / "text.jpg"
+    broken.write_bytes(Path(photo).read_bytes()[:3000])
+    text.write_text("not a picture")
+    (tmp_path / "empty").mkdir()
+    code, out, err = incdet("detect", broken, "missing.jpg", text, tmp_path / "empty", photo, *FEW, "--json", "-")
+    assert code == 1
+    assert [json.loads(line)["image"] for line in out.splitlines()] == [str(photo)]
+    assert "Traceback" not in err
+    for name in ("broken.jpg", "missing.jpg", "text.jpg", "empty"):
+        assert sum(line.startswith("error: ") and name in line for line in err.splitlines()) == 1
+    assert "4 failed, 1 done" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", "detections.iou_treshold=0.4"], 2, ["detections.iou_treshold", "detections.iou_threshold"]),
+        (["--set", "detections.max_per_image=0"], 2, ["detections.max_per_image", "0"]),
+        (["--set", "nonsense"], 2, ["nonsense", "key=value"]),
+        (["--score-threshold", "1.5"], 2, ["display_threshold", "1.5"]),
+        (["--config", "missing.yaml"], 2, ["missing.yaml"]),
+        (["--classes", "catt"], 2, ["catt", "'cat'"]),
+        (["--save", "pdf"], 2, ["pdf", "image,json,coco,csv,voc"]),
+        (["--weights", "missing.safetensors"], 3, ["missing.safetensors", "googlenet-voc"]),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(incdet, photo, arguments, code, words):
+    got, out, err = incdet("detect", photo, *arguments)
+    assert got == code
+    assert out == ""
+    assert all(word in one_sentence(err) for word in words)
+    assert not Path("incdet-output").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there(incdet, photo):
+    code, _, err = incdet("detect", photo, "--device", "cuda")
+    assert code == 2
+    assert "--device cpu" in one_sentence(err)
+
+
+def test_weights_that_do_not_fit(incdet, photo, tmp_path):
+    record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
+    wrong = tmp_path / "wrong.safetensors"
+    save_weights(wrong, GoogLeNet(5).state_dict(), record, torch.float16)
+    code, _, err = incdet("detect", photo, "--weights", wrong)
+    assert code == 3
+    assert "classifier.bias" in one_sentence(err)
+    small = tmp_path / "small.safetensors"
+    save_weights(small, GoogLeNet(3).state_dict(), record, torch.float16)
+    code, _, err = incdet("detect", photo, "--weights", "googlenet-voc", "--weights", small)
+    assert code == 3
+    assert "differ in classes" in one_sentence(err)
+
+
+def test_a_folder_that_cannot_be_written(incdet, photo, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = incdet("detect", photo, *FEW, "--output", tmp_path / "file" / "results")
+    assert code == 2
+    assert "cannot write" in one_sentence(err)
+
+
+def test_an_opencv_without_selective_search(incdet, photo, monkeypatch):
+    monkeypatch.delattr(cv2.ximgproc, "segmentation")
+    selective_search.segmentation_module.cache_clear()
+    try:
+        code, _, err = incdet("detect", photo)
+        assert code == 3
+        assert "opencv-contrib-python" in one_sentence(err)
+        code, out, _ = incdet("info")
+        assert code == 3
+        assert "opencv-contrib-python" in out
+    finally:
+        selective_search.segmentation_module.cache_clear()
+
+
+def test_propose_writes_boxes_best_first(incdet, photo):
+    code, out, _ = incdet("propose", photo, "--json", "-")
+    assert code == 0
+    line = json.loads(out)
+    scores = [entry["score"] for entry in line["proposals"]]
+    assert len(scores) > 300
+    assert scores == sorted(scores, reverse=True)
+    assert {entry["source"] for entry in line["proposals"]} == {"selective_search"}
+    assert incdet("propose", photo, "--output", "p")[0] == 0
+    assert json.loads(Path("p/proposals.jsonl").read_text()) == line
+    assert PIL.Image.open("p/cat.jpg").size == (451, 300)
+
+
+def test_info_tells_versions_weights_and_opencv(incdet):
+    code, out, _ = incdet("info", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert facts["weights"]["googlenet-voc"]["classes"] == 20
+    assert facts["selective_search"] == "ok"
+
+
+def test_interrupted_and_run_again(tmp_path, chelsea_file):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
+    for index in range(8):
+        PIL.Image.fromarray(np.roll(pixels, 20 * index, axis=1)).save(photos / f"{index}.png")
+    command = [sys.executable, "-m", "incdet", "detect", str(photos), *FEW, "--save", "json"]
+    unfinished = tmp_path / "incdet-output" / "detections.unfinished.jsonl"
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (unfinished.exists() and unfinished.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    done = unfinished.read_text()
+    assert 1 <= done.count("\n") < 8
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    finished = (tmp_path / "incdet-output" / "detections.jsonl").read_text()
+    assert finished.startswith(done)
+    assert [Path(json.loads(line)["image"]).stem for line in finished.splitlines()] == list("01234567")
+    fresh = subprocess.run([*command, "--json", "-"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert fresh.stdout == finished

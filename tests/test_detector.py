@@ -1,0 +1,142 @@
+"""The whole pipeline from Python, with the weights that the package ships."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+import incdet
+from incdet.boxes import box_iou
+from incdet.config import Config, make_config
+from incdet.detector import Detector, Stopwatch
+from incdet.errors import ConfigurationError, ImageError, WeightsError
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights import DEFAULT_WEIGHTS, Preprocessing, WeightsRecord, find_weights, load_record
+
+
+def few(**more) -> Config:
+    return make_config(Config, {"proposals": {"limit": 24}, **more}, "test")
+
+
+def record(classes=("cat", "dog"), **more) -> WeightsRecord:
+    return WeightsRecord(**{"classes": classes, "background": True, "origin": "a test", "licence": "none", **more})
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return Detector.from_pretrained(config=few())
+
+
+def test_the_shipped_weights_find_the_cat(chelsea_file):
+    found = incdet.detect(chelsea_file)
+    assert found.labels[0] == "cat"
+    assert found.scores[0] >= 0.5
+    # the cat fills the photo but for its right border
+    assert box_iou(found.boxes[:1], np.array([[0, 0, 400, 300]]))[0, 0] > 0.7
+
+
+def test_shipped_weights_carry_their_record():
+    file = find_weights(DEFAULT_WEIGHTS)
+    shipped = load_record(file)
+    assert len(shipped.classes) == 20
+    assert shipped.measured["voc2012-subset val mAP"] > 0.4
+    assert shipped.recipe["optimization"]["steps"] > 0
+    assert file.stat().st_size <= 16_000_000
+
+
+def test_path_bytes_array_and_image_give_the_same(detector, chelsea_file):
+    pixels = np.asarray(PillowImage.open(chelsea_file).convert("RGB"))
+    sources = [chelsea_file, str(chelsea_file), chelsea_file.read_bytes(), pixels, incdet.Image(pixels, "cat")]
+    results = [detector.detect(source) for source in sources]
+    assert len(results[0]) > 0
+    for found in results[1:]:
+        assert np.array_equal(found.boxes, results[0].boxes)
+        assert np.array_equal(found.scores, results[0].scores)
+
+
+def test_detections_are_sorted_and_can_be_masked(detector, chelsea_file):
+    found = detector.detect(chelsea_file)
+    assert (np.diff(found.scores) <= 0).all()
+    sure = found[found.scores >= 0.3]
+    assert len(sure) == (found.scores >= 0.3).sum() > 0
+    assert found.draw(chelsea_file).shape == (300, 451, 3)
+    assert sure.to_coco(7)[0].keys() == {"image_id", "category_id", "bbox", "score"}
+
+
+def test_many_photos_one_at_a_time(detector, chelsea_file):
+    opened = []
+
+    def sources():
+        for name in (chelsea_file, "missing.jpg", chelsea_file):
+            opened.append(name)
+            yield name
+
+    failed = []
+    results = detector.detect_many(sources(), on_error=lambda source, error: failed.append((source, error)))
+    next(results)
+    assert len(opened) == 1
+    assert len(list(results)) == 1
+    assert [source for source, _ in failed] == ["missing.jpg"]
+    with pytest.raises(ImageError, match=r"missing\.jpg"):
+        list(detector.detect_many(["missing.jpg"]))
+
+
+def test_an_image_of_one_colour_and_one_pixel(detector):
+    for shape in ((40, 60, 3), (1, 1, 3), (3, 500, 3)):
+        found = detector.detect(np.full(shape, 128, np.uint8))
+        assert (found.boxes[:, 2:] <= [shape[1], shape[0]]).all()
+
+
+def test_an_ensemble_averages_probabilities(chelsea_file):
+    torch.manual_seed(0)
+    networks = [GoogLeNet(3), GoogLeNet(3)]
+    config = few(scores={"precision": "float32"}, device="cpu")
+    image = incdet.read_image(chelsea_file)
+    members = (networks[:1], networks[1:], networks)
+    detectors = [Detector(chosen, [record()] * len(chosen), config) for chosen in members]
+    proposals = incdet.Proposals(
+        np.array([[0, 0, 400, 300], [10, 20, 90, 80]], np.float32), np.ones(2, np.float32), np.array(["a", "a"])
+    )
+    first, second, both = (detector.score(image, proposals).probabilities for detector in detectors)
+    assert not np.allclose(first, second, atol=1e-4)
+    assert np.allclose(both, (first + second) / 2, atol=1e-6)
+
+
+def test_members_that_do_not_fit_together():
+    network = GoogLeNet(3)
+    with pytest.raises(WeightsError, match="at least one"):
+        Detector([], [])
+    with pytest.raises(WeightsError, match="differ in classes"):
+        Detector([network, network], [record(), record(("cat", "cow"))])
+    with pytest.raises(WeightsError, match="differ in preprocessing"):
+        Detector([network, network], [record(), record(preprocessing=Preprocessing(context=0))])
+    with pytest.raises(WeightsError, match="no background column"):
+        Detector([network], [record(("a", "b", "c"), background=False)])
+
+
+def test_an_unknown_class_is_refused():
+    with pytest.raises(ConfigurationError, match="did you mean 'dog'"):
+        Detector([GoogLeNet(3)], [record()], few(detections={"classes": ["dogg"]}))
+
+
+def test_the_stopwatch_adds_up():
+    watch = Stopwatch()
+    with watch.stage("a"):
+        pass
+    first = watch.seconds["a"]
+    with watch.stage("a"):
+        sum(range(10_000))
+    assert watch.seconds["a"] > first
+    assert list(watch.items("b", "xyz")) == ["x", "y", "z"]
+    assert list(watch.seconds) == ["a", "b"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_finds_what_the_cpu_finds(chelsea_file):
+    results = [
+        Detector.from_pretrained(config=few(device=device, scores={"precision": "float32"})).detect(chelsea_file)
+        for device in ("cpu", "cuda")
+    ]
+    assert results[0].labels[0] == results[1].labels[0] == "cat"
+    assert abs(results[0].scores[0] - results[1].scores[0]) < 0.01

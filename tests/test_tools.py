@@ -1,0 +1,173 @@
+"""The programs in tools/, run as users run them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from incdet.data.voc import VOC_CLASSES, read_voc
+from incdet.output.writers import detections_json
+from incdet.structures import Detections
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_tool(name, *arguments, folder):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def small_voc(tmp_path_factory, chelsea_file):
+    """A data set of two photos in VOC's layout: a cat, and the same cat moved to the right."""
+    root = tmp_path_factory.mktemp("voc")
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (root / folder).mkdir(parents=True)
+    pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
+    for name, shift in (("first", 0), ("second", 60)):
+        moved = np.pad(pixels, ((0, 0), (shift, 0), (0, 0)), constant_values=120)
+        PIL.Image.fromarray(moved).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+        corners = f"<xmin>{shift + 1}</xmin><ymin>1</ymin><xmax>{shift + 400}</xmax><ymax>300</ymax>"
+        (root / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><size><width>{moved.shape[1]}</width><height>300</height></size>"
+            f"<object><name>cat</name><difficult>0</difficult><bndbox>{corners}</bndbox></object></annotation>"
+        )
+    (root / "ImageSets" / "Main" / "val.txt").write_text("first\nsecond\n")
+    return root
+
+
+def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):
+    arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
+    few = ["--set", "proposals.limit=40"]
+    first = run_tool("eval_map.py", *arguments, *few, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "mAP" in first.stdout
+    numbers = json.loads((tmp_path / "out.json").read_text())
+    assert numbers["num_images"] == numbers["num_ground_truth"] == 2
+    assert numbers["ap"]["cat"] == numbers["mAP"] > 0.4
+    assert numbers["ap"]["dog"] is None
+    scores = tmp_path / "run" / "region_scores" / "first.npz"
+    stamp = scores.stat().st_mtime_ns
+    again = run_tool("eval_map.py", *arguments, *few, "--set", "detections.score_threshold=1", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert scores.stat().st_mtime_ns == stamp, "the regions were classified again"
+    assert json.loads((tmp_path / "out.json").read_text())["num_detections"] == 0
+    other = run_tool("eval_map.py", *arguments, "--set", "proposals.limit=41", folder=tmp_path)
+    assert other.returncode == 2
+    assert "--output" in other.stderr
+    stored = run_tool("eval_map.py", *arguments[:4], "--predictions", "run/predictions.jsonl", folder=tmp_path)
+    assert stored.returncode == 0
+
+
+def test_eval_map_counts_a_broken_photo_and_says_so(small_voc, tmp_path):
+    root = tmp_path / "voc"
+    subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
+    photo = root / "JPEGImages" / "second.jpg"
+    photo.write_bytes(photo.read_bytes()[:2000])
+    arguments = ["--dataset", "voc", "--root", root, "--json", "-", "--set", "proposals.limit=20"]
+    result = run_tool("eval_map.py", *arguments, folder=tmp_path)
+    assert result.returncode == 1
+    assert "second.jpg" in result.stderr
+    assert json.loads(result.stdout)["num_images"] == 2
+
+
+def test_eval_map_gives_perfect_predictions_one(shared_folder, tmp_path):
+    root = shared_folder / "data" / "voc2012-subset"
+    truths = read_voc(root, "val").ground_truths
+    with (tmp_path / "perfect.jsonl").open("w") as file:
+        for truth in truths:
+            scores = np.full(len(truth), 0.5, np.float32)
+            sides = (truth.image, truth.width, truth.height)
+            found = Detections(*sides, truth.boxes, scores, truth.class_ids, VOC_CLASSES)
+            file.write(json.dumps(detections_json(found)) + "\n")
+    arguments = ["--dataset", "voc", "--root", root, "--split", "val", "--predictions", "perfect.jsonl", "--json", "-"]
+    result = run_tool("eval_map.py", *arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    numbers = json.loads(result.stdout)
+    assert numbers["mAP"] == 1
+    assert numbers["num_images"] == 300
+    assert numbers["num_detections"] == 661
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--dataset", "voc", "--root", "nowhere"], 3, "nowhere"),
+        (["--dataset", "voc", "--root", ".", "--split", "val"], 3, "val.txt"),
+        (["--dataset", "flickr", "--root", "."], 2, "flickr"),
+        (["--dataset", "ilsvrc", "--root", "."], 3, "map_det.txt"),
+        (["--dataset", "coco", "--root", "."], 3, "instances_val.json"),
+    ],
+)
+def test_eval_map_refuses_in_one_sentence(tmp_path, arguments, code, words):
+    result = run_tool("eval_map.py", *arguments, folder=tmp_path)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_imported_weights_classify_photos(shared_folder, tmp_path):
+    source = shared_folder / "weights" / "bvlc_googlenet.safetensors"
+    photos = shared_folder / "data" / "imagenet-sample"
+    words = photos / "synset_words.txt"
+    imported = run_tool("import_weights.py", source, "--classes", words, "--output", "i.safetensors", folder=tmp_path)
+    assert imported.returncode == 0, imported.stderr
+    assert "6,998,552" in imported.stderr
+    (tmp_path / "some").mkdir()
+    for photo in sorted(photos.glob("*.jpg"))[::12]:
+        (tmp_path / "some" / photo.name).symlink_to(photo)
+    arguments = ["--root", "some", "--weights", "i.safetensors"]
+    result = run_tool("eval_classification.py", *arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    numbers = json.loads(result.stdout)
+    assert numbers["num_images"] == 42
+    # 69 % and 89 % are the release's own on all of ImageNet; four standard errors of 42 photos below
+    assert numbers["top1"] > 0.40
+    assert numbers["top5"] > 0.70
+
+
+def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(shared_folder, tmp_path):
+    """The whole program on two real photos: killed after its first checkpoint, run again, bit for bit the same."""
+    import yaml
+
+    root = shared_folder / "data" / "voc2012-subset"
+    names = [truth.image for truth in read_voc(root, "val").ground_truths[:3]]
+    small = tmp_path / "voc"
+    (small / "ImageSets" / "Main").mkdir(parents=True)
+    (small / "ImageSets" / "Main" / "train.txt").write_text("\n".join(names) + "\n")
+    for folder in ("Annotations", "JPEGImages"):
+        (small / folder).symlink_to(root / folder)
+    source, words = shared_folder / "weights" / "bvlc_googlenet.safetensors", root.parent / "imagenet-sample"
+    run_tool("import_weights.py", source, "--classes", words / "synset_words.txt", "--output", "i.st", folder=tmp_path)
+    config = yaml.safe_load((ROOT / "configs" / "regions_voc.yaml").read_text())
+    config["data"] |= {"root": str(small), "validation_images": 1, "validation_proposals": 4}
+    config |= {"initial_weights": "i.st", "checkpoint_every": 1, "log_every": 1}
+    config["optimization"] |= {"steps": 3, "batch_size": 4, "warmup_steps": 0}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    whole = run_tool("train_regions.py", "c.yaml", "--output", "whole", folder=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "tools" / "train_regions.py"), "c.yaml", "--output", "cut", "--quiet"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "cut" / "checkpoint.safetensors"
+    while not checkpoint.exists() and process.poll() is None:
+        pass
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "cut" / "weights.safetensors").exists()
+    resumed = run_tool("train_regions.py", "c.yaml", "--output", "cut", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "from step 0" not in resumed.stderr
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
+    logs = [[json.loads(line) for line in (tmp_path / name / "log.jsonl").open()] for name in ("whole", "cut")]
+    losses = [[entry.get("cross_entropy") for entry in log] for log in logs]
+    assert losses[0] == losses[1]
+    assert "validation_mAP" in logs[0][-1]
