@@ -1,0 +1,96 @@
+"""Weights files: what is written is read back, and what does not fit is refused in one sentence."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from incdet.errors import WeightsError
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights import (
+    RECORD_KEY,
+    WeightsRecord,
+    find_weights,
+    load_network,
+    load_record,
+    load_tensors,
+    same_classes,
+    save_weights,
+    sha256,
+)
+
+
+def record(**more):
+    values = {"classes": ("cat", "dog"), "background": True, "origin": "a test", "licence": "none"}
+    return WeightsRecord(**(values | more))
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    torch.manual_seed(0)
+    return GoogLeNet(3).state_dict()
+
+
+def refused(action, *words):
+    with pytest.raises(WeightsError) as caught:
+        action()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_half_precision_round_trip_keeps_the_record(tmp_path, tensors):
+    kept = record(recipe={"steps": 3, "nested": {"a": [1, 2]}}, measured={"mAP": 0.5})
+    save_weights(tmp_path / "w.safetensors", tensors, kept, torch.float16)
+    network, loaded = load_network(tmp_path / "w.safetensors")
+    assert loaded == kept
+    assert not network.training
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, tensors[name].half().float())
+
+
+def test_equal_weights_are_equal_files(tmp_path, tensors):
+    for name in ("a", "b"):
+        save_weights(
+            tmp_path / name, dict(reversed(tensors.items())) if name == "b" else tensors, record(), torch.float16
+        )
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+
+
+def test_files_that_are_no_weights(tmp_path, tensors):
+    (tmp_path / "text").write_text("hello")
+    refused(lambda: load_network(tmp_path / "text"), "text", "safetensors")
+    save_file(tensors, tmp_path / "bare")
+    refused(lambda: load_network(tmp_path / "bare"), "bare", "no incdet record", "import_weights")
+    save_file(tensors, tmp_path / "odd", {RECORD_KEY: '{"classes": 3}'})
+    refused(lambda: load_record(tmp_path / "odd"), "odd", "damaged")
+    save_weights(tmp_path / "other", tensors, record(architecture="alexnet"), torch.float16)
+    refused(lambda: load_network(tmp_path / "other"), "alexnet", "googlenet")
+
+
+def test_a_wrong_class_count_names_the_tensor_and_both_shapes(tmp_path, tensors):
+    save_weights(tmp_path / "w", tensors, record(classes=("cat", "dog", "cow")), torch.float16)
+    refused(lambda: load_network(tmp_path / "w"), "classifier.bias", "[3]", "[4]")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"conv1.bias": None}, ["lack 'conv1.bias'"]),
+        ({"conv9.bias": torch.zeros(1)}, ["hold 'conv9.bias'"]),
+        ({"conv1.bias": torch.full((64,), torch.nan)}, ["conv1.bias", "NaN"]),
+    ],
+)
+def test_tensors_that_do_not_fit(tensors, change, words):
+    changed = {name: value for name, value in {**tensors, **change}.items() if value is not None}
+    refused(lambda: load_tensors(GoogLeNet(3), changed, "here"), *words)
+
+
+def test_an_unknown_name_lists_the_shipped_ones():
+    refused(lambda: find_weights("googlenet-vok"), "googlenet-vok", "googlenet-voc")
+
+
+def test_an_ensemble_shares_classes_in_the_same_order():
+    assert same_classes([record(), record()]) == ("cat", "dog")
+    refused(lambda: same_classes([record(), record(classes=("cat", "cow"))]), "cow", "dog")
+    refused(lambda: same_classes([record(), record(classes=("dog", "cat"))]), "order")
