@@ -1,6 +1,7 @@
 """Image -> Proposals: run the proposers, merge, remove duplicates; and a cache of the results on disk."""
 
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -75,7 +76,9 @@ class ProposalCache:
         A photo that cannot be read is skipped here; whoever reads it next reports it. Can be interrupted and repeated.
         """
         work = partial(_fill_one, self, images)
-        with ProcessPoolExecutor(num_processes or os.cpu_count(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        # spawned, not forked: a fork of a process whose OpenCV or torch has started threads waits for them forever
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(num_processes or os.cpu_count(), context, cv2.setNumThreads, (1,)) as pool:
             try:
                 yield from pool.map(work, paths, chunksize=4)
             except KeyboardInterrupt:

@@ -1,0 +1,112 @@
+"""R-CNN's warp, against a plain implementation of its definition."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from incdet.networks.weights import Preprocessing
+from incdet.regions import RegionCropper, crop_regions
+from incdet.structures import Image
+
+CPU = torch.device("cpu")
+PREPROCESSING = Preprocessing(mean=(120, 110, 100))
+
+
+def warp_by_definition(pixels, box, size=224, context=16):
+    """R-CNN's report, appendix A, as its code does it: enlarge, clip, resize the clipped part, paste; zero outside."""
+    scale = size / (size - 2 * context)
+    center = (box[:2] + box[2:]) / 2
+    half = (box[2:] - box[:2]) / 2 * scale
+    low, high = np.round(center - half), np.round(center + half)
+    limits = np.array([pixels.shape[1], pixels.shape[0]])
+    clipped_low, clipped_high = np.clip(low, 0, limits), np.clip(high, 0, limits)
+    factor = size / (high - low)
+    start = np.round((clipped_low - low) * factor).astype(int)
+    stop = np.minimum(np.round((clipped_high - low) * factor).astype(int), size)
+    x1, y1, x2, y2 = (*clipped_low.astype(int), *clipped_high.astype(int))
+    part = pixels[y1:y2, x1:x2].astype(np.float32) - np.array(PREPROCESSING.mean, np.float32)
+    crop = np.zeros((size, size, 3), np.float32)
+    resized = cv2.resize(part, tuple((stop - start).tolist()), interpolation=cv2.INTER_LINEAR)
+    crop[start[1] : stop[1], start[0] : stop[0]] = resized
+    return crop.transpose(2, 0, 1)
+
+
+def crop_one(image, box, flipped=None):
+    boxes = np.array([box], np.float32)
+    chosen = None if flipped is None else np.array([flipped])
+    return RegionCropper(image, PREPROCESSING, CPU).crop(boxes, chosen)[0].numpy()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (100, 120, 300, 290),
+        (150, 60, 210, 260),
+        (0, 0, 180, 220),
+        (400, 380, 512, 512),
+        (0, 0, 512, 512),
+        (250, 250, 270, 275),
+        (10, 200, 500, 240),
+    ],
+    ids=["inside", "tall", "top left", "bottom right", "whole", "tiny", "wide"],
+)
+def test_crops_follow_the_definition(astronaut, box):
+    smooth = Image(cv2.GaussianBlur(astronaut.pixels, (0, 0), 4))
+    ours = crop_one(smooth, box)
+    theirs = warp_by_definition(smooth.pixels, np.array(box, np.float64))
+    # the definition rounds to whole pixels, ours does not: up to half a pixel of shift in a smooth photo
+    assert np.abs(ours - theirs).mean() < 3
+    inside = (theirs != 0).any(axis=0) & (ours != 0).any(axis=0)
+    differing = ((theirs != 0).any(axis=0) != (ours != 0).any(axis=0)).mean()
+    assert inside.any()
+    assert differing < 0.04
+
+
+def test_a_box_of_192_pixels_is_copied_with_its_surroundings(astronaut):
+    crop = crop_one(astronaut, (116, 132, 308, 324))
+    expected = astronaut.pixels[116:340, 100:324].astype(np.float32) - np.array(PREPROCESSING.mean, np.float32)
+    assert np.abs(crop - expected.transpose(2, 0, 1)).max() < 0.05
+
+
+def test_outside_the_image_is_the_mean():
+    image = Image(np.full((100, 100, 3), 255, np.uint8))
+    crop = crop_one(image, (0, 0, 100, 100))
+    border = np.ones((224, 224), bool)
+    border[16:208, 16:208] = False
+    assert (crop[:, border] == 0).all()
+    assert np.allclose(crop[:, ~border], 255 - np.array(PREPROCESSING.mean)[:, None], atol=1e-3)
+
+
+def test_mirrored_crops(astronaut):
+    box = (30, 300, 210, 500)
+    assert np.allclose(crop_one(astronaut, box, True), crop_one(astronaut, box, False)[:, :, ::-1], atol=0.05)
+
+
+def test_order_and_batches_do_not_matter(astronaut):
+    generator = np.random.default_rng(0)
+    corners = np.sort(generator.uniform(0, 512, (23, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    whole = torch.cat(list(crop_regions(astronaut, corners, PREPROCESSING, CPU, 64)))
+    parts = list(crop_regions(astronaut, corners, PREPROCESSING, CPU, 5))
+    assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
+    assert torch.allclose(whole, torch.cat(parts), atol=1e-3)
+    turned = torch.cat(list(crop_regions(astronaut, corners[::-1].copy(), PREPROCESSING, CPU, 64)))
+    assert torch.allclose(whole, turned.flip(0), atol=1e-3)
+
+
+def test_large_regions_do_not_alias():
+    """A fine checkerboard of 2000 pixels must become an even grey, not a moire."""
+    pixels = (np.indices((2000, 2000)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    image = Image(np.repeat(pixels[:, :, None], 3, axis=2))
+    crop = crop_one(image, (100, 100, 1900, 1900))
+    inside = crop[:, 20:200, 20:200] + np.array(PREPROCESSING.mean, np.float32)[:, None, None]
+    assert np.abs(inside - 127.5).max() < 3
+
+
+def test_no_boxes_no_crops(astronaut):
+    assert list(crop_regions(astronaut, np.zeros((0, 4), np.float32), PREPROCESSING, CPU, 8)) == []
+    assert RegionCropper(astronaut, PREPROCESSING, CPU).crop(np.zeros((0, 4), np.float32)).shape == (0, 3, 224, 224)
+
+
+def test_a_box_without_area_gives_finite_numbers(astronaut):
+    assert np.isfinite(crop_one(astronaut, (50, 50, 50, 80))).all()
