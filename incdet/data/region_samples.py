@@ -10,6 +10,7 @@ from torch import Tensor
 
 from incdet.boxes import box_iou
 from incdet.config import Section, Unit
+from incdet.errors import DataError
 from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
@@ -88,7 +89,11 @@ def build_pool(
 
 
 class RegionSampler:
-    """Batches of regions; the batch of a step depends on the seed and the step alone, so resuming is exact."""
+    """Batches of regions; the batch of a step depends on the seed and the step alone, so resuming is exact.
+
+    Raises:
+        DataError: the pool has no objects or no backgrounds to draw.
+    """
 
     def __init__(self, pool: RegionPool, num_classes: int, config: SamplingConfig):
         self.pool, self.config, self.background = pool, config, num_classes
@@ -101,6 +106,11 @@ class RegionSampler:
         weights = np.maximum(counts[classes], 1.0) ** (config.class_balance - 1)
         self._object_probability = weights / weights.sum()
         self._far = np.flatnonzero(pool.objects < 0)
+        if len(positive) == 0 or len(self._far) == 0:
+            raise DataError(
+                f"cannot train on {len(positive)} regions with an object and {len(self._far)} without; both are needed, "
+                "so check the annotations and the class names"
+            )
         self._near = self._far[pool.overlaps[self._far] >= config.near_iou]
 
     def draw(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,6 +58,8 @@ def load_checkpoint(
             tensors: dict[str, Tensor] = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
+    if not {"step", "configuration"} <= metadata.keys():
+        raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
     earlier = json.loads(metadata["configuration"])
     for key in sorted(earlier.keys() | configuration.keys()):
         if earlier.get(key) != configuration.get(key):

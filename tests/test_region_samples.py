@@ -1,0 +1,102 @@
+"""Which regions a batch is made of."""
+
+import numpy as np
+import pytest
+import torch
+
+from incdet.boxes import box_iou
+from incdet.data.region_samples import RegionSampler, SamplingConfig, build_pool
+from incdet.errors import DataError
+from incdet.networks.weights import Preprocessing
+from incdet.structures import GroundTruth, Proposals
+
+
+def truth(boxes, class_ids, ignored=None):
+    ids = np.array(class_ids, np.int64)
+    flags = np.zeros(len(ids), bool) if ignored is None else np.array(ignored)
+    return GroundTruth("a", 512, 512, np.array(boxes, np.float32).reshape(-1, 4), ids, flags)
+
+
+def proposals(count, seed=0):
+    corners = np.sort(np.random.default_rng(seed).uniform(0, 512, (count, 2, 2)), axis=1).reshape(-1, 4)
+    scores = np.linspace(1, 0, count, dtype=np.float32)
+    return Proposals(corners.astype(np.float32), scores, np.full(count, "random"))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    truths = [truth([[50, 50, 300, 300], [280, 280, 500, 480]], [0, 2]), truth([[10, 10, 400, 500]], [1])]
+    return build_pool(truths, [proposals(400), proposals(400, 1)])
+
+
+def test_regions_belong_to_the_object_they_overlap_most(pool):
+    objects = np.array([[50, 50, 300, 300], [280, 280, 500, 480]])
+    first = pool.images == 0
+    iou = box_iou(pool.boxes[first], objects)
+    covered = iou.max(axis=1) >= 0.5
+    assert 3 < covered.sum() < 200
+    assert np.array_equal(pool.objects[first] >= 0, covered)
+    assert np.array_equal(pool.objects[first][covered], iou.argmax(axis=1)[covered])
+    assert (pool.objects[pool.images == 1].max(), pool.object_classes.tolist()) == (2, [0, 2, 1])
+
+
+def test_regions_on_ignored_objects_are_neither_object_nor_background():
+    box = [100, 100, 300, 300]
+    pool = build_pool([truth([box], [0], [True])], [proposals(500)])
+    assert box_iou(pool.boxes, np.array([box])).max() < 0.5
+    assert (pool.objects == -1).all()
+
+
+def test_photos_without_objects_give_background_only():
+    pool = build_pool([truth([], []), truth([[0, 0, 200, 200]], [0])], [proposals(30), proposals(30)])
+    assert (pool.objects[pool.images == 0] == -1).all()
+    assert (pool.images == 0).sum() == 30
+
+
+def test_a_batch_is_one_quarter_objects_and_mirrored_half(pool):
+    sampler = RegionSampler(pool, 3, SamplingConfig(near_share=0.5, near_iou=0.1))
+    rows, flipped = zip(*(sampler.draw(step, 64, seed=0) for step in range(50)), strict=True)
+    for chosen in rows:
+        assert (pool.objects[chosen] >= 0).sum() == 16
+        background = pool.overlaps[chosen][pool.objects[chosen] < 0]
+        assert (background >= 0.1).sum() >= 24
+        assert (background < 0.5).all()
+    assert 0.45 < np.concatenate(flipped).mean() < 0.55
+
+
+def test_balance_evens_out_the_classes():
+    boxes = [[0, 0, 100, 100]] * 9 + [[300, 300, 400, 400]]
+    pool = build_pool([truth([box], [int(index == 9)]) for index, box in enumerate(boxes)], [proposals(50)] * 10)
+    shares = []
+    for balance in (1.0, 0.0):
+        sampler = RegionSampler(pool, 2, SamplingConfig(class_balance=balance, positive_share=1))
+        rows, _ = sampler.draw(0, 2000, seed=0)
+        shares.append((pool.object_classes[pool.objects[rows]] == 1).mean())
+    assert 0.07 < shares[0] < 0.13
+    assert 0.45 < shares[1] < 0.55
+
+
+def test_draws_depend_on_seed_and_step_alone(pool):
+    samplers = [RegionSampler(pool, 3, SamplingConfig()) for _ in range(2)]
+    samplers[0].draw(0, 64, 5)
+    first, second = (sampler.draw(7, 64, 5) for sampler in samplers)
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+    assert not np.array_equal(first[0], samplers[0].draw(8, 64, 5)[0])
+    assert not np.array_equal(first[0], samplers[0].draw(7, 64, 6)[0])
+
+
+def test_a_batch_holds_the_drawn_regions_and_their_classes(pool, astronaut):
+    sampler = RegionSampler(pool, 3, SamplingConfig())
+    rows, flipped = sampler.draw(0, 12, 0)
+    batch = sampler.batch(rows, flipped, lambda _: astronaut, Preprocessing(), torch.device("cpu"))
+    assert batch.crops.shape == (12, 3, 224, 224)
+    expected = [pool.object_classes[index] if index >= 0 else 3 for index in pool.objects[rows]]
+    assert batch.targets.tolist() == expected
+    one = sampler.batch(rows[4:5], flipped[4:5], lambda _: astronaut, Preprocessing(), torch.device("cpu"))
+    assert torch.allclose(one.crops[0], batch.crops[4], atol=1e-3)
+
+
+def test_data_without_objects_is_refused():
+    with pytest.raises(DataError, match="0 regions with an object and 30 without"):
+        RegionSampler(build_pool([truth([], [])], [proposals(30)]), 3, SamplingConfig())

@@ -1,0 +1,261 @@
+"""The training loop: what it learns from, that it goes on exactly where it stopped, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, make_trainer
+from torch import nn
+
+from incdet import storage
+from incdet.errors import OutputError, WeightsError
+from incdet.networks.googlenet import GoogLeNet
+from incdet.training.averaging import ParameterAverage
+from incdet.training.loop import NonFiniteLossError, OptimizationConfig, averaged_parameters
+from incdet.training.regions import replace_classifier
+
+HERE = Path(__file__).parent
+
+
+def nothing(step, terms):
+    """A progress callback that does not interrupt."""
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def state_of(folder):
+    return load_file(folder / "checkpoint.safetensors")
+
+
+def assert_identical(state, other):
+    assert state.keys() == other.keys()
+    for name, tensor in state.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def trained(folder, **more):
+    trainer = make_trainer(folder, **more)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    trained(folder)
+    return folder
+
+
+def interrupt_after(last):
+    def progress(step, terms):
+        if step == last:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_the_loss_of_a_small_task_falls(uninterrupted):
+    losses = [entry["squared_error"] for entry in log_of(uninterrupted) if "squared_error" in entry]
+    assert losses[-1] < losses[0] / 4
+
+
+def test_the_log_holds_every_due_step_and_the_validation(uninterrupted):
+    entries = log_of(uninterrupted)
+    assert [entry["step"] for entry in entries if "squared_error" in entry] == list(range(5, STEPS + 1, 5))
+    assert [entry["step"] for entry in entries if "error" in entry] == [STEPS]
+    assert entries[0]["learning_rate"] == pytest.approx(OptimizationConfig(steps=STEPS).rate(4) * 0.02)
+
+
+def test_validation_sees_the_averaged_parameters_and_training_keeps_its_own(tmp_path):
+    trainer = trained(tmp_path)
+    seen = next(entry["norm"] for entry in log_of(tmp_path) if "norm" in entry)
+    assert seen == pytest.approx(float(trainer.average.state()["output.weight"].norm()), abs=1e-6)
+    assert seen != pytest.approx(float(trainer.task.network.output.weight.detach().norm()), abs=1e-4)
+
+
+@pytest.mark.parametrize("stop", [1, 13, STEPS - 1])
+def test_an_interrupted_run_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninterrupted, stop):
+    first = make_trainer(tmp_path)
+    first.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(interrupt_after(stop))
+    second = make_trainer(tmp_path)
+    second.resume(CONFIGURATION)
+    assert second.step == stop
+    second.run(nothing)
+    assert_identical(state_of(tmp_path), state_of(uninterrupted))
+
+
+@pytest.mark.parametrize("dropped", ["momentum", "average"])
+def test_resuming_needs_momentum_and_average(tmp_path, uninterrupted, dropped):
+    """What the exact comparison above would not notice if these were never compared or never mattered."""
+    first = make_trainer(tmp_path)
+    first.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(interrupt_after(13))
+    second = make_trainer(tmp_path)
+    second.resume(CONFIGURATION)
+    if dropped == "momentum":
+        second.optimizer.state.clear()
+    else:
+        second.average = ParameterAverage(second.task.network, second.config.average_decay)
+    second.run(nothing)
+    with pytest.raises(AssertionError, match=dropped):
+        assert_identical(
+            {name: value for name, value in state_of(tmp_path).items() if name.startswith(dropped)},
+            {name: value for name, value in state_of(uninterrupted).items() if name.startswith(dropped)},
+        )
+
+
+def start_script(folder, pause):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "tiny_training.py"), str(folder), str(pause)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_stopped_process_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninterrupted, how):
+    process = start_script(tmp_path, pause=0.05)
+    for line in process.stdout:
+        if int(line) == 17:
+            break
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode == -how
+    stopped = load_file(tmp_path / "checkpoint.safetensors")
+    assert not torch.equal(stopped["network.output.weight"], state_of(uninterrupted)["network.output.weight"])
+    again = start_script(tmp_path, pause=0)
+    first = int(again.communicate(timeout=60)[0].split()[0])
+    # checkpoints are due every 10 steps; an interrupted run stores its last step as well
+    assert first == 11 if how == signal.SIGKILL else first >= 18
+    assert_identical(state_of(tmp_path), state_of(uninterrupted))
+    steps = [entry["step"] for entry in log_of(tmp_path) if "squared_error" in entry]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS
+
+
+def test_the_log_is_cut_where_the_checkpoint_was_written(tmp_path):
+    trained(tmp_path, steps=10)
+    half_written = json.dumps({"step": 12, "squared_error": 1.0})[:-4]
+    with (tmp_path / "log.jsonl").open("a") as stream:
+        stream.write(json.dumps({"step": 12, "squared_error": 1.0}) + "\n" + half_written)
+    make_trainer(tmp_path, steps=10).resume(CONFIGURATION)
+    assert [entry["step"] for entry in log_of(tmp_path)] == [5, 10, 10]
+
+
+def test_without_a_checkpoint_the_log_starts_anew(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 5}\n')
+    trainer = make_trainer(tmp_path)
+    trainer.resume(CONFIGURATION)
+    assert trainer.step == 0
+    assert log_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_names_step_and_term(tmp_path, value):
+    trainer = make_trainer(tmp_path)
+    losses = trainer.task.losses
+    trainer.task.losses = lambda network, batch: (
+        losses(network, batch) | {"penalty": torch.tensor(value if trainer.step == 3 else 0.0)}
+    )
+    trainer.resume(CONFIGURATION)
+    with pytest.raises(NonFiniteLossError, match=f"step 3: the loss term 'penalty' is {value}"):
+        trainer.run(nothing)
+    assert all(parameter.isfinite().all() for parameter in trainer.task.network.parameters())
+
+
+def refused(folder, configuration, *words):
+    with pytest.raises(WeightsError) as caught:
+        make_trainer(folder).resume(configuration)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_checkpoint_of_another_configuration_names_the_key_and_both_values(uninterrupted):
+    refused(uninterrupted, CONFIGURATION | {"seed": 4}, "seed = 3", "4")
+    refused(uninterrupted, CONFIGURATION | {"added": 1}, "added = None", "1")
+    refused(uninterrupted, {"seed": 3}, "steps")
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", None], ids=["empty", "text", "cut"])
+def test_a_damaged_checkpoint_says_which_file_and_what_to_do(tmp_path, uninterrupted, content):
+    whole = (uninterrupted / "checkpoint.safetensors").read_bytes()
+    (tmp_path / "checkpoint.safetensors").write_bytes(whole[:-50] if content is None else content)
+    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors", "delete it")
+
+
+def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupted):
+    from safetensors.torch import save_file
+
+    save_file(state_of(uninterrupted), tmp_path / "checkpoint.safetensors")
+    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors")
+
+
+def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    trainer = trained(tmp_path, steps=10)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fdopen", full)
+    with pytest.raises(OutputError, match="no space left"):
+        trainer.checkpoint()
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.safetensors", "log.jsonl"]
+
+
+def test_the_average_by_hand():
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, 1.0)
+    average = ParameterAverage(network, decay=0.15)
+    nn.init.constant_(network.weight, 2.0)
+    average.update(network, 0)  # decay 1 / 10: 0.1 * 1 + 0.9 * 2
+    assert average.state()["weight"].item() == pytest.approx(1.9)
+    nn.init.constant_(network.weight, 3.0)
+    average.update(network, 5)  # 6 / 15 is more than 0.15: 0.15 * 1.9 + 0.85 * 3
+    assert average.state()["weight"].item() == pytest.approx(2.835)
+    with averaged_parameters(network, average):
+        assert network.weight.item() == pytest.approx(2.835)
+    assert network.weight.item() == 3.0
+
+
+def test_the_learning_rate_rises_linearly_and_falls_as_a_half_cosine():
+    config = OptimizationConfig(steps=110, warmup_steps=9)
+    assert [config.rate(step) for step in (0, 4, 8)] == pytest.approx([0.1, 0.5, 0.9])
+    assert config.rate(9) == 1.0
+    assert config.rate(9 + 101 // 2) == pytest.approx(0.5, abs=0.01)
+    assert config.rate(109) < 0.001
+
+
+def test_new_layers_learn_faster_and_biases_do_not_decay(tmp_path):
+    trainer = make_trainer(tmp_path)
+    groups = dict(zip(dict(TinyNetwork().named_parameters()), trainer.optimizer.param_groups, strict=True))
+    assert [groups[name]["factor"] for name in ("hidden.weight", "output.weight", "output.bias")] == [1, 4, 4]
+    assert [groups[name]["weight_decay"] for name in ("hidden.weight", "output.bias")] == [0.0002, 0.0]
+    assert draw(3)[0].shape == (8, 6)
+
+
+def test_replacing_the_classifier_keeps_every_other_layer():
+    initial = GoogLeNet(7)
+    network = replace_classifier(initial, 21, dropout=0.3, seed=1)
+    for name, value in network.state_dict().items():
+        if not name.startswith("classifier."):
+            assert torch.equal(value, initial.state_dict()[name]), name
+    assert network.classifier.weight.shape == (21, 1024)
+    assert network.classifier.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not network.classifier.bias.any()
+    assert network.dropout.p == 0.3
+    same, other = (replace_classifier(initial, 21, 0.3, seed).classifier.weight for seed in (1, 2))
+    assert torch.equal(network.classifier.weight, same)
+    assert not torch.equal(same, other)

@@ -1,0 +1,65 @@
+"""A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER PAUSE`."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from incdet.training.loop import OptimizationConfig, Schedule, Task, Trainer
+
+STEPS = 40
+CONFIGURATION = {"seed": 3, "steps": STEPS}
+
+
+class TinyNetwork(nn.Module):
+    """Two layers with dropout between them, so that the random numbers of a step matter."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(6, 32)
+        self.output = nn.Linear(32, 1)
+
+    def forward(self, inputs):
+        return self.output(F.dropout(self.hidden(inputs).relu(), 0.1, self.training))
+
+
+def draw(step):
+    """Inputs [8, 6] and the sums [8, 1] that the network shall learn."""
+    inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+    return inputs, inputs.sum(dim=1, keepdim=True)
+
+
+def losses(network, batch):
+    inputs, targets = batch
+    return {"squared_error": F.mse_loss(network(inputs), targets)}
+
+
+def validate(network):
+    inputs, targets = draw(-1)
+    with torch.no_grad():
+        error = F.mse_loss(network(inputs), targets)
+        return {"error": float(error), "norm": float(network.output.weight.norm())}
+
+
+def make_trainer(folder, steps=STEPS):
+    torch.manual_seed(0)
+    task = Task(TinyNetwork(), ("output.",), draw, losses, validate)
+    config = OptimizationConfig(steps=steps, batch_size=8, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
+    return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, seed=3)
+
+
+def main(folder, pause):
+    def progress(step, terms):
+        print(step, flush=True)
+        time.sleep(pause)
+
+    trainer = make_trainer(folder)
+    trainer.resume(CONFIGURATION)
+    trainer.run(progress)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))
