@@ -51,7 +51,6 @@ def call_with_sentence(app: typer.Typer) -> None:
         notes.print(f"error: {error}", markup=False, style="red")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        notes.print("interrupted; run the same command again to go on", markup=False)
         code = INTERRUPTED
     except UsageError as error:
         error.show()  # type: ignore[attr-defined]
@@ -60,4 +59,7 @@ def call_with_sentence(app: typer.Typer) -> None:
         # the reader has gone, as in `| head -1`; what is left in the buffer must not fail again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    # some versions of typer turn Ctrl-C into this exit code, others raise
+    if code == INTERRUPTED:
+        notes.print("interrupted; run the same command again to go on", markup=False)
     sys.exit(code or 0)

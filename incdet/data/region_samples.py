@@ -108,8 +108,8 @@ class RegionSampler:
         self._far = np.flatnonzero(pool.objects < 0)
         if len(positive) == 0 or len(self._far) == 0:
             raise DataError(
-                f"cannot train on {len(positive)} regions with an object and {len(self._far)} without; both are needed, "
-                "so check the annotations and the class names"
+                f"cannot train on {len(positive)} regions with an object and {len(self._far)} without; both are "
+                "needed, so check the annotations and the class names"
             )
         self._near = self._far[pool.overlaps[self._far] >= config.near_iou]
 
