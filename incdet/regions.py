@@ -25,7 +25,7 @@ class RegionCropper:
         self.preprocessing = preprocessing
         self.device = device
         self.width, self.height = image.width, image.height
-        pixels = torch.from_numpy(np.ascontiguousarray(image.pixels)).to(device)
+        pixels = torch.tensor(image.pixels, device=device)
         mean = torch.tensor(preprocessing.mean, device=device)
         planes = (pixels.float() - mean) * preprocessing.scale
         self._levels = [planes.permute(2, 0, 1).contiguous()[None]]
