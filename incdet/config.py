@@ -74,14 +74,15 @@ class DetectionsConfig(Section):
         iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
         max_per_image: best detections kept per image.
         classes: only these are looked for; None is all that the weights know.
-        display_threshold: lowest probability that `incdet detect` shows and saves.
+        display_threshold: lowest probability that `incdet detect` shows and saves; high, because a quarter of the
+            regions in training hold an object, far fewer in a photo, so probabilities come out too high.
     """
 
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = None
-    display_threshold: Unit = 0.5
+    display_threshold: Unit = 0.8
 
 
 class Config(Section):

@@ -41,9 +41,9 @@ class DetectionRun:
 
     def _claim(self) -> None:
         """Writes what decides the scores beside them, or finds the same there."""
+        description = describe_run(self.detector.config, self.detector.origin, dataset=self.dataset.name)
         # what comes after the scores may change from one evaluation to the next
-        config = self.detector.config.model_copy(update={"detections": type(self.detector.config.detections)()})
-        description = describe_run(config, self.detector.origin, dataset=self.dataset.name)
+        del description["configuration"]["detections"]
         text = json.dumps(description, indent=2, sort_keys=True) + "\n"
         file = self.folder / "run.json"
         if file.exists() and file.read_text() != text:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -30,7 +31,7 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
         best = ", ".join(
             f"{entry['label']} {entry['score']:.2f}" for entry in found[:_SHOWN_LABELS] if "label" in entry
         )
-        cells = [line["image"], str(len(found)), best + (", ..." if len(found) > _SHOWN_LABELS else "")]
+        cells = [Path(line["image"]).name, str(len(found)), best + (", ..." if len(found) > _SHOWN_LABELS else "")]
         table.add_row(*cells[: len(table.columns)])
     if len(lines) > _SHOWN_PHOTOS:
         counts = Counter(entry.get("label") for line in lines for entry in line[name])
