@@ -68,6 +68,15 @@ def test_odd_shapes_have_at_least_one_proposal_inside_the_image(height, width):
     assert (boxes[:, 3] <= height).all()
 
 
+@pytest.mark.parametrize("height", [15, 16, 17, 24])
+def test_frames_around_the_lowest_that_is_searched(height):
+    """At 500 pixels of width the frame keeps the photo's height."""
+    pixels = np.random.default_rng(0).integers(0, 255, (height, 500, 3), dtype=np.uint8)
+    boxes = selective_search.propose(Image(pixels), SMALL.model_copy(update={"width": 500, "min_side": 0.0})).boxes
+    assert [0, 0, 500, height] in boxes.tolist()
+    assert len(boxes) > 1 if height >= 16 else len(boxes) == 1
+
+
 def test_one_colour_gives_the_whole_image():
     boxes = selective_search.propose(Image(np.full((60, 90, 3), 200, np.uint8)), SMALL).boxes
     assert boxes.tolist() == [[0, 0, 90, 60]]

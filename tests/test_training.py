@@ -1,4 +1,4 @@
-"""The training loop and its samples: it goes on exactly where it stopped, and refuses what does not fit."""
+"""The training loop: what it learns from, that it goes on exactly where it stopped, and what it refuses."""
 
 import json
 import os
@@ -7,64 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, make_trainer
 from torch import nn
 
 from incdet import storage
-from incdet.boxes import box_iou
-from incdet.data.region_samples import RegionSampler, SamplingConfig, build_pool
 from incdet.errors import OutputError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing
-from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.averaging import ParameterAverage
-from incdet.training.loop import NonFiniteLossError, OptimizationConfig, Schedule, Task, Trainer, averaged_parameters
+from incdet.training.loop import NonFiniteLossError, OptimizationConfig, averaged_parameters
 from incdet.training.regions import replace_classifier
 
-STEPS = 40
-CONFIGURATION = {"seed": 3, "steps": STEPS}
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from test_training import CONFIGURATION, make_trainer
-
-def progress(step, terms):
-    print(step, flush=True)
-    time.sleep(float(sys.argv[2]))
-
-trainer = make_trainer(Path(sys.argv[1]))
-trainer.resume(CONFIGURATION)
-trainer.run(progress)
-"""
-
-
-class TinyNetwork(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden, self.dropout, self.output = nn.Linear(6, 16), nn.Dropout(0.2), nn.Linear(16, 1)
-
-    def forward(self, input):
-        return self.output(self.dropout(torch.tanh(self.hidden(input))))
-
-
-def draw(step):
-    inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
-    return inputs, inputs.sum(dim=1, keepdim=True)
-
-
-def losses(network, batch):
-    return {"squared_error": (network(batch[0]) - batch[1]).square().mean()}
-
-
-def make_trainer(folder, steps=STEPS):
-    torch.manual_seed(0)
-    norm = lambda network: {"norm": float(network.output.weight.detach().norm())}  # noqa: E731
-    task = Task(TinyNetwork(), ("output.",), draw, losses, norm)
-    config = OptimizationConfig(steps=steps, batch_size=8, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
-    return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, seed=3)
+HERE = Path(__file__).parent
 
 
 def nothing(step, terms):
@@ -112,6 +68,13 @@ def test_the_loss_of_a_small_task_falls(uninterrupted):
     assert losses[-1] < losses[0] / 4
 
 
+def test_the_log_holds_every_due_step_and_the_validation(uninterrupted):
+    entries = log_of(uninterrupted)
+    assert [entry["step"] for entry in entries if "squared_error" in entry] == list(range(5, STEPS + 1, 5))
+    assert [entry["step"] for entry in entries if "error" in entry] == [STEPS]
+    assert entries[0]["learning_rate"] == pytest.approx(OptimizationConfig(steps=STEPS).rate(4) * 0.02)
+
+
 def test_validation_sees_the_averaged_parameters_and_training_keeps_its_own(tmp_path):
     trainer = trained(tmp_path)
     seen = next(entry["norm"] for entry in log_of(tmp_path) if "norm" in entry)
@@ -132,11 +95,30 @@ def test_an_interrupted_run_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninte
     assert_identical(state_of(tmp_path), state_of(uninterrupted))
 
 
+@pytest.mark.parametrize("dropped", ["momentum", "average"])
+def test_resuming_needs_momentum_and_average(tmp_path, uninterrupted, dropped):
+    """What the exact comparison above would not notice if these were never compared or never mattered."""
+    first = make_trainer(tmp_path)
+    first.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(interrupt_after(13))
+    second = make_trainer(tmp_path)
+    second.resume(CONFIGURATION)
+    if dropped == "momentum":
+        second.optimizer.state.clear()
+    else:
+        second.average = ParameterAverage(second.task.network, second.config.average_decay)
+    second.run(nothing)
+    with pytest.raises(AssertionError, match=dropped):
+        assert_identical(
+            {name: value for name, value in state_of(tmp_path).items() if name.startswith(dropped)},
+            {name: value for name, value in state_of(uninterrupted).items() if name.startswith(dropped)},
+        )
+
+
 def start_script(folder, pause):
-    here = Path(__file__).parent
-    (folder / "script.py").write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
-    command = [sys.executable, str(folder / "script.py"), str(folder), str(pause)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "tiny_training.py"), str(folder), str(pause)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
@@ -170,9 +152,18 @@ def test_the_log_is_cut_where_the_checkpoint_was_written(tmp_path):
     assert [entry["step"] for entry in log_of(tmp_path)] == [5, 10, 10]
 
 
+def test_without_a_checkpoint_the_log_starts_anew(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 5}\n')
+    trainer = make_trainer(tmp_path)
+    trainer.resume(CONFIGURATION)
+    assert trainer.step == 0
+    assert log_of(tmp_path) == []
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_names_step_and_term(tmp_path, value):
     trainer = make_trainer(tmp_path)
+    losses = trainer.task.losses
     trainer.task.losses = lambda network, batch: (
         losses(network, batch) | {"penalty": torch.tensor(value if trainer.step == 3 else 0.0)}
     )
@@ -204,6 +195,8 @@ def test_a_damaged_checkpoint_says_which_file_and_what_to_do(tmp_path, uninterru
 
 
 def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupted):
+    from safetensors.torch import save_file
+
     save_file(state_of(uninterrupted), tmp_path / "checkpoint.safetensors")
     refused(tmp_path, CONFIGURATION, "checkpoint.safetensors")
 
@@ -237,6 +230,22 @@ def test_the_average_by_hand():
     assert network.weight.item() == 3.0
 
 
+def test_the_learning_rate_rises_linearly_and_falls_as_a_half_cosine():
+    config = OptimizationConfig(steps=110, warmup_steps=9)
+    assert [config.rate(step) for step in (0, 4, 8)] == pytest.approx([0.1, 0.5, 0.9])
+    assert config.rate(9) == 1.0
+    assert config.rate(9 + 101 // 2) == pytest.approx(0.5, abs=0.01)
+    assert config.rate(109) < 0.001
+
+
+def test_new_layers_learn_faster_and_biases_do_not_decay(tmp_path):
+    trainer = make_trainer(tmp_path)
+    groups = dict(zip(dict(TinyNetwork().named_parameters()), trainer.optimizer.param_groups, strict=True))
+    assert [groups[name]["factor"] for name in ("hidden.weight", "output.weight", "output.bias")] == [1, 4, 4]
+    assert [groups[name]["weight_decay"] for name in ("hidden.weight", "output.bias")] == [0.0002, 0.0]
+    assert draw(3)[0].shape == (8, 6)
+
+
 def test_replacing_the_classifier_keeps_every_other_layer():
     initial = GoogLeNet(7)
     network = replace_classifier(initial, 21, dropout=0.3, seed=1)
@@ -250,51 +259,3 @@ def test_replacing_the_classifier_keeps_every_other_layer():
     same, other = (replace_classifier(initial, 21, 0.3, seed).classifier.weight for seed in (1, 2))
     assert torch.equal(network.classifier.weight, same)
     assert not torch.equal(same, other)
-
-
-@pytest.fixture(scope="module")
-def pool():
-    boxes = np.array([[10, 10, 50, 50], [60, 60, 90, 90]], np.float32)
-    truth = GroundTruth("a", 100, 100, boxes, np.array([0, 1]), np.array([False, True]))
-    near = [[12, 10, 52, 50], [30, 10, 70, 50], [61, 60, 91, 90], [0, 60, 30, 100]]
-    proposed = Proposals(np.array(near, np.float32), np.linspace(1, 0, 4, dtype=np.float32), np.full(4, "test"))
-    other = GroundTruth("b", 100, 100, boxes[:1] + 20, np.array([2]), np.array([False]))
-    return build_pool([truth, other], [proposed, proposed])
-
-
-def test_the_pool_assigns_objects_and_leaves_out_regions_on_ignored_ones(pool):
-    rows = list(zip(pool.images.tolist(), pool.boxes[:, 0].tolist(), pool.objects.tolist(), strict=True))
-    first = [(0, 10, 0), (0, 12, 0), (0, 30, -1), (0, 0, -1)]
-    assert rows == [*first, (1, 30, 2), (1, 12, -1), (1, 30, -1), (1, 61, -1), (1, 0, -1)]
-    assert pool.object_classes.tolist() == [0, 1, 2]
-
-
-def test_a_quarter_of_a_batch_covers_objects_and_the_rest_does_not(pool):
-    rows, _ = RegionSampler(pool, 3, SamplingConfig()).draw(0, 64, seed=1)
-    objects = {0: [[10, 10, 50, 50]], 1: [[30, 30, 70, 70]]}
-    pairs = zip(pool.boxes[rows], pool.images[rows], strict=True)
-    overlaps = np.array([box_iou(box[None], np.array(objects[int(image)]))[0, 0] for box, image in pairs])
-    assert (overlaps[:16] >= 0.5).all()
-    assert (overlaps[16:] < 0.5).all()
-    assert len(rows) == 64
-
-
-def test_a_draw_depends_on_seed_and_step_alone(pool):
-    first, second = (RegionSampler(pool, 3, SamplingConfig()) for _ in range(2))
-    first.draw(4, 64, seed=1)
-    expected = first.draw(5, 64, seed=1)
-    assert all(np.array_equal(*pair) for pair in zip(expected, second.draw(5, 64, seed=1), strict=True))
-    for step, seed in ((6, 1), (5, 2)):
-        assert not np.array_equal(expected[0], second.draw(step, 64, seed)[0])
-
-
-def test_a_batch_has_the_targets_and_mirrored_crops_of_its_rows(pool):
-    sampler = RegionSampler(pool, 3, SamplingConfig())
-    pixels = np.random.default_rng(0).integers(0, 255, (2, 100, 100, 3), dtype=np.uint8)
-    arguments = (lambda index: Image(pixels[index]), Preprocessing(), torch.device("cpu"))
-    rows = np.array([4, 0, 2, 4])
-    batch = sampler.batch(rows, np.array([True, False, False, False]), *arguments)
-    assert batch.targets.tolist() == [2, 0, 3, 2]
-    assert torch.allclose(batch.crops[0], batch.crops[3].flip(2), atol=0.05)
-    alone = sampler.batch(rows[1:2], np.array([False]), *arguments)
-    assert torch.allclose(batch.crops[1:2], alone.crops, atol=1e-3)
