@@ -171,3 +171,22 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(shared_folder,
     losses = [[entry.get("cross_entropy") for entry in log] for log in logs]
     assert losses[0] == losses[1]
     assert "validation_mAP" in logs[0][-1]
+
+
+def test_a_measured_map_goes_into_the_record(tmp_path):
+    import torch
+
+    from incdet.networks.googlenet import GoogLeNet
+    from incdet.networks.weights import WeightsRecord, load_record, read_tensors, save_weights
+
+    file = tmp_path / "w.safetensors"
+    record = WeightsRecord(classes=("cat",), background=True, origin="a test", licence="none", measured={"old": 0.5})
+    save_weights(file, GoogLeNet(2).state_dict(), record, torch.float16)
+    before = read_tensors(file)
+    (tmp_path / "out.json").write_text(json.dumps({"dataset": "pets val", "mAP": 0.123456}))
+    assert run_tool("record_measurement.py", file, "out.json", folder=tmp_path).returncode == 0
+    assert load_record(file).measured == {"old": 0.5, "pets val mAP": 0.1235}
+    after = read_tensors(file)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    (tmp_path / "out.json").write_text("{}")
+    assert run_tool("record_measurement.py", file, "out.json", folder=tmp_path).returncode == 3
