@@ -87,7 +87,7 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
         return detections_json(found, options.timing), found.seconds
 
     batch.run(work, "detecting")
-    if batch.folder:
+    if batch.folder and batch.lines:
         names = detector.class_names
         found = [detections_from_json(line, names) for line in batch.lines]
         if "coco" in kinds:
@@ -190,8 +190,11 @@ class Batch:
 
     def finish(self, keep_lines: bool) -> int:
         """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
-        if self.folder:
+        if self.folder and self.lines:
             self.folder.finish(keep_lines)
+        elif self.folder:
+            self.folder.discard()
+            self.folder = None
         if not self.options.quiet and self.lines:
             notes.print(summary_table(self.lines, self.name))
         if self.options.timing and self.seconds:

@@ -165,6 +165,18 @@ def test_a_broken_photo_does_not_stop_the_batch(incdet, photo, tmp_path):
     assert "4 failed, 1 done" in err
 
 
+def test_a_run_without_results_leaves_no_folder(incdet, photo):
+    assert incdet("detect", "missing.jpg")[0] == 1
+    assert not Path("incdet-output").exists()
+    Path("mine").mkdir()
+    Path("mine/note.txt").write_text("kept")
+    assert incdet("detect", "missing.jpg", "--output", "mine")[0] == 1
+    assert [file.name for file in Path("mine").iterdir()] == ["note.txt"]
+    code, _, err = incdet("propose", photo)
+    assert code == 0
+    assert err.rstrip().endswith("results: incdet-output")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

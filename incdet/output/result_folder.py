@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class ResultFolder:
         elif obstacle := self._obstacle():
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
         self.done = self._earlier_lines()
+        self._made = not self.path.exists()
         write_text(self.path / DESCRIPTION, self._description)
         self._append("")
 
@@ -112,6 +114,13 @@ class ResultFolder:
             self._unfinished.replace(self._finished)
         else:
             self._remove(self._unfinished)
+
+    def discard(self) -> None:
+        """Leaves nothing behind of a run without results, so that the corrected command finds the folder free."""
+        self._remove(self._unfinished, self.path / DESCRIPTION)
+        if self._made:
+            with suppress(OSError):  # something else came into it meanwhile
+                self.path.rmdir()
 
     def _remove(self, *files: Path) -> None:
         for file in files:
