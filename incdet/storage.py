@@ -1,5 +1,6 @@
 """Files that are written whole or not at all: under a temporary name in the same folder, then renamed."""
 
+import gzip
 import os
 import tempfile
 import zipfile
@@ -12,6 +13,9 @@ from typing import IO, Any
 import numpy as np
 
 from incdet.errors import DataError, OutputError, reason
+
+GZIP_START = b"\x1f\x8b"
+"""First bytes of every gzip file."""
 
 
 @contextmanager
@@ -52,7 +56,7 @@ def write_text(file: Path, text: str) -> None:
 
 
 def read_text(file: Path, what: str, hint: str) -> str:
-    """The UTF-8 text of an input file.
+    """The UTF-8 text of an input file, which may be compressed with gzip.
 
     Args:
         file: where it should be.
@@ -63,8 +67,9 @@ def read_text(file: Path, what: str, hint: str) -> str:
         DataError: missing, unreadable or not text.
     """
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+        return (gzip.decompress(content) if content.startswith(GZIP_START) else content).decode()
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {what} {file}: {reason(error)}; {hint}") from None
 
 

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from incdet.images import ImageSource
 
 
-def _require(condition: bool, owner: object, expected: str, got: object) -> None:
+def require(condition: bool, owner: object, expected: str, got: object) -> None:
+    """Raises ValueError that names the value's class, what was expected and what came."""
     if not condition:
         raise ValueError(f"{type(owner).__name__}: expected {expected}, got {got}")
 
 
-def _require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> None:
+def require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> None:
     """Checks dtype and shape of a field; None stands for any length."""
     array = getattr(owner, name)
     letters = ", ".join("N" if size is None else str(size) for size in shape)
@@ -29,14 +30,15 @@ def _require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> 
     got = f"{type(array).__name__} {getattr(array, 'dtype', '')} {list(getattr(array, 'shape', ()))}"
     matches = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == len(shape)
     matches = matches and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
-    _require(matches, owner, expected, got)
+    require(matches, owner, expected, got)
 
 
-def _require_boxes(owner: object, boxes: np.ndarray) -> None:
-    _require_array(owner, "boxes", np.float32, None, 4)
-    _require(bool(np.isfinite(boxes).all()), owner, "finite boxes", "NaN or infinity")
+def require_boxes(owner: object, boxes: np.ndarray) -> None:
+    """Checks that `owner.boxes` are [N, 4] float32, finite, with their corners in order."""
+    require_array(owner, "boxes", np.float32, None, 4)
+    require(bool(np.isfinite(boxes).all()), owner, "finite boxes", "NaN or infinity")
     ordered = bool((boxes[:, 2:] >= boxes[:, :2]).all())
-    _require(ordered, owner, "boxes with x1 <= x2 and y1 <= y2", "a box with its corners exchanged")
+    require(ordered, owner, "boxes with x1 <= x2 and y1 <= y2", "a box with its corners exchanged")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +54,8 @@ class Image:
     name: str = "array"
 
     def __post_init__(self) -> None:
-        _require_array(self, "pixels", np.uint8, None, None, 3)
-        _require(self.pixels.size > 0, self, "at least one pixel", list(self.pixels.shape))
+        require_array(self, "pixels", np.uint8, None, None, 3)
+        require(self.pixels.size > 0, self, "at least one pixel", list(self.pixels.shape))
 
     @property
     def height(self) -> int:
@@ -81,10 +83,10 @@ class Proposals:
     sources: np.ndarray
 
     def __post_init__(self) -> None:
-        _require_boxes(self, self.boxes)
-        _require_array(self, "scores", np.float32, len(self.boxes))
+        require_boxes(self, self.boxes)
+        require_array(self, "scores", np.float32, len(self.boxes))
         matches = self.sources.dtype.kind == "U" and self.sources.shape == (len(self.boxes),)
-        _require(matches, self, f"sources to be a str array [{len(self.boxes)}]", self.sources.dtype)
+        require(matches, self, f"sources to be a str array [{len(self.boxes)}]", self.sources.dtype)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -107,10 +109,10 @@ class RegionScores:
     probabilities: np.ndarray
 
     def __post_init__(self) -> None:
-        _require_boxes(self, self.boxes)
-        _require_array(self, "probabilities", np.float32, len(self.boxes), None)
+        require_boxes(self, self.boxes)
+        require_array(self, "probabilities", np.float32, len(self.boxes), None)
         inside = bool(((self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)).all())
-        _require(inside, self, "probabilities in [0, 1]", "a value outside")
+        require(inside, self, "probabilities in [0, 1]", "a value outside")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -140,11 +142,11 @@ class Detections:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_boxes(self, self.boxes)
-        _require_array(self, "scores", np.float32, len(self.boxes))
-        _require_array(self, "class_ids", np.int64, len(self.boxes))
+        require_boxes(self, self.boxes)
+        require_array(self, "scores", np.float32, len(self.boxes))
+        require_array(self, "class_ids", np.int64, len(self.boxes))
         inside = bool(((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all())
-        _require(inside, self, "scores in [0, 1]", "a value outside")
+        require(inside, self, "scores in [0, 1]", "a value outside")
         _require_class_ids(self, self.class_ids, self.class_names)
 
     def __len__(self) -> int:
@@ -199,9 +201,9 @@ class GroundTruth:
     ignored: np.ndarray
 
     def __post_init__(self) -> None:
-        _require_boxes(self, self.boxes)
-        _require_array(self, "class_ids", np.int64, len(self.boxes))
-        _require_array(self, "ignored", np.bool_, len(self.boxes))
+        require_boxes(self, self.boxes)
+        require_array(self, "class_ids", np.int64, len(self.boxes))
+        require_array(self, "ignored", np.bool_, len(self.boxes))
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -216,4 +218,4 @@ class GroundTruth:
 
 def _require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:
     inside = bool(((class_ids >= 0) & (class_ids < len(class_names))).all())
-    _require(inside, owner, f"class ids 0..{len(class_names) - 1}", class_ids.tolist()[:5])
+    require(inside, owner, f"class ids 0..{len(class_names) - 1}", class_ids.tolist()[:5])

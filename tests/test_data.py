@@ -12,7 +12,7 @@ from incdet.data.ilsvrc import read_class_map, read_ilsvrc
 from incdet.data.imagenet import read_synset_words
 from incdet.data.readers import read_dataset
 from incdet.data.voc import VOC_CLASSES, read_voc
-from incdet.data.xml_annotations import ILSVRC_BOXES, VOC_BOXES, read_annotation, read_image_names
+from incdet.data.xml_annotations import ILSVRC_BOXES, VOC_BOXES, read_annotation, read_image_list
 from incdet.errors import DataError
 
 CLASS_IDS = {"cat": 0, "dog": 1}
@@ -78,7 +78,7 @@ def test_missing_annotation_is_a_data_error_that_names_the_file(tmp_path):
 
 
 def test_image_names_are_the_first_words(tmp_path):
-    assert read_image_names(write(tmp_path / "val.txt", "b 1\n\n a -1\r\n")) == ["b", "a"]
+    assert read_image_list(write(tmp_path / "val.txt", "b 1\n\n a -1\r\nc")) == [("b", 1), ("a", None), ("c", None)]
 
 
 @pytest.mark.parametrize("content", [None, "", "\n \n", b"\xff\xfe\x00"], ids=["missing", "empty", "blank", "binary"])
@@ -86,7 +86,7 @@ def test_unusable_image_list_is_a_data_error(tmp_path, content):
     if content is not None:
         write(tmp_path / "val.txt", content)
     with pytest.raises(DataError, match=r"val\.txt"):
-        read_image_names(tmp_path / "val.txt")
+        read_image_list(tmp_path / "val.txt")
 
 
 def test_voc_layout(tmp_path):

@@ -17,7 +17,6 @@ from incdet.output.writers import (
     csv_text,
     detections_from_json,
     detections_json,
-    match_images,
     read_detections,
     voc_xml,
 )
@@ -81,15 +80,6 @@ def test_malformed_lines_are_refused(tmp_path, change, words):
         read_detections(file, CLASSES)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_match_images_by_stem_and_refuses_strangers(tmp_path):
-    found = [random_detections(1)]
-    assert match_images(found, ["b", "a"], tmp_path) == [None, found[0]]
-    with pytest.raises(DataError, match="not in the split"):
-        match_images(found, ["b"], tmp_path)
-    with pytest.raises(DataError, match="two lines"):
-        match_images(found * 2, ["a"], tmp_path)
 
 
 def test_coco_boxes_are_corner_and_size():

@@ -1,12 +1,14 @@
 """mAP of a detector, or of stored detections, on an annotated data set.
 
     python tools/eval_map.py --dataset voc --root VOCdevkit/VOC2012 --split val --json out.json
+    python tools/eval_map.py --dataset ilsvrc --root ILSVRC --split val --predictions submission.txt --output report
 
-Region scores are kept in the output folder: interrupted, it goes on where it stopped; with other `detections.*`
-settings it repeats only the last stage.
+With --output it also explains the number: what costs mAP, plots, and report.html. Region scores of a detector are kept
+there: interrupted, it goes on where it stopped; with other `detections.*` settings it repeats only the last stage.
 """
 
 import json
+import os
 import sys
 import time
 from enum import StrEnum
@@ -18,16 +20,17 @@ from rich.console import Console
 
 from incdet.config import Config, load_config
 from incdet.console import notes, progress_bar, run_program
-from incdet.data.dataset import Dataset
+from incdet.data.dataset import Dataset, Warn
+from incdet.data.ilsvrc import IlsvrcFiles
+from incdet.data.predictions import read_predictions
 from incdet.data.readers import read_dataset
-from incdet.detector import Detector
-from incdet.evaluation.average_precision import Evaluation, evaluate_detections
-from incdet.evaluation.detection_run import DetectionRun, no_detections
-from incdet.evaluation.report import evaluation_table
-from incdet.output.writers import detections_json, match_images, read_detections
-from incdet.proposals import ProposalCache
+from incdet.errors import ConfigurationError, DataError
+from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.coco import CocoEvaluation
+from incdet.evaluation.columns import DetectionColumns, detection_columns
+from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
+from incdet.evaluation.report import coco_table, error_table, evaluation_table, size_table
 from incdet.storage import write_text
-from incdet.structures import Detections
 
 
 class Collection(StrEnum):
@@ -38,54 +41,101 @@ class Collection(StrEnum):
     ilsvrc = "ilsvrc"
 
 
+class RulesName(StrEnum):
+    """How detections are judged."""
+
+    ilsvrc = "ilsvrc"
+    voc = "voc"
+    voc07 = "voc07"
+    coco = "coco"
+
+
+class CocoBackend(StrEnum):
+    """What computes COCO's numbers."""
+
+    pycocotools = "pycocotools"
+    faster = "faster-coco-eval"
+
+
 def main(
     dataset: Annotated[Collection, typer.Option(help="Layout of the folder.")],
     root: Annotated[Path, typer.Option(help="The data set's folder, in its official layout.")],
-    split: Annotated[str, typer.Option(help="Name of the split, such as val.")] = "val",
+    split: Annotated[
+        str, typer.Option(help="Name of the split, such as val; for ilsvrc also a FILE of images.")
+    ] = "val",
     detector: Annotated[
         list[str] | None, typer.Option(help="'default', a name or a file of weights; repeat for an ensemble.")
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Judge this detections.jsonl instead of running a detector.")
+        Path | None,
+        typer.Option(
+            help="Judge these instead of running a detector: ILSVRC submission text, COCO results or detections.jsonl, "
+            "plain or .gz."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of the run: region scores and predictions.jsonl.")] = Path(
-        "runs/eval_map"
-    ),
-    cache: Annotated[Path, typer.Option(help="Folder of the proposal cache.")] = Path(".cache/proposals"),
+    rules: Annotated[RulesName | None, typer.Option(help="Default: the data set's own.")] = None,
+    blacklist: Annotated[Path | None, typer.Option(help="ilsvrc: instead of the development kit's.")] = None,
+    classes: Annotated[Path | None, typer.Option(help="ilsvrc: class map instead of map_det.txt.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the report; with a detector: of the run (default: runs/eval_map).")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder that keeps proposals and parsed annotations.")] = Path(".cache"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here; '-' is stdout.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Configuration in YAML.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration of the detector, in YAML.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
-    quiet: Annotated[bool, typer.Option(help="No progress bars.")] = False,
+    coco_backend: Annotated[CocoBackend, typer.Option(help="For coco rules.")] = CocoBackend.pycocotools,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings about the data are errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> int:
-    """Judge detections at IoU 0.5 under VOC's rules: all-points AP, `difficult` objects ignored."""
+    """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     started = time.perf_counter()
-    data = read_dataset(dataset.value, root, split)
+    if predictions is not None and detector:
+        raise ConfigurationError("--predictions and --detector exclude each other; give one of them")
+    if dataset != Collection.ilsvrc and (blacklist or classes):
+        raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
+    warnings: list[str] = []
+    warn: Warn = _refuse if strict else warnings.append
+    files = IlsvrcFiles(classes, blacklist)
+    data = read_dataset(dataset.value, root, split, files, cache / "ground_truth", os.cpu_count() or 1, warn)
     failures: list[str] = []
     if predictions is not None:
-        names = [truth.image for truth in data.ground_truths]
-        stored = match_images(read_detections(predictions, data.class_names), names, predictions)
-        pairs = zip(stored, data.ground_truths, strict=True)
-        found = [entry or no_detections(truth, data.class_names) for entry, truth in pairs]
+        found = read_predictions(predictions, data, warn)
     else:
+        output = output or Path("runs/eval_map")
         effective = load_config(Config, config, settings or ())
-        found, failures = _run_detector(_names(detector), effective, data, output, cache, quiet)
-    evaluation = evaluate_detections(data.class_names, data.ground_truths, found)
-    _report(evaluation, data.name, json_file, time.perf_counter() - started)
+        found, failures = _run_detector(detector or [], effective, data, output, cache / "proposals", quiet)
+    if (
+        output is not None
+        and dataset == Collection.ilsvrc
+        and (predictions is None or ".jsonl" in predictions.suffixes)
+    ):
+        notes.print(f"wrote {write_submission(found, data, output)}", markup=False)
+    chosen = rules or RulesName[dataset.name]
+    evaluation = evaluate_dataset(data, found, chosen.value, coco_backend.value, predictions, warn)
+    _report(evaluation, data, output, json_file, started)
+    for warning in warnings:
+        notes.print(f"warning: {warning}", markup=False, style="yellow")
     for failure in failures:
         notes.print(f"error: {failure}", markup=False, style="red")
     return 1 if failures else 0
 
 
-def _names(detector: list[str] | None) -> list[str]:
-    return [] if detector in (None, ["default"]) else list(detector or ())
+def _refuse(sentence: str) -> None:
+    raise DataError(f"{sentence} (--strict)")
 
 
 def _run_detector(
     weights: list[str], config: Config, data: Dataset, output: Path, cache: Path, quiet: bool
-) -> tuple[list[Detections], list[str]]:
-    """(one `Detections` per photo, sentences about photos that failed)."""
+) -> tuple[DetectionColumns, list[str]]:
+    """(the detections, sentences about photos that failed)."""
+    from incdet.detector import Detector
+    from incdet.evaluation.detection_run import DetectionRun
+    from incdet.output.writers import detections_json
+    from incdet.proposals import ProposalCache
+
     proposals = ProposalCache(cache, config.proposals)
-    run = DetectionRun(output, Detector.from_pretrained(*weights, config=config), data, proposals)
+    names = [] if weights == ["default"] else weights
+    run = DetectionRun(output, Detector.from_pretrained(*names, config=config), data, proposals)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(proposals.fill(data.image_paths, config.images), 1):
             update(done, path.name)
@@ -94,14 +144,23 @@ def _run_detector(
     file = output / "predictions.jsonl"
     write_text(file, "".join(json.dumps(detections_json(entry)) + "\n" for entry in found))
     notes.print(f"wrote {file}", markup=False)
-    return found, run.failures
+    return detection_columns(found), run.failures
 
 
-def _report(evaluation: Evaluation, name: str, json_file: Path | None, seconds: float) -> None:
-    numbers = json.dumps(evaluation.to_json() | {"dataset": name, "seconds": round(seconds, 3)}, indent=2) + "\n"
+def _report(
+    evaluation: Evaluation | CocoEvaluation, data: Dataset, output: Path | None, json_file: Path | None, started: float
+) -> None:
     to_stdout = json_file == Path("-")
-    table = evaluation_table(evaluation, f"{name}: {evaluation.rules} rules, IoU 0.5")
-    (notes if to_stdout else Console()).print(table)
+    screen = notes if to_stdout else Console()
+    screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
+    if isinstance(evaluation, CocoEvaluation):
+        screen.print(coco_table(evaluation))
+    elif output is not None:
+        analysis = write_report(evaluation, data, output)
+        screen.print(error_table(analysis), size_table(analysis))
+        notes.print(f"wrote {output / 'report.html'}", markup=False)
+    seconds = round(time.perf_counter() - started, 3)
+    numbers = json.dumps(evaluation.to_json() | {"dataset": data.name, "seconds": seconds}, indent=2) + "\n"
     if to_stdout:
         sys.stdout.write(numbers)
     elif json_file is not None:

@@ -49,7 +49,15 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
         raise DataError(
             f"{file} is not in COCO's annotation form ({problem}); expected images, annotations, categories"
         ) from None
-    return Dataset(name, class_names, paths, truths)
+    return Dataset(
+        name=name,
+        class_names=class_names,
+        image_paths=paths,
+        ground_truths=truths,
+        image_ids=tuple(image["id"] for image in document["images"]),
+        category_ids=tuple(class_ids),
+        coco_file=file,
+    )
 
 
 def read_category_ids(file: Path) -> dict[str, int]:

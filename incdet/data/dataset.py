@@ -1,10 +1,17 @@
 """A data set as every part of incdet sees it, whatever its files look like."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from incdet.structures import GroundTruth
+
+Warn = Callable[[str], None]
+"""Takes one sentence about something in the data that a careful reader wants to know; may raise to be strict."""
+
+
+def no_warning(_: str) -> None:
+    """A `Warn` for callers who do not care."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +23,30 @@ class Dataset:
         class_names: the C classes, in the order of the class ids.
         image_paths: one file per photo; a file may be missing (annotations without photos can still be evaluated).
         ground_truths: one per photo, in the same order.
+        image_ids: how the collection's result files name each photo: COCO's id, ILSVRC's index, VOC's file stem.
+        category_ids: how they name each class: COCO's id, ILSVRC's 1..200.
+        other_image_ids: ids of the photos that belong to the collection but not to this split; None where the
+            collection's whole list is not known.
+        coco_file: the COCO document that it was read from, if any.
+        blacklist: (position of a photo, class id) that counts neither way (ILSVRC).
     """
 
     name: str
     class_names: tuple[str, ...]
     image_paths: tuple[Path, ...]
     ground_truths: tuple[GroundTruth, ...]
+    image_ids: tuple[int | str, ...]
+    category_ids: tuple[int, ...]
+    other_image_ids: frozenset[int | str] | None = None
+    coco_file: Path | None = None
+    blacklist: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
-        if len(self.image_paths) != len(self.ground_truths):
-            raise ValueError(f"Dataset: expected one path per image, got {len(self.image_paths)} paths")
+        for what, column in (("path", self.image_paths), ("image id", self.image_ids)):
+            if len(column) != len(self.ground_truths):
+                raise ValueError(f"Dataset: expected one {what} per image, got {len(column)}")
+        if len(self.category_ids) != len(self.class_names):
+            raise ValueError(f"Dataset: expected one category id per class, got {len(self.category_ids)}")
 
     def __len__(self) -> int:
         return len(self.ground_truths)
@@ -35,5 +56,14 @@ class Dataset:
 
     def subset(self, indices: list[int]) -> "Dataset":
         """The data set with only these photos, in this order."""
-        paths = tuple(self.image_paths[index] for index in indices)
-        return Dataset(self.name, self.class_names, paths, tuple(self.ground_truths[index] for index in indices))
+        positions = {index: position for position, index in enumerate(indices)}
+        return replace(
+            self,
+            coco_file=None,
+            image_paths=tuple(self.image_paths[index] for index in indices),
+            ground_truths=tuple(self.ground_truths[index] for index in indices),
+            image_ids=tuple(self.image_ids[index] for index in indices),
+            other_image_ids=(self.other_image_ids or frozenset())
+            | set(self.image_ids) - {self.image_ids[index] for index in indices},
+            blacklist=frozenset((positions[index], kind) for index, kind in self.blacklist if index in positions),
+        )

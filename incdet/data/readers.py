@@ -4,16 +4,33 @@ from pathlib import Path
 from typing import Literal
 
 from incdet.data.coco import read_coco_folder
-from incdet.data.dataset import Dataset
-from incdet.data.ilsvrc import read_ilsvrc
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
 from incdet.data.voc import read_voc
 from incdet.errors import DataError
 
 Collection = Literal["voc", "coco", "ilsvrc"]
 
 
-def read_dataset(collection: Collection, root: Path | str, split: str) -> Dataset:
+def read_dataset(
+    collection: Collection,
+    root: Path | str,
+    split: str,
+    files: IlsvrcFiles | None = None,
+    cache: Path | None = None,
+    num_processes: int = 1,
+    warn: Warn = no_warning,
+) -> Dataset:
     """A split of a collection in its official layout.
+
+    Args:
+        collection: whose layout.
+        root: the collection's folder.
+        split: its name there.
+        files: ILSVRC only, see `read_ilsvrc`; so are the rest.
+        cache: folder that keeps parsed annotations.
+        num_processes: that parse them.
+        warn: told what does not count.
 
     Raises:
         DataError: the folder, the split or an annotation is missing or malformed.
@@ -21,5 +38,6 @@ def read_dataset(collection: Collection, root: Path | str, split: str) -> Datase
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"cannot read the data set {root}: there is no such folder; check --root")
-    readers = {"voc": read_voc, "coco": read_coco_folder, "ilsvrc": read_ilsvrc}
-    return readers[collection](root, split)
+    if collection == "ilsvrc":
+        return read_ilsvrc(root, split, files, cache, num_processes, warn)
+    return (read_voc if collection == "voc" else read_coco_folder)(root, split)

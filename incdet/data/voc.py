@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from incdet.data.annotation_set import read_annotations
 from incdet.data.dataset import Dataset
-from incdet.data.xml_annotations import VOC_BOXES, read_annotation, read_image_names
+from incdet.data.xml_annotations import VOC_BOXES, read_image_list
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -18,8 +19,14 @@ def read_voc(root: Path | str, split: str, class_names: tuple[str, ...] = VOC_CL
         DataError: the split or an annotation is missing or malformed.
     """
     root = Path(root)
-    names = read_image_names(root / "ImageSets" / "Main" / f"{split}.txt")
+    names = tuple(name for name, _ in read_image_list(root / "ImageSets" / "Main" / f"{split}.txt"))
     class_ids = {name: index for index, name in enumerate(class_names)}
-    ground_truths = [read_annotation(root / "Annotations" / f"{name}.xml", class_ids, VOC_BOXES) for name in names]
-    paths = tuple(root / "JPEGImages" / f"{name}.jpg" for name in names)
-    return Dataset(f"{root.resolve().name} {split}", class_names, paths, tuple(ground_truths))
+    truths, _ = read_annotations([root / "Annotations" / f"{name}.xml" for name in names], class_ids, VOC_BOXES)
+    return Dataset(
+        name=f"{root.resolve().name} {split}",
+        class_names=class_names,
+        image_paths=tuple(root / "JPEGImages" / f"{name}.jpg" for name in names),
+        ground_truths=tuple(truths),
+        image_ids=names,
+        category_ids=tuple(range(1, len(class_names) + 1)),
+    )

@@ -34,27 +34,44 @@ def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxCon
     Raises:
         DataError: missing, not XML, or without size or box numbers; names the file and the element.
     """
+    return parse_annotation(read_content(file), file, class_ids, convention)[0]
+
+
+def read_content(file: Path) -> bytes:
+    """The bytes of an annotation file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        root = ElementTree.parse(file).getroot()
+        return file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read the annotation {file}: {reason(error)}; check --root") from None
-    except ElementTree.ParseError as error:
+
+
+def parse_annotation(
+    content: bytes, file: Path, class_ids: Mapping[str, int], convention: BoxConvention
+) -> tuple[GroundTruth, list[str]]:
+    """(the objects, the class names of objects left out because nobody asked for their class).
+
+    Raises:
+        DataError: not XML, or without size or box numbers; names the file and the element.
+    """
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"the annotation {file} is not valid XML: {error}; get a whole copy") from None
     width, height = (int(_number(root, f"size/{side}", file)) for side in ("width", "height"))
-    boxes, ids, ignored = [], [], []
+    boxes, ids, ignored, unknown = [], [], [], []
     for element in root.iter("object"):
         name = (element.findtext("name") or "").strip()
         if name not in class_ids:
+            unknown.append(name)
             continue
-        corners = {key: _number(element, f"bndbox/{key}", file) for key in ("xmin", "ymin", "xmax", "ymax")}
-        low = [corners["xmin"] + convention.low, corners["ymin"] + convention.low]
-        high = [corners["xmax"] + convention.high, corners["ymax"] + convention.high]
-        if high[0] < low[0] or high[1] < low[1]:
-            raise DataError(f"the annotation {file} has a box of '{name}' with its corners exchanged: {corners}")
-        boxes.append(low + high)
+        boxes.append(_box(element, name, file, convention))
         ids.append(class_ids[name])
         ignored.append((element.findtext("difficult") or "0").strip() == "1")
-    return GroundTruth(
+    truth = GroundTruth(
         image=file.stem,
         width=width,
         height=height,
@@ -62,19 +79,34 @@ def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxCon
         class_ids=np.array(ids, np.int64),
         ignored=np.array(ignored, np.bool_),
     )
+    return truth, unknown
 
 
-def read_image_names(file: Path) -> list[str]:
-    """The first word of every line of an image set file, in order.
+def _box(element: ElementTree.Element, name: str, file: Path, convention: BoxConvention) -> list[float]:
+    corners = {key: _number(element, f"bndbox/{key}", file) for key in ("xmin", "ymin", "xmax", "ymax")}
+    low = [corners["xmin"] + convention.low, corners["ymin"] + convention.low]
+    high = [corners["xmax"] + convention.high, corners["ymax"] + convention.high]
+    if high[0] < low[0] or high[1] < low[1]:
+        raise DataError(f"the annotation {file} has a box of '{name}' with its corners exchanged: {corners}")
+    return low + high
+
+
+def read_image_list(file: Path) -> list[tuple[str, int | None]]:
+    """(name, number) of every line of an image set file, in order; the number is None where a line has none.
 
     Raises:
-        DataError: missing or empty.
+        DataError: missing, empty, or an image is listed twice.
     """
     text = read_text(file, "the image list", "check --root and --split")
-    names = [line.split()[0] for line in text.splitlines() if line.strip()]
-    if not names:
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    if not rows:
         raise DataError(f"the image list {file} is empty; check --split")
-    return names
+    entries = [(row[0], int(row[1]) if len(row) > 1 and row[1].isdecimal() else None) for row in rows]
+    if len({name for name, _ in entries}) < len(entries):
+        seen: set[str] = set()
+        twice = next(name for name, _ in entries if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise DataError(f"the image list {file} names {twice} twice; remove the second line")
+    return entries
 
 
 def _number(element: ElementTree.Element, path: str, file: Path) -> float:

@@ -1,17 +1,19 @@
-"""The evaluation as a table for the terminal."""
+"""The evaluation as tables for the terminal."""
 
 import numpy as np
 from rich.table import Table
 
 from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.coco import CocoEvaluation
+from incdet.evaluation.comparison import Comparison
+from incdet.evaluation.error_analysis import ErrorAnalysis
+
+_SHOWN_CLASSES = 10
 
 
-def evaluation_table(evaluation: Evaluation, title: str) -> Table:
+def evaluation_table(evaluation: Evaluation | CocoEvaluation, title: str) -> Table:
     """AP, recall and number of objects of every class that has any; the mean and the median last."""
-    table = Table(title=title, show_footer=False)
-    table.add_column("class")
-    for heading in ("AP", "recall", "objects"):
-        table.add_column(heading, justify="right")
+    table = _table(title, "class", "AP", "recall", "objects")
     columns = (evaluation.average_precision, evaluation.recall, evaluation.num_objects)
     for name, ap, recall, count in zip(evaluation.class_names, *columns, strict=True):
         if count:
@@ -21,4 +23,52 @@ def evaluation_table(evaluation: Evaluation, title: str) -> Table:
     total = str(int(evaluation.num_objects.sum()))
     table.add_row("mean (mAP)", f"{evaluation.mean_average_precision:.4f}", f"{recall:.4f}", total, style="bold")
     table.add_row("median", f"{evaluation.median_average_precision:.4f}", "", "")
+    return table
+
+
+def coco_table(evaluation: CocoEvaluation) -> Table:
+    """COCO's twelve numbers."""
+    table = _table("COCO", "number", "value")
+    for name, value in evaluation.numbers.items():
+        table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def error_table(analysis: ErrorAnalysis) -> Table:
+    """What costs mAP, the most expensive first."""
+    table = _table("what costs mAP (TIDE)", "error", "mAP points", "number")
+    for name, points in sorted(analysis.costs.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{points:.2f}", f"{analysis.counts[name]:,}")
+    return table
+
+
+def size_table(analysis: ErrorAnalysis) -> Table:
+    """How well small, medium and large objects are found."""
+    table = _table("by object size", "objects", "mAP", "recall", "number")
+    for size in analysis.sizes:
+        table.add_row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
+    return table
+
+
+def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
+    """AP of both runs in the classes in which they differ most, and mAP."""
+    table = _table("the classes that differ most", "class", *names, "difference")
+    differences = comparison.average_precision[1] - comparison.average_precision[0]
+    ranked = np.argsort(-np.nan_to_num(np.abs(differences)), kind="stable")
+    for class_id in ranked[:_SHOWN_CLASSES]:
+        if not np.isnan(differences[class_id]):
+            first, second = comparison.average_precision[:, class_id]
+            difference = f"{differences[class_id]:+.4f}"
+            table.add_row(comparison.class_names[class_id], f"{first:.4f}", f"{second:.4f}", difference)
+    table.add_section()
+    first, second = comparison.mean_average_precision
+    table.add_row("mean (mAP)", f"{first:.4f}", f"{second:.4f}", f"{second - first:+.4f}", style="bold")
+    return table
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title)
+    table.add_column(first)
+    for heading in numbers:
+        table.add_column(heading, justify="right")
     return table

@@ -79,23 +79,6 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
     return found
 
 
-def match_images(found: Sequence[Detections], names: Sequence[str], file: Path) -> list[Detections | None]:
-    """Detections in the order of a data set's image names (file stems); None where an image has no line.
-
-    Raises:
-        DataError: an image of the file is not in the data set, or appears twice.
-    """
-    by_name: dict[str, Detections] = {}
-    for entry in found:
-        name = Path(entry.image).stem
-        if name in by_name:
-            raise DataError(f"{file} has two lines for the image {name}; expected one per image")
-        by_name[name] = entry
-    if unknown := sorted(by_name.keys() - set(names)):
-        raise DataError(f"{file} has detections for {unknown[0]}, which is not in the split; check --root and --split")
-    return [by_name.get(name) for name in names]
-
-
 def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, float] | None = None) -> dict[str, Any]:
     """The line of `proposals.jsonl` for one image, best first; "seconds" per stage where they are given."""
     rows = zip(_plain(proposals.boxes), _plain(proposals.scores), proposals.sources.tolist(), strict=True)

@@ -1,0 +1,214 @@
+"""One page that explains an evaluation: numbers, costs, curves, worst mistakes; self-contained, nothing is fetched."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import numpy as np
+import PIL.Image
+
+from incdet.data.dataset import Dataset
+from incdet.errors import ImageError
+from incdet.evaluation.average_precision import FALSE, Evaluation
+from incdet.evaluation.columns import half_open_boxes, inclusive_areas
+from incdet.evaluation.error_analysis import ERROR_NAMES, ErrorAnalysis
+from incdet.evaluation.plots import envelope
+from incdet.images import read_image
+
+_TILES = 24
+_TILES_PER_CLASS = 3
+_THUMBNAIL = 280
+_RECALLS = np.linspace(0, 1, 41)
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --paper: #fdfdfc; --soft: #667; --line: #d8dade; --bar: #2f6fab; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --paper: #16191e; --soft: #9aa; --line: #363b44; } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+p, figcaption { color: var(--soft) } .number { font-size: 2.4rem; font-weight: 650; color: var(--ink) }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line) }
+th:first-child, td:first-child { text-align: left } td svg { vertical-align: middle }
+.bar { display: block; height: .8rem; background: var(--bar); border-radius: 2px }
+.wide { overflow-x: auto } .plots, .tiles { display: flex; flex-wrap: wrap; gap: 1rem } img { max-width: 100% }
+.plots img { width: 31rem; background: white; border-radius: 4px }
+figure { margin: 0; width: 12.5rem }
+figure svg { width: 100%; max-height: 14rem; background: #8883; border-radius: 3px }
+figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: var(--ink) }
+"""
+
+
+def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset, plots: Sequence[bytes]) -> str:
+    """The page.
+
+    Args:
+        evaluation: of the data set.
+        analysis: of the evaluation.
+        dataset: gives names and photos; a photo that cannot be read is drawn as an empty frame with its boxes.
+        plots: PNG images that are shown as they are.
+    """
+    title = escape(f"{dataset.name}: mAP {evaluation.mean_average_precision:.4f}")
+    body = [
+        f"<h1>{escape(dataset.name)}</h1>",
+        f'<div><span class="number">{100 * evaluation.mean_average_precision:.2f}</span> % mAP, '
+        f"median AP {100 * evaluation.median_average_precision:.2f} %</div>",
+        f"<p>{evaluation.rules} rules: {evaluation.num_images:,} images, {len(evaluation.detections):,} detections, "
+        f"{int(evaluation.num_objects.sum()):,} objects of {int((evaluation.num_objects > 0).sum())} classes.</p>",
+        "<h2>What costs mAP</h2>",
+        _errors(analysis),
+        "<h2>By object size</h2>",
+        _sizes(analysis),
+        "<h2>Curves and classes</h2>",
+        f'<div class="plots">{"".join(_picture(plot) for plot in plots)}</div>',
+        '<div class="wide">' + _classes(evaluation) + "</div>",
+        "<h2>Worst false detections</h2><p>The most confident ones, at most three per class: red is the detection, "
+        "green are the annotated objects.</p>",
+        f'<div class="tiles">{"".join(_false_tiles(evaluation, analysis, dataset))}</div>',
+        "<h2>Largest missed objects</h2><p>No detection of their class touches them enough to count, nor nearly.</p>",
+        f'<div class="tiles">{"".join(_missed_tiles(evaluation, analysis, dataset))}</div>',
+    ]
+    head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
+    page = "\n".join(body)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n{page}\n</body></html>\n'
+    )
+
+
+def _table(headings: Sequence[str], rows: Iterator[str]) -> str:
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(*cells: str) -> str:
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _errors(analysis: ErrorAnalysis) -> str:
+    largest = max(*analysis.costs.values(), 1e-9)
+    ranked = sorted(analysis.costs.items(), key=lambda item: -item[1])
+    rows = (
+        _row(name, f"{points:.2f}", f"{analysis.counts[name]:,}", _bar(max(points, 0) / largest))
+        for name, points in ranked
+    )
+    text = "mAP points that mending every error of one kind alone would give (TIDE, Bolya et al. 2020)."
+    return _table(("error", "mAP points", "number", ""), rows) + f"<p>{text}</p>"
+
+
+def _bar(share: float) -> str:
+    return f'<span class="bar" style="width:{14 * share:.2f}rem"></span>'
+
+
+def _sizes(analysis: ErrorAnalysis) -> str:
+    rows = (
+        _row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
+        for size in analysis.sizes
+    )
+    return _table(("objects", "mAP", "recall", "number"), rows) + "<p>Borders: 32 x 32 and 96 x 96 pixels.</p>"
+
+
+def _classes(evaluation: Evaluation) -> str:
+    counts = np.bincount(evaluation.detections.class_ids, minlength=len(evaluation.class_names))
+    present = np.flatnonzero(evaluation.num_objects)
+    ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")].tolist()
+    rows = (
+        _row(
+            escape(evaluation.class_names[class_id]),
+            f"{evaluation.average_precision[class_id]:.4f}",
+            f"{evaluation.recall[class_id]:.4f}",
+            f"{evaluation.num_objects[class_id]:,}",
+            f"{counts[class_id]:,}",
+            _sparkline(envelope(*evaluation.curve(class_id), _RECALLS)),
+        )
+        for class_id in ranked
+    )
+    return _table(("class", "AP", "recall", "objects", "detections", "precision over recall"), rows)
+
+
+def _sparkline(curve: np.ndarray) -> str:
+    points = " ".join(f"{100 * x:.1f},{20 - 19 * y:.1f}" for x, y in zip(_RECALLS, curve, strict=True))
+    line = f'<polyline points="0,20 {points} 100,20" fill="#2f6fab44" stroke="#2f6fab"/>'
+    return f'<svg width="100" height="21" viewBox="0 0 100 21">{line}</svg>'
+
+
+def _false_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset) -> Iterator[str]:
+    detections = evaluation.detections
+    false = np.flatnonzero(evaluation.verdicts == FALSE)
+    chosen = _spread(false[np.argsort(-detections.scores[false], kind="stable")], detections.class_ids)
+    for row in chosen:
+        image, name = int(detections.images[row]), evaluation.class_names[detections.class_ids[row]]
+        target = analysis.targets[row]
+        kind = ERROR_NAMES[analysis.kinds[row]]
+        if target >= 0:
+            kind += f", object: {evaluation.class_names[evaluation.objects.class_ids[target]]}"
+        caption = f"<b>{escape(name)}</b> {detections.scores[row]:.3f}<br>{escape(kind)}"
+        objects = evaluation.objects.boxes_inclusive[evaluation.objects.images == image]
+        yield _tile(dataset, image, objects, detections.boxes_inclusive[row : row + 1], caption)
+
+
+def _missed_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset) -> Iterator[str]:
+    objects, missed = evaluation.objects, analysis.missed
+    areas = inclusive_areas(objects.boxes_inclusive[missed])
+    chosen = _spread(missed[np.argsort(-areas, kind="stable")], objects.class_ids)
+    for row in chosen:
+        caption = f"<b>{escape(evaluation.class_names[objects.class_ids[row]])}</b>"
+        yield _tile(
+            dataset, int(objects.images[row]), objects.boxes_inclusive[row : row + 1], np.zeros((0, 4)), caption
+        )
+
+
+def _spread(rows: np.ndarray, class_ids: np.ndarray) -> list[int]:
+    """The first rows, few of every class."""
+    taken: Counter[int] = Counter()
+    chosen: list[int] = []
+    for row in rows.tolist():
+        if len(chosen) == _TILES:
+            break
+        class_id = int(class_ids[row])
+        if taken[class_id] < _TILES_PER_CLASS:
+            taken[class_id] += 1
+            chosen.append(row)
+    return chosen
+
+
+def _tile(dataset: Dataset, image: int, objects: np.ndarray, detections: np.ndarray, caption: str) -> str:
+    truth = dataset.ground_truths[image]
+    width, height = max(truth.width, 1), max(truth.height, 1)
+    photo = _thumbnail(dataset, image)
+    stroke = max(width, height) / 90
+    boxes = [(box, "#1fa34a") for box in half_open_boxes(objects)]
+    boxes += [(box, "#e03131") for box in half_open_boxes(detections)]
+    shapes = "".join(_rectangle(box, color, stroke) for box, color in boxes)
+    if photo:
+        data = base64.b64encode(photo).decode()
+        href = f"data:image/jpeg;base64,{data}"
+        shapes = f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{href}"/>' + shapes
+    drawing = f'<svg viewBox="0 0 {width} {height}">{shapes}</svg>'
+    return f"<figure>{drawing}<figcaption>{caption}<br>{escape(truth.image)}</figcaption></figure>"
+
+
+def _rectangle(box: np.ndarray, color: str, stroke: float) -> str:
+    x1, y1, x2, y2 = (float(value) for value in box)
+    place = f'x="{x1:.1f}" y="{y1:.1f}" width="{max(x2 - x1, 0):.1f}" height="{max(y2 - y1, 0):.1f}"'
+    return f'<rect {place} fill="none" stroke="{color}" stroke-width="{stroke:.2f}"/>'
+
+
+def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
+    """The photo as a small JPEG, or None where there is none to read."""
+    path = dataset.image_paths[image]
+    if not path.is_file():
+        return None
+    try:
+        picture = PIL.Image.fromarray(read_image(path).pixels)
+    except ImageError:
+        return None
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+def _picture(png: bytes) -> str:
+    return f'<img alt="plot" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

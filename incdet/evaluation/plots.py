@@ -1,0 +1,74 @@
+"""Precision-recall curves and the bar chart of APs, as PNG."""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from incdet.evaluation.average_precision import Evaluation
+
+_LABELLED = 5
+_RECALLS = np.linspace(0, 1, 201)
+
+
+def precision_recall_plot(evaluation: Evaluation) -> bytes:
+    """The envelope of every class (thin), of the best and worst ones (named), and their mean (thick), as PNG."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    present = np.flatnonzero(evaluation.num_objects)
+    curves = {int(class_id): envelope(*evaluation.curve(int(class_id)), _RECALLS) for class_id in present}
+    ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")].tolist()
+    named = ranked[:_LABELLED] + ranked[_LABELLED:][-_LABELLED:]
+    for class_id, curve in curves.items():
+        if class_id not in named:
+            axes.plot(_RECALLS, curve, color="0.75", linewidth=0.6)
+    colors = [f"C{number}" for number in range(10)]
+    for color, class_id in zip(colors, named, strict=False):
+        label = f"{evaluation.class_names[class_id]} {evaluation.average_precision[class_id]:.2f}"
+        axes.plot(_RECALLS, curves[class_id], color=color, linewidth=1.2, label=label)
+    if curves:
+        mean = np.mean(list(curves.values()), axis=0)
+        label = f"mean, mAP {evaluation.mean_average_precision:.3f}"
+        axes.plot(_RECALLS, mean, color="black", linewidth=2.5, label=label)
+        axes.legend(fontsize=8, loc="upper right")
+    axes.set(xlabel="recall", ylabel="precision (envelope)", xlim=(0, 1), ylim=(0, 1.02))
+    _tidy(axes)
+    return _png(figure)
+
+
+def average_precision_plot(evaluation: Evaluation) -> bytes:
+    """A bar per class that has objects, the best first, with the mean as a line, as PNG."""
+    present = np.flatnonzero(evaluation.num_objects)
+    ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")]
+    figure = Figure(figsize=(7, max(1.5, 0.6 + 0.16 * len(ranked))), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(ranked))
+    axes.barh(places, evaluation.average_precision[ranked], color="C0", height=0.75)
+    axes.set_yticks(places, [evaluation.class_names[class_id] for class_id in ranked], fontsize=7)
+    if len(ranked):
+        axes.axvline(evaluation.mean_average_precision, color="black", linewidth=1, linestyle="--")
+    axes.set(xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(len(ranked) - 0.5, -0.5))
+    _tidy(axes)
+    return _png(figure)
+
+
+def envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """The best precision at each of these recalls or beyond; 0 where the recall is never reached.
+
+    >>> envelope(np.array([1.0, 0.5, 2 / 3]), np.array([0.5, 0.5, 1.0]), np.array([0.2, 0.8])).round(3).tolist()
+    [1.0, 0.667]
+    """
+    monotone = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return monotone[np.searchsorted(recall, recalls - 1e-9)]
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130)
+    return stream.getvalue()
