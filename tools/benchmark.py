@@ -1,0 +1,124 @@
+"""How fast incdet is, side by side with named peers, in one run.
+
+python tools/benchmark.py evaluation --root ILSVRC --split val2
+"""
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from incdet.console import call_with_sentence, notes, progress_bar
+from incdet.data.ilsvrc import read_ilsvrc
+from incdet.data.predictions import submission_text
+from incdet.errors import IncdetError
+from incdet.evaluation.columns import DetectionColumns, object_columns
+from incdet.storage import write_text
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+EVAL_MAP = Path(__file__).with_name("eval_map.py")
+
+
+@app.callback()
+def _group() -> None:
+    """A callback makes typer ask for the benchmark's name even while there is one only."""
+
+
+@app.command()
+def evaluation(
+    root: Annotated[Path, typer.Option(help="ILSVRC DET in its official layout; photos are not needed.")],
+    split: Annotated[str, typer.Option(help="Name of the split.")] = "val2",
+    detections: Annotated[
+        list[int] | None, typer.Option(help="How many to judge; repeatable (default: 20000, 200000, 2000000).")
+    ] = None,
+    peer_limit: Annotated[int, typer.Option(help="pycocotools judges files up to this many detections.")] = 200_000,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Whole runs of tools/eval_map.py on generated detections: ILSVRC's rules, and pycocotools as the peer.
+
+    Each run is a process of its own that reads the file, judges and prints; annotations were parsed before.
+    """
+    sizes = detections or [20_000, 200_000, 2_000_000]
+    jobs = [(size, rules) for size in sizes for rules in ("ilsvrc", "coco") if rules == "ilsvrc" or size <= peer_limit]
+    rows: list[dict[str, float | int | str]] = []
+    with tempfile.TemporaryDirectory() as folder, progress_bar("runs", len(jobs) * (runs + 1)) as update:
+        data = ["--dataset", "ilsvrc", "--root", str(root.resolve()), "--split", split, "--cache", f"{folder}/cache"]
+        # in a process of its own: the kernel adds what a parent holds to the peak of its children
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            for size in sizes:
+                pool.submit(_write_detections, Path(folder) / f"{size}.txt", root, split, size).result()
+        for number, (size, rules) in enumerate(jobs):
+            update(number * (runs + 1), f"{size:,} {rules}")
+            command = [*data, "--predictions", f"{folder}/{size}.txt", "--rules", rules]
+            # the first run warms the caches of annotations and files
+            measured = [_measure(command) for _ in range(runs + 1)][1:]
+            seconds, gigabytes = (statistics.median(column) for column in zip(*measured, strict=True))
+            rows.append({"detections": size, "rules": rules, "seconds": seconds, "gigabytes": gigabytes})
+        update(len(jobs) * (runs + 1), "")
+    notes.print(_table(rows))
+    if json_file is not None:
+        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+
+
+def _write_detections(file: Path, root: Path, split: str, count: int) -> None:
+    """Submission text with objects moved by some of their size and chance boxes; scores of three digits make ties."""
+    dataset = read_ilsvrc(root, split)
+    objects, generator = object_columns(dataset.ground_truths), np.random.default_rng(count)
+    rows = generator.integers(len(objects), size=count)
+    boxes = objects.boxes_inclusive[rows]
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    boxes = np.round(boxes + generator.normal(0, 0.15, boxes.shape) * sides)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
+    near = generator.random(count) < 0.4
+    images = np.where(near, objects.images[rows], generator.integers(len(dataset), size=count))
+    right = near & (generator.random(count) < 0.8)
+    chance = generator.integers(len(dataset.class_names), size=count)
+    class_ids = np.where(right, objects.class_ids[rows], chance)
+    scores = np.round(np.clip(generator.beta(1, 6, count) + near * generator.random(count) / 2, 0, 1), 3)
+    write_text(file, submission_text(DetectionColumns(images, class_ids, scores, boxes), dataset))
+
+
+def _measure(arguments: list[str]) -> tuple[float, float]:
+    """(seconds, peak gigabytes) of a run of tools/eval_map.py.
+
+    Raises:
+        IncdetError: it failed.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, str(EVAL_MAP), *arguments, "--quiet"], stdout=subprocess.DEVNULL, stderr=errors
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        if status != 0:
+            errors.seek(0)
+            raise IncdetError(f"eval_map.py failed: {errors.read().decode().strip()}")
+    return seconds, usage.ru_maxrss / 1e6
+
+
+def _table(rows: list[dict[str, float | int | str]]) -> Table:
+    table = Table(title="tools/eval_map.py: whole process, median")
+    for heading in ("detections", "rules", "seconds", "peak GB"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        cells = f"{row['seconds']:.2f}", f"{row['gigabytes']:.2f}"
+        table.add_row(f"{row['detections']:,}", "ilsvrc" if row["rules"] == "ilsvrc" else "coco (pycocotools)", *cells)
+    return table
+
+
+if __name__ == "__main__":
+    call_with_sentence(app)
