@@ -41,6 +41,7 @@ class Evaluation:
 
     Attributes:
         rules: under which it was made.
+        iou_threshold: overlap that finds an object; the largest one under `ilsvrc`.
         class_names: the C classes.
         num_images: how many images were judged.
         objects: the objects that were looked for, ignored ones included; blacklisted ones are gone.
@@ -53,6 +54,7 @@ class Evaluation:
     """
 
     rules: Rules
+    iou_threshold: float
     class_names: tuple[str, ...]
     num_images: int
     objects: ObjectColumns
@@ -151,7 +153,8 @@ def evaluate_columns(
         results.append((*average_precision_of(verdicts[ranked], required, rules), required))
     columns = [np.array(column) for column in zip(*results, strict=True)]
     result = columns[0].astype(np.float64), columns[1].astype(np.float64), columns[2].astype(np.int64)
-    return Evaluation(rules, class_names, num_images, objects, detections, verdicts, matches, *result)
+    head = rules, iou_threshold, class_names, num_images
+    return Evaluation(*head, objects, detections, verdicts, matches, *result)
 
 
 def judge_class(

@@ -76,7 +76,7 @@ class ErrorAnalysis:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        errors = {name: {"count": self.counts[name], "mAP_points": self.costs[name]} for name in self.costs}
+        errors = {name: {"count": self.counts[name], "mAP_points": plain_number(self.costs[name])} for name in self.costs}
         sizes = {
             size.name: {
                 "num_ground_truth": size.num_objects,
@@ -148,7 +148,8 @@ def _kinds(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     objects, detections = evaluation.objects, evaluation.detections
     false = np.flatnonzero(evaluation.verdicts == FALSE)
     wanted = np.flatnonzero(~_ignored(evaluation))
-    thresholds = object_thresholds(objects.boxes_inclusive[wanted], evaluation.rules)
+    asked = evaluation.rules, evaluation.iou_threshold
+    thresholds = object_thresholds(objects.boxes_inclusive[wanted], *asked)
     pairs = find_pairs(
         detections.images[false],
         detections.boxes_inclusive[false],
