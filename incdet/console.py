@@ -25,7 +25,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
     """A progress bar on stderr; the block gets a function of (number done, note)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, *times, console=notes, disable=quiet) as progress:
         task = progress.add_task(description, total=total, note="")
 

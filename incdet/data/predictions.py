@@ -6,7 +6,6 @@ but does not count is counted in a warning.
 
 import gzip
 import json
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +39,9 @@ def read_predictions(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
             names the line or entry.
     """
     start = _first_character(file)
+    if not start:
+        warn(f"{file} holds no detections: every AP is 0")
+        return detection_columns([])
     if start == "[":
         columns, places = _read_coco_results(file, dataset, warn), "entry"
     elif start == "{":
@@ -103,8 +105,6 @@ def _read_submission(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
             f"{file} names images by number, but {dataset.name} has names; give COCO results or detections.jsonl"
         )
     table = _numbers(file)
-    if len(table) == 0:
-        warn(f"{file} holds no detections: every AP is 0")
     whole = table[:, :2] == np.floor(table[:, :2])
     _refuse(~whole.all(axis=1), file, table, "the image index and the class id must be whole numbers")
     _refuse(~np.isfinite(table).all(axis=1), file, table, "every number must be finite")
@@ -122,8 +122,7 @@ def _read_submission(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
 def _numbers(file: Path) -> np.ndarray:
     """The file as [D, 7] float64."""
     try:
-        with warnings.catch_warnings(), _open_text(file) as stream:
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+        with _open_text(file) as stream:
             table = np.loadtxt(stream, np.float64, comments=None, ndmin=2)
     except (ValueError, OSError, EOFError) as error:
         _find_malformed_line(file)

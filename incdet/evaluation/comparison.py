@@ -82,11 +82,14 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         document = asdict(self)
+        for key in ("mean_average_precision", "interval"):
+            document[key] = [plain_number(value) for value in document[key]]
+        document["share_better"] = plain_number(self.share_better)
         first, second = self.mean_average_precision
         rows = zip(self.class_names, *self.average_precision, strict=True)
         document["average_precision"] = {name: [plain_number(a), plain_number(b)] for name, a, b in rows}
         del document["class_names"]
-        return document | {"difference": second - first}
+        return document | {"difference": plain_number(second - first)}
 
 
 def save_judgement(file: Path, evaluation: Evaluation, dataset: str, image_names: Sequence[str]) -> None:
@@ -189,15 +192,17 @@ def compare_judgements(
         differences.append(_weighted_means(second, weights) - _weighted_means(first, weights))
         progress(start + count)
     joined = np.concatenate(differences)
-    low, high = np.nanpercentile(joined, [2.5, 97.5])
+    joined = joined[~np.isnan(joined)]
+    low, high = np.percentile(joined, [2.5, 97.5]) if len(joined) else (np.nan, np.nan)
     columns = np.stack([first.average_precision, second.average_precision])
     with_objects = columns[:, ~np.isnan(columns[0])]
+    mean_a, mean_b = _means(columns.T)
     return Comparison(
         class_names=first.class_names,
-        mean_average_precision=(float(with_objects[0].mean()), float(with_objects[1].mean())),
+        mean_average_precision=(float(mean_a), float(mean_b)),
         average_precision=columns,
         interval=(float(low), float(high)),
-        share_better=float((joined > 0).mean()),
+        share_better=float((joined > 0).mean()) if len(joined) else float("nan"),
         wins=(int((with_objects[0] > with_objects[1]).sum()), int((with_objects[1] > with_objects[0]).sum())),
         num_samples=num_samples,
         seed=seed,
@@ -207,7 +212,13 @@ def compare_judgements(
 def _weighted_means(judgement: Judgement, weights: np.ndarray) -> np.ndarray:
     """mAP [S] when image i counts weights[s, i] times."""
     columns = [weighted_average_precision(entry, weights, judgement.rules) for entry in judgement.classes]
-    return np.nanmean(np.stack(columns), axis=0)
+    return _means(np.stack(columns))
+
+
+def _means(rows: np.ndarray) -> np.ndarray:
+    """The mean of every column over its numbers; NaN where it has none."""
+    counts = (~np.isnan(rows)).sum(axis=0)
+    return np.where(counts > 0, np.nansum(rows, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def weighted_average_precision(entry: RankedClass, weights: np.ndarray, rules: str) -> np.ndarray:

@@ -99,5 +99,10 @@ def _stored_results(predictions: Path, dataset: Dataset) -> list[dict[str, Any]]
     """The entries of a COCO results file on the data set's images; None where the file has another form."""
     if not has_coco_results(predictions):
         return None
-    known = set(dataset.image_ids)
-    return [entry for entry in read_json(predictions) if entry["image_id"] in known]
+    # as `read_predictions` does, images may go by their names too
+    ids: dict[Any, int | str] = {
+        truth.image: image for truth, image in zip(dataset.ground_truths, dataset.image_ids, strict=True)
+    }
+    ids |= {image: image for image in dataset.image_ids}
+    entries = read_json(predictions)
+    return [entry | {"image_id": ids[entry["image_id"]]} for entry in entries if entry["image_id"] in ids]

@@ -76,7 +76,9 @@ class ErrorAnalysis:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        errors = {name: {"count": self.counts[name], "mAP_points": plain_number(self.costs[name])} for name in self.costs}
+        errors = {
+            name: {"count": self.counts[name], "mAP_points": plain_number(self.costs[name])} for name in self.costs
+        }
         sizes = {
             size.name: {
                 "num_ground_truth": size.num_objects,
@@ -133,8 +135,10 @@ class _Ranking:
     def points_over(
         self, evaluation: Evaluation, verdicts: np.ndarray, class_ids: np.ndarray, required: np.ndarray
     ) -> float:
-        """mAP points above the evaluation's."""
+        """mAP points above the evaluation's; where nothing is required any more, nothing is wrong any more."""
         mended, _ = self.mean_average_precision(verdicts, class_ids, required)
+        if np.isnan(mended) and evaluation.num_objects.any():
+            mended = 1.0
         return 100 * (mended - evaluation.mean_average_precision)
 
 
@@ -182,7 +186,8 @@ def _mend(
     verdicts, class_ids = evaluation.verdicts.copy(), evaluation.detections.class_ids.copy()
     wrong = np.flatnonzero(kinds == kind)
     verdicts[wrong] = IGNORED
-    free = wrong[(targets[wrong] >= 0) & ~found[targets[wrong]]]
+    aimed = wrong[targets[wrong] >= 0]
+    free = aimed[~found[targets[aimed]]]
     ranked = free[np.lexsort((free, -evaluation.detections.scores[free]))]
     _, first = np.unique(targets[ranked], return_index=True)
     moved = ranked[first]

@@ -87,10 +87,10 @@ def _row(*cells: str) -> str:
 
 
 def _errors(analysis: ErrorAnalysis) -> str:
-    largest = max(*analysis.costs.values(), 1e-9)
+    largest = max(*np.nan_to_num(list(analysis.costs.values())), 1e-9)
     ranked = sorted(analysis.costs.items(), key=lambda item: -item[1])
     rows = (
-        _row(name, f"{points:.2f}", f"{analysis.counts[name]:,}", _bar(max(points, 0) / largest))
+        _row(name, f"{points:.2f}", f"{analysis.counts[name]:,}", _bar(max(float(np.nan_to_num(points)), 0) / largest))
         for name, points in ranked
     )
     text = "mAP points that mending every error of one kind alone would give (TIDE, Bolya et al. 2020)."

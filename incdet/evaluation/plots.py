@@ -25,7 +25,7 @@ def precision_recall_plot(evaluation: Evaluation) -> bytes:
             axes.plot(_RECALLS, curve, color="0.75", linewidth=0.6)
     colors = [f"C{number}" for number in range(10)]
     for color, class_id in zip(colors, named, strict=False):
-        label = f"{evaluation.class_names[class_id]} {evaluation.average_precision[class_id]:.2f}"
+        label = f"{evaluation.average_precision[class_id]:.2f} {_plain(evaluation.class_names[class_id])}"
         axes.plot(_RECALLS, curves[class_id], color=color, linewidth=1.2, label=label)
     if curves:
         mean = np.mean(list(curves.values()), axis=0)
@@ -45,10 +45,12 @@ def average_precision_plot(evaluation: Evaluation) -> bytes:
     axes = figure.subplots()
     places = np.arange(len(ranked))
     axes.barh(places, evaluation.average_precision[ranked], color="C0", height=0.75)
-    axes.set_yticks(places, [evaluation.class_names[class_id] for class_id in ranked], fontsize=7)
+    axes.set_yticks(places, [_plain(evaluation.class_names[class_id]) for class_id in ranked], fontsize=7)
     if len(ranked):
         axes.axvline(evaluation.mean_average_precision, color="black", linewidth=1, linestyle="--")
-    axes.set(xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(len(ranked) - 0.5, -0.5))
+    axes.set(
+        xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(max(len(ranked), 1) - 0.5, -0.5)
+    )
     _tidy(axes)
     return _png(figure)
 
@@ -61,6 +63,11 @@ def envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> 
     """
     monotone = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return monotone[np.searchsorted(recall, recalls - 1e-9)]
+
+
+def _plain(name: str) -> str:
+    """A class name as it is: matplotlib would read what stands between dollar signs as a formula."""
+    return name.replace("$", r"\$")
 
 
 def _tidy(axes: Axes) -> None:

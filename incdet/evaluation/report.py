@@ -1,6 +1,7 @@
 """The evaluation as tables for the terminal."""
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from incdet.evaluation.average_precision import Evaluation
@@ -17,7 +18,7 @@ def evaluation_table(evaluation: Evaluation | CocoEvaluation, title: str) -> Tab
     columns = (evaluation.average_precision, evaluation.recall, evaluation.num_objects)
     for name, ap, recall, count in zip(evaluation.class_names, *columns, strict=True):
         if count:
-            table.add_row(name, f"{ap:.4f}", f"{recall:.4f}", str(count))
+            table.add_row(escape(name), f"{ap:.4f}", f"{recall:.4f}", str(count))
     table.add_section()
     recall = float(np.nanmean(evaluation.recall)) if evaluation.num_objects.any() else float("nan")
     total = str(int(evaluation.num_objects.sum()))
@@ -59,7 +60,7 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
         if not np.isnan(differences[class_id]):
             first, second = comparison.average_precision[:, class_id]
             difference = f"{differences[class_id]:+.4f}"
-            table.add_row(comparison.class_names[class_id], f"{first:.4f}", f"{second:.4f}", difference)
+            table.add_row(escape(comparison.class_names[class_id]), f"{first:.4f}", f"{second:.4f}", difference)
     table.add_section()
     first, second = comparison.mean_average_precision
     table.add_row("mean (mAP)", f"{first:.4f}", f"{second:.4f}", f"{second - first:+.4f}", style="bold")
@@ -67,7 +68,7 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
 
 
 def _table(title: str, first: str, *numbers: str) -> Table:
-    table = Table(title=title)
+    table = Table(title=escape(title))
     table.add_column(first)
     for heading in numbers:
         table.add_column(heading, justify="right")

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from incdet.description import peak_memory_gigabytes
@@ -29,14 +30,18 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
     for line in lines[:_SHOWN_PHOTOS]:
         found = line[name]
         best = ", ".join(
-            f"{entry['label']} {entry['score']:.2f}" for entry in found[:_SHOWN_LABELS] if "label" in entry
+            f"{escape(entry['label'])} {entry['score']:.2f}" for entry in found[:_SHOWN_LABELS] if "label" in entry
         )
-        cells = [Path(line["image"]).name, str(len(found)), best + (", ..." if len(found) > _SHOWN_LABELS else "")]
+        cells = [
+            escape(Path(line["image"]).name),
+            str(len(found)),
+            best + (", ..." if len(found) > _SHOWN_LABELS else ""),
+        ]
         table.add_row(*cells[: len(table.columns)])
     if len(lines) > _SHOWN_PHOTOS:
         counts = Counter(entry.get("label") for line in lines for entry in line[name])
         total = sum(counts.values())
-        common = ", ".join(f"{label} x {count}" for label, count in counts.most_common(_SHOWN_LABELS) if label)
+        common = ", ".join(f"{escape(label)} x {count}" for label, count in counts.most_common(_SHOWN_LABELS) if label)
         table.add_section()
         table.add_row(*[f"{len(lines)} photos", str(total), common][: len(table.columns)])
     return table

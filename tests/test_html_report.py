@@ -1,0 +1,245 @@
+"""The page and its plots: self-contained, well-formed, and never at a loss."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from test_average_precision import evaluate
+
+from incdet.data.dataset import Dataset
+from incdet.evaluation import plots
+from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.dataset_evaluation import write_report
+from incdet.evaluation.error_analysis import analyse_errors
+from incdet.evaluation.html_report import html_report
+from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
+from incdet.structures import GroundTruth
+
+A, B, FAR = (0, 0, 99, 99), (100, 0, 199, 99), (200, 100, 249, 149)
+VOID = {"meta", "img", "br", "image", "rect", "polyline"}
+WICKED = "<b>&\"'</script>"
+PHOTOS = [
+    # class 0 is found, and once imagined; class 1 is missed in the first photo and misplaced in the second
+    ([(0, A, False), (1, B, False)], [(0, A, 0.9), (0, FAR, 0.8)]),
+    ([(1, A, False)], [(1, (0, 0, 99, 29), 0.7)]),
+]
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, in order; an element that is closed in the wrong place is an error."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "elements that nobody closes"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self):
+        return "\n".join(self.words)
+
+
+def dataset_of(evaluation, folder, names=None):
+    """A data set of the evaluation's images, 250 x 150 each; its photos lie in the folder, if anywhere."""
+    names = names or [f"photo{number}" for number in range(evaluation.num_images)]
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    truths = tuple(GroundTruth(name, 250, 150, *nothing) for name in names)
+    paths = tuple(Path(folder) / f"{number}.jpg" for number in range(len(names)))
+    classes = evaluation.class_names
+    return Dataset("pets val", classes, paths, truths, tuple(names), tuple(range(1, len(classes) + 1)))
+
+
+def evaluation_of(photos, class_names, rules="voc"):
+    evaluation = evaluate(photos, len(class_names), rules)
+    values = {name: getattr(evaluation, name) for name in evaluation.__dataclass_fields__}
+    return Evaluation(**values | {"class_names": tuple(class_names)})
+
+
+def page_of(evaluation, folder, names=None):
+    pictures = [precision_recall_plot(evaluation), average_precision_plot(evaluation)]
+    return html_report(evaluation, analyse_errors(evaluation), dataset_of(evaluation, folder, names), pictures)
+
+
+def write_photo(file, size=(500, 300)):
+    PIL.Image.fromarray(np.full((size[1], size[0], 3), (200, 30, 60), np.uint8)).save(file)
+
+
+def assert_self_contained(text):
+    without_data = re.sub(r"data:image/[a-z]+;base64,[\w+/=]+", "data:", text)
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link|<iframe", without_data)
+    for _, attributes in Page(text).elements:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            assert attributes.get(name, "data:").startswith("data:")
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize("with_photos", [True, False])
+def test_page_is_self_contained_and_well_formed(tmp_path, with_photos):
+    if with_photos:
+        write_photo(tmp_path / "0.jpg")
+        write_photo(tmp_path / "1.jpg")
+    text = page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)
+    assert_self_contained(text)
+    assert text.startswith("<!doctype html>")
+
+
+def test_page_states_the_numbers(tmp_path):
+    evaluation = evaluation_of(PHOTOS, ["cat", "dog"])
+    page = Page(page_of(evaluation, tmp_path))
+    assert evaluation.mean_average_precision == 0.5
+    for words in ("pets val: mAP 0.5000", "50.00", "voc rules: 2 images, 3 detections, 3 objects of 2 classes"):
+        assert words in page.text
+    rows = re.findall(r"<tr><td>(.*?)</tr>", page_of(evaluation, tmp_path))
+    cells = [re.findall(r"[^<>]+(?=</td>|<td>)", row) for row in rows]
+    assert ["cat", "1.0000", "1.0000", "1", "2"] in [row[:5] for row in cells]
+    assert ["dog", "0.0000", "0.0000", "2", "1"] in [row[:5] for row in cells]
+    # mending the misplaced dog finds half of the dogs; the missed one gone, no dog is found still
+    assert ["localisation", "25.00", "1"] in [row[:3] for row in cells]
+    assert {"background", "missed"} <= {row[0] for row in cells}
+
+
+def test_tiles_show_the_mistakes_with_their_boxes(tmp_path):
+    text = page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)
+    captions = [re.sub(r"<[^>]+>", "|", caption) for caption in re.findall(r"<figcaption>(.*?)</figcaption>", text)]
+    assert captions == [
+        "|cat| 0.800|background|photo0", "|dog| 0.700|localisation, object: dog|photo1", "|dog||photo0",
+    ]  # fmt: skip
+    frames = [entry["viewbox"] for entry in Page(text).all("svg") if entry["viewbox"] != "0 0 100 21"]
+    assert frames == ["0 0 250 150"] * 3
+    boxes = [[float(entry[key]) for key in ("x", "y", "width", "height")] for entry in Page(text).all("rect")]
+    assert boxes == [
+        [0, 0, 100, 100], [100, 0, 100, 100], [200, 100, 50, 50], [0, 0, 100, 100], [0, 0, 100, 30], [100, 0, 100, 100],
+    ]  # fmt: skip
+
+
+def test_photos_are_embedded_as_small_jpegs(tmp_path):
+    write_photo(tmp_path / "0.jpg")
+    write_photo(tmp_path / "1.jpg", (60, 90))
+    images = Page(page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)).all("image")
+    pictures = [
+        PIL.Image.open(io.BytesIO(base64.b64decode(entry["href"].removeprefix("data:image/jpeg;base64,"))))
+        for entry in images
+    ]
+    assert [picture.format for picture in pictures] == ["JPEG"] * 3
+    assert [picture.size for picture in pictures] == [(280, 168), (60, 90), (280, 168)]
+    assert np.abs(np.asarray(pictures[0])[50, 50].astype(int) - [200, 30, 60]).max() < 12
+    # boxes are in the annotation's pixels, whatever the file's size
+    assert {(entry["width"], entry["height"]) for entry in images} == {("250", "150")}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a photo", "cut"], ids=["absent", "empty", "text", "cut"])
+def test_photos_that_cannot_be_read_leave_a_frame(tmp_path, content):
+    write_photo(tmp_path / "0.jpg")
+    whole = (tmp_path / "0.jpg").read_bytes()
+    if content is None:
+        (tmp_path / "0.jpg").unlink()
+    else:
+        (tmp_path / "0.jpg").write_bytes(whole[: len(whole) // 3] if content == "cut" else content)
+    page = Page(page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path))
+    assert len(page.all("figure")) == 3
+    assert len(page.all("rect")) == 6
+    assert page.all("image") == []
+
+
+def test_names_are_escaped_everywhere(tmp_path):
+    evaluation = evaluation_of(PHOTOS, [WICKED + " cat", WICKED + " dog"])
+    text = page_of(evaluation, tmp_path, [WICKED + "1", WICKED + "2"])
+    assert WICKED not in text
+    assert_self_contained(text)
+    page = Page(text)
+    assert page.text.count(WICKED + " cat") == 2
+    # in the table, as a false detection, as what another one meant, as missed
+    assert page.text.count(WICKED + " dog") == 4
+    assert page.text.count(WICKED + "1") == 2
+
+
+def test_the_folders_name_is_escaped(tmp_path):
+    evaluation = evaluation_of(PHOTOS, ["cat", "dog"])
+    dataset = dataset_of(evaluation, tmp_path)
+    values = {name: getattr(dataset, name) for name in dataset.__dataclass_fields__}
+    text = html_report(evaluation, analyse_errors(evaluation), Dataset(**values | {"name": WICKED}), [])
+    assert WICKED not in text
+    assert [words.startswith(WICKED) for words in Page(text).words].count(True) == 2
+
+
+CASES = {
+    "no detections": ([([(0, A, False)], [])], 2),
+    "no objects": ([([], [(0, A, 0.5)])], 2),
+    "neither": ([([], [])], 2),
+    "only difficult ones": ([([(0, A, True)], [(0, A, 0.9), (1, A, 0.8)])], 2),
+    "one class": ([([(0, A, False)], [(0, A, 0.5)])], 1),
+    "nothing wrong": ([([(0, A, False), (1, B, False)], [(0, A, 0.5), (1, B, 0.4)])], 2),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rules", ["voc", "ilsvrc"])
+def test_a_report_is_written_whatever_there_is(tmp_path, case, rules):
+    photos, num_classes = CASES[case]
+    evaluation = evaluation_of(photos, [f"class {number}" for number in range(num_classes)], rules)
+    write_report(evaluation, dataset_of(evaluation, tmp_path), tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert_self_contained(text)
+    assert "nanrem" not in text, "a bar of no length"
+    files = {"errors.json", "precision_recall.png", "average_precision.png", "report.html", "judgement.npz"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == files
+
+
+def test_at_most_three_tiles_per_class_and_the_most_confident_first(tmp_path):
+    found = [(kind, FAR, score / 100) for kind in range(12) for score in range(kind + 1, 98, 12)]
+    page = Page(page_of(evaluation_of([([(0, A, False)], found)], [f"class {n}" for n in range(12)]), tmp_path))
+    scores = [float(words) for words in page.words if re.fullmatch(r" 0\.\d{3}", words)]
+    assert len(scores) == 24
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == 0.97
+    names = [f"class {n}" for n in range(12)]
+    assert max(page.words[page.words.index("Worst false detections") :].count(name) for name in names) <= 3 + 1
+
+
+@pytest.mark.parametrize("num_present", [0, 1, 20, 200])
+@pytest.mark.parametrize("plot", [precision_recall_plot, average_precision_plot])
+@pytest.mark.filterwarnings("error")
+def test_plots_are_valid_png_for_any_number_of_classes(plot, num_present):
+    names = [f"a class with a long name {number}" for number in range(num_present + 1)]
+    wanted = [(kind, A, False) for kind in range(num_present)]
+    found = [(kind, A if kind % 3 else FAR, 0.9 - kind / 1000) for kind in range(num_present + 1)]
+    picture = PIL.Image.open(io.BytesIO(plot(evaluation_of([(wanted, found)], names))))
+    assert picture.format == "PNG"
+    assert sum(count > 0 for count in picture.convert("L").histogram()) > 5, "nothing is drawn"
+    assert picture.width == 910
+    assert picture.height < 5000
+
+
+@pytest.mark.parametrize("name", ["$", "$a_$", r"$\wrong{$", "_hidden", "100%", "猫"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_plots_take_any_class_name(name, monkeypatch):
+    evaluation = evaluation_of(PHOTOS, [name, "dog"])
+    figures, png_of = [], plots._png
+    monkeypatch.setattr(plots, "_png", lambda figure: [png_of(figure), figures.append(figure)][0])
+    for plot in (precision_recall_plot, average_precision_plot):
+        assert PIL.Image.open(io.BytesIO(plot(evaluation))).format == "PNG"
+    assert len(figures[0].axes[0].get_legend().get_texts()) == 3, "two classes and the mean"
