@@ -212,3 +212,14 @@ def test_real_ilsvrc(shared_folder):
     assert (len(dataset), len(dataset.class_names)) == (9917, 200)
     assert sum(len(truth) for _, truth in dataset) == 26782
     assert (dataset.class_names[0], dataset.class_names[-1]) == ("accordion", "zebra")
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [[], [{"id": 3, "name": "dog"}, {"id": 3, "name": "car"}], [{"id": 18, "name": "car"}, {"id": 3, "name": "car"}]],
+    ids=["none", "two with one id", "two with one name"],
+)
+def test_coco_categories_must_differ(tmp_path, categories):
+    document = coco(categories=categories, annotations=[])
+    with pytest.raises(DataError, match=r"mine\.json has"):
+        read_coco(write(tmp_path / "mine.json", json.dumps(document)), tmp_path, "mine")

@@ -155,6 +155,8 @@ def _report(
     screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
     if isinstance(evaluation, CocoEvaluation):
         screen.print(coco_table(evaluation))
+        if output is not None:
+            notes.print("no report: it explains the ilsvrc, voc and voc07 rules", markup=False)
     elif output is not None:
         analysis = write_report(evaluation, data, output)
         screen.print(error_table(analysis), size_table(analysis))

@@ -53,9 +53,9 @@ def read_annotations(
     _require_files(files)
     contents = [read_content(file) for file in files]
     stored = cache / f"{_checksum(files, contents, class_ids, convention)}.npz" if cache is not None else None
-    arrays = load_arrays(stored) if stored is not None else None
-    if arrays is not None:
-        return _from_arrays(arrays)
+    if stored is not None and (arrays := load_arrays(stored)) is not None:
+        with suppress(KeyError, ValueError, IndexError):  # damaged, or made by something else: parsed again
+            return _from_arrays(arrays)
     parsed = _parse(list(zip(files, contents, strict=True)), class_ids, convention, num_processes)
     if stored is not None:
         with suppress(OutputError):

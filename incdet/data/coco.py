@@ -37,7 +37,7 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
     """
     document = read_json(file)
     try:
-        class_names = tuple(category["name"] for category in document["categories"])
+        class_names = tuple(str(category["name"]) for category in document["categories"])
         class_ids = {category["id"]: index for index, category in enumerate(document["categories"])}
         objects: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for entry in document["annotations"]:
@@ -49,6 +49,10 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
         raise DataError(
             f"{file} is not in COCO's annotation form ({problem}); expected images, annotations, categories"
         ) from None
+    for what, values in (("id", class_ids), ("name", set(class_names))):
+        if not values or len(values) < len(document["categories"]):
+            found = f"{len(document['categories'])} categories with {len(values)} different {what}s"
+            raise DataError(f"{file} has {found}; expected at least one, each with its own {what}")
     return Dataset(
         name=name,
         class_names=class_names,

@@ -6,8 +6,10 @@ but does not count is counted in a warning.
 
 import gzip
 import json
+import math
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +21,11 @@ from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.output.writers import read_detections
 from incdet.storage import GZIP_START, read_text
 
+Reader = Callable[[Path, Dataset, Warn], DetectionColumns]
+
 _FIELDS = 7
 _FORM = "'<image index> <class id> <confidence> <xmin> <ymin> <xmax> <ymax>'"
+_UNREADABLE = (OSError, UnicodeDecodeError, EOFError, zlib.error)
 _ABSENT, _OTHER = -1, -2
 """Positions of image ids that nobody knows, and of those that the collection has but not the split."""
 
@@ -38,17 +43,11 @@ def read_predictions(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
         DataError: unreadable, malformed, a class or image that the collection lacks, a number that is not finite;
             names the line or entry.
     """
-    start = _first_character(file)
-    if not start:
+    readers: dict[str, Reader] = {"": _read_nothing, "[": _read_coco_results, "{": _read_lines}
+    columns = readers.get(_first_character(file), _read_submission)(file, dataset, warn)
+    if len(columns) == 0:
         warn(f"{file} holds no detections: every AP is 0")
-        return detection_columns([])
-    if start == "[":
-        columns, places = _read_coco_results(file, dataset, warn), "entry"
-    elif start == "{":
-        return _read_lines(file, dataset, warn)
-    else:
-        columns, places = _read_submission(file, dataset, warn), "line"
-    _count_inverted(columns, file, places, warn)
+    _count_inverted(columns, file, warn)
     return columns
 
 
@@ -88,7 +87,7 @@ def _first_character(file: Path) -> str:
             for line in stream:
                 if stripped := line.strip():
                     return stripped[0]
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"cannot read the predictions {file}: {reason(error)}; check the path") from None
     return ""
 
@@ -97,6 +96,10 @@ def _open_text(file: Path) -> IO[str]:
     with file.open("rb") as stream:
         compressed = stream.read(2) == GZIP_START
     return gzip.open(file, "rt", encoding="utf-8") if compressed else file.open(encoding="utf-8")
+
+
+def _read_nothing(_file: Path, _dataset: Dataset, _warn: Warn) -> DetectionColumns:
+    return detection_columns([])
 
 
 def _read_submission(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
@@ -109,9 +112,9 @@ def _read_submission(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
     _refuse(~whole.all(axis=1), file, table, "the image index and the class id must be whole numbers")
     _refuse(~np.isfinite(table).all(axis=1), file, table, "every number must be finite")
     lookup = {category: class_id for class_id, category in enumerate(dataset.category_ids)}
-    class_ids = _looked_up(table[:, 1].astype(np.int64).tolist(), lookup)
+    class_ids = _looked_up(table[:, 1].tolist(), lookup)
     _refuse(class_ids == _ABSENT, file, table, f"the class id must be one of 1..{len(dataset.class_names)}")
-    numbers = table[:, 0].astype(np.int64).tolist()
+    numbers = [int(number) for number in table[:, 0].tolist()]
     images = _positions(numbers, dataset)
     if dataset.other_image_ids is not None:
         _refuse(images == _ABSENT, file, table, f"{dataset.name} belongs to a list that has no such image index")
@@ -124,7 +127,7 @@ def _numbers(file: Path) -> np.ndarray:
     try:
         with _open_text(file) as stream:
             table = np.loadtxt(stream, np.float64, comments=None, ndmin=2)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, *_UNREADABLE) as error:
         _find_malformed_line(file)
         raise DataError(f"cannot read the predictions {file}: {reason(error)}; expected lines {_FORM}") from None
     if table.size and table.shape[1] != _FIELDS:
@@ -140,16 +143,17 @@ def _find_malformed_line(file: Path) -> None:
                 words = line.split()
                 if words and not (len(words) == _FIELDS and all(map(_is_number, words))):
                     raise DataError(f"{file}, line {number}: expected {_FORM}, found {line.strip()[:80]!r}")
-    except (OSError, UnicodeDecodeError, EOFError):
+    except _UNREADABLE:
         return
 
 
 def _is_number(word: str) -> bool:
+    """As numpy reads numbers, which are Python's without underscores."""
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return "_" not in word
 
 
 def _refuse(wrong: np.ndarray, file: Path, table: np.ndarray, rule: str) -> None:
@@ -203,48 +207,62 @@ def _leave_out_strangers(
     return inside
 
 
-def _count_inverted(columns: DetectionColumns, file: Path, place: str, warn: Warn) -> None:
+def _count_inverted(columns: DetectionColumns, file: Path, warn: Warn) -> None:
     """An inverted box covers no pixel: it finds nothing and counts as false, as in the development kit."""
     boxes = columns.boxes_inclusive
-    inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    inverted = (boxes[:, 2:] - boxes[:, :2] + 1 <= 0).any(axis=1)
     if inverted.any():
         first = " ".join(f"{value:g}" for value in boxes[np.flatnonzero(inverted)[0]])
         warn(
-            f"{int(inverted.sum()):,} boxes in {file} have their corners exchanged or no pixel (the first, by {place}: "
-            f"xmin ymin xmax ymax = {first}): they count as false detections"
+            f"{int(inverted.sum()):,} boxes in {file} have their corners exchanged or no pixel (the first is xmin ymin "
+            f"xmax ymax = {first}): they count as false detections"
         )
 
 
 def _read_coco_results(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     try:
         entries = json.loads(read_text(file, "the predictions", "check the path"))
-    except ValueError as error:
-        raise DataError(f"{file} is not valid JSON: {error}; expected a list of COCO results") from None
-    if not entries:
-        warn(f"{file} holds no detections: every AP is 0")
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is not valid JSON: {reason(error)}; expected a list of COCO results") from None
     categories = {category: class_id for class_id, category in enumerate(dataset.category_ids)}
     image_ids, class_ids, numbers = [], [], []
     for number, entry in enumerate(entries, 1):
         try:
-            image_ids.append(entry["image_id"])
-            if not isinstance(image_ids[-1], int | str):
-                raise TypeError("image_id is neither a number nor a name")
+            image_ids.append(_image_id(entry))
             class_ids.append(categories[entry["category_id"]])
-            x, y, width, height = map(float, entry["bbox"])
-            numbers.append((float(entry["score"]), x, y, x + width - 1, y + height - 1))
-        except (KeyError, TypeError, ValueError) as error:
+            numbers.append(_score_and_corners(entry))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             problem = f"{error} is missing or unknown" if isinstance(error, KeyError) else str(error)
             raise DataError(
                 f"{file}, entry {number}: {problem}; expected image_id, category_id of the data set, bbox [x, y, "
                 "width, height] and score"
             ) from None
     table = np.array(numbers, np.float64).reshape(-1, 5)
-    if not (finite := np.isfinite(table).all(axis=1)).all():
-        raise DataError(f"{file}, entry {int(np.flatnonzero(~finite)[0]) + 1}: every number must be finite")
     images = _positions(image_ids, dataset)
+    if dataset.other_image_ids is not None and (images == _ABSENT).any():
+        row = int(np.flatnonzero(images == _ABSENT)[0])
+        problem = f"{dataset.name} belongs to a list that has no image {image_ids[row]!r}"
+        raise DataError(f"{file}, entry {row + 1}: {problem}")
     kept = _leave_out_strangers(images, image_ids, file, dataset, warn)
     columns = images[kept], np.array(class_ids, np.int64)[kept], table[kept, 0].copy(), table[kept, 1:].copy()
     return DetectionColumns(*columns)
+
+
+def _image_id(entry: Mapping[str, Any]) -> int | str:
+    if not isinstance(entry["image_id"], int | str):
+        raise TypeError("image_id is neither a number nor a name")
+    return entry["image_id"]
+
+
+def _score_and_corners(entry: Mapping[str, Any]) -> tuple[float, ...]:
+    """(score, xmin, ymin, xmax, ymax), inclusive."""
+    if not isinstance(entry["bbox"], list):
+        raise TypeError("bbox is no list")
+    x, y, width, height = map(float, entry["bbox"])
+    values = float(entry["score"]), x, y, x + width - 1, y + height - 1
+    if not all(map(math.isfinite, values)):
+        raise ValueError("every number must be finite")
+    return values
 
 
 def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
@@ -253,14 +271,15 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     names = [Path(entry.image).stem for entry in found]
     if twice := _first_repeated(names):
         raise DataError(f"{file} has two lines for the image {twice}; expected one per image")
-    images = np.array([positions.get(name, _ABSENT) for name in names], np.int64)
-    if len(found):
-        _leave_out_strangers(images, names, file, dataset, warn)
-    if missing := len(dataset) - int((images >= 0).sum()):
+    images = [positions.get(name, _ABSENT) for name in names]
+    counts = [len(entry) for entry in found]
+    of_detections = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+    _leave_out_strangers(np.repeat(images, counts), of_detections, file, dataset, warn)
+    kept = [row for row, image in enumerate(images) if image >= 0]
+    if missing := len(dataset) - len(kept):
         first = next(truth.image for truth in dataset.ground_truths if truth.image not in set(names))
         warn(f"{missing:,} of {len(dataset):,} images have no line in {file} ({first}, ...): nothing is found there")
-    kept = np.flatnonzero(images >= 0).tolist()
-    return detection_columns([found[row] for row in kept], images[kept])
+    return detection_columns([found[row] for row in kept], [images[row] for row in kept])
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

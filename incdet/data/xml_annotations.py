@@ -27,6 +27,9 @@ VOC_BOXES = BoxConvention(low=-1, high=0)
 ILSVRC_BOXES = BoxConvention(low=0, high=1)
 """0-based inclusive (FACTS, section 5.8)."""
 
+_LARGEST_NUMBER = 1e9
+"""In pixels; beyond it a number is no place in an image."""
+
 
 def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxConvention) -> GroundTruth:
     """One annotation file; objects of classes that are not asked for are left out.
@@ -115,6 +118,6 @@ def _number(element: ElementTree.Element, path: str, file: Path) -> float:
         number = float(text or "")
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"the annotation {file} has no number in <{path}> (found {text!r}); correct the file")
+    if not abs(number) <= _LARGEST_NUMBER:  # false for NaN too
+        raise DataError(f"the annotation {file} has no number of pixels in <{path}> (found {text!r}); correct the file")
     return number

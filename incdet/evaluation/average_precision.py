@@ -42,6 +42,7 @@ class Evaluation:
     Attributes:
         rules: under which it was made.
         iou_threshold: overlap that finds an object; the largest one under `ilsvrc`.
+        blacklist: pairs of image position and class id that counted neither way.
         class_names: the C classes.
         num_images: how many images were judged.
         objects: the objects that were looked for, ignored ones included; blacklisted ones are gone.
@@ -55,6 +56,7 @@ class Evaluation:
 
     rules: Rules
     iou_threshold: float
+    blacklist: frozenset[tuple[int, int]]
     class_names: tuple[str, ...]
     num_images: int
     objects: ObjectColumns
@@ -153,7 +155,7 @@ def evaluate_columns(
         results.append((*average_precision_of(verdicts[ranked], required, rules), required))
     columns = [np.array(column) for column in zip(*results, strict=True)]
     result = columns[0].astype(np.float64), columns[1].astype(np.float64), columns[2].astype(np.int64)
-    head = rules, iou_threshold, class_names, num_images
+    head = rules, iou_threshold, frozenset(blacklist), class_names, num_images
     return Evaluation(*head, objects, detections, verdicts, matches, *result)
 
 

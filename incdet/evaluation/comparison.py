@@ -100,7 +100,8 @@ def save_judgement(file: Path, evaluation: Evaluation, dataset: str, image_names
     """
     objects, detections = evaluation.objects, evaluation.detections
     required = ~objects.ignored | (evaluation.rules == "ilsvrc")
-    digest = hashlib.sha256("\n".join([evaluation.rules, *evaluation.class_names, *image_names]).encode())
+    terms = [evaluation.rules, evaluation.iou_threshold, sorted(evaluation.blacklist)]
+    digest = hashlib.sha256(json.dumps([*terms, evaluation.class_names, list(image_names)]).encode())
     for column in (objects.images, objects.class_ids, objects.boxes_inclusive, required):
         digest.update(np.ascontiguousarray(column).tobytes())
     head: dict[str, Any] = {"rules": evaluation.rules, "dataset": dataset, "classes": evaluation.class_names}

@@ -2,10 +2,11 @@
 
 A false detection is, by the first rule that holds:
 
-- localisation: it overlaps an object of its class by 0.1 or more, but less than that object asks for,
+- localisation: it overlaps an object of its class by 0.1 or more, but less than that object asks for (of several, the
+  one that it overlaps most decides),
 - classification: it overlaps an object of another class as much as that one asks for,
 - duplicate: it overlaps an object of its class enough, but a better-scored detection has taken it,
-- background: it overlaps no object by 0.1,
+- background: it overlaps no object that must be found by 0.1,
 - both: what is left, a wrong class in a wrong place.
 
 A missed object is one that no detection found and no localisation or classification error could have found. Mending

@@ -15,6 +15,9 @@ from incdet.errors import DataError
 from incdet.storage import read_text
 from incdet.structures import Detections, Image, Proposals
 
+_LARGEST_CORNER = 1e9
+"""In pixels; beyond it a number is no place in an image."""
+
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
 
@@ -47,16 +50,19 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
     try:
         entries = line["detections"]
         class_ids = [class_names.index(entry["label"]) for entry in entries]
+        boxes = np.array([entry["box"] for entry in entries], np.float64).reshape(-1, 4)
+        if (np.abs(boxes) > _LARGEST_CORNER).any():
+            raise ValueError("a box reaches beyond any image")
         return Detections(
             image=str(line["image"]),
             width=int(line["width"]),
             height=int(line["height"]),
-            boxes=np.array([entry["box"] for entry in entries], np.float32).reshape(-1, 4),
+            boxes=boxes.astype(np.float32),
             scores=np.array([entry["score"] for entry in entries], np.float32),
             class_ids=np.array(class_ids, np.int64),
             class_names=class_names,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         problem = (
             f"no {error}" if isinstance(error, KeyError) else str(error).replace("tuple.index(x): x not", "label not")
         )
@@ -74,7 +80,7 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
     for number, line in enumerate(lines, 1):
         try:
             found.append(detections_from_json(json.loads(line), class_names))
-        except (ValueError, DataError) as error:
+        except (ValueError, RecursionError, DataError) as error:
             raise DataError(f"{file}, line {number}: {error}; expected incdet's detections, one image a line") from None
     return found
 
