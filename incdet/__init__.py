@@ -47,11 +47,16 @@ def detect(source: ImageSource, score_threshold: float = 0.8) -> Detections:
 
     Args:
         source: a path, encoded bytes, or an RGB or grey array [H, W(, 3)] uint8.
-        score_threshold: lowest probability that is returned.
+        score_threshold: lowest probability that is returned, in [0, 1]; below 0.01 there is nothing.
 
     Raises:
         ImageError: the photo cannot be read.
+        ConfigurationError: the threshold is no probability.
     """
+    if not 0 <= score_threshold <= 1:
+        from incdet.errors import ConfigurationError
+
+        raise ConfigurationError(f"score_threshold is {score_threshold}; expected a probability from 0 to 1")
     found = _default_detector().detect(source)
     return found[found.scores >= score_threshold]
 

@@ -77,7 +77,8 @@ def detect(
     if score_threshold is not None:
         more.append(f"detections.display_threshold={score_threshold}")
     if classes is not None:
-        more.append(f"detections.classes={json.dumps([name.strip() for name in classes.split(',')])}")
+        names = [name.strip() for name in classes.split(",") if name.strip()]
+        more.append(f"detections.classes={json.dumps(names)}")
     if device is not None:
         more.append(f"device={device.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from incdet.config import Config
-from incdet.console import notes, progress_bar
+from incdet.console import drop_stdout, notes, progress_bar
 from incdet.description import describe_run
 from incdet.detector import Detector, Stopwatch
-from incdet.errors import ConfigurationError, ImageError, OutputError
+from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.images import find_images, read_image
 from incdet.output.draw import draw_detections, draw_proposals, save_picture
 from incdet.output.result_folder import ResultFolder, picture_names
@@ -33,6 +34,9 @@ DEFAULT_FOLDER = Path("incdet-output")
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
 PROPOSAL_KINDS = ("image", "json")
 SUFFIXES = {"image": ".jpg", "voc": ".xml"}
+"""Of the files that every photo gets."""
+SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
+"""Files about all photos, besides the JSON lines."""
 
 Line = dict[str, Any]
 
@@ -71,6 +75,9 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
     """
     kinds = options.kinds(DETECTION_KINDS)
     segmentation_module()
+    lowest = min(config.detections.score_threshold, config.detections.display_threshold)
+    detections = config.detections.model_copy(update={"score_threshold": lowest})
+    config = config.model_copy(update={"detections": detections})
     detector = Detector.from_pretrained(*weights, config=config)
     batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin))
 
@@ -91,9 +98,9 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
         names = detector.class_names
         found = [detections_from_json(line, names) for line in batch.lines]
         if "coco" in kinds:
-            write_text(batch.folder.path / "detections.coco.json", json.dumps(coco_document(found, names)) + "\n")
+            write_text(batch.folder.path / SHARED["coco"], json.dumps(coco_document(found, names)) + "\n")
         if "csv" in kinds:
-            write_text(batch.folder.path / "detections.csv", csv_text(found))
+            write_text(batch.folder.path / SHARED["csv"], csv_text(found))
     return batch.finish("json" in kinds)
 
 
@@ -149,16 +156,27 @@ class Batch:
         self.seconds: list[Mapping[str, float]] = []
         self._names = picture_names(self.photos)
         self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
-        if self._json_file is not None and self._json_file.exists() and not options.overwrite:
-            raise OutputError(f"{self._json_file} exists already; give another file with --json, or --overwrite")
+        if self._json_file is not None:
+            _check_json_file(self._json_file, self.photos, options.overwrite)
         self.folder: ResultFolder | None = None
-        if self.photos and kinds:
-            inputs = hashlib.sha256("\n".join(map(str, self.photos)).encode()).hexdigest()
-            description = {**description, "kinds": kinds, "photos": len(self.photos), "photos_sha256": inputs}
-            numbered = options.folder is None
-            self.folder = ResultFolder(options.folder or DEFAULT_FOLDER, name, description, options.overwrite, numbered)
+        self._state: ResultFolder | None = None
+        if not self.photos:
+            return
+        inputs = hashlib.sha256(b"\n".join(map(os.fsencode, self.photos))).hexdigest()
+        description = {**description, "kinds": kinds, "timing": options.timing}
+        description |= {"photos": len(self.photos), "photos_sha256": inputs}
+        if kinds:
+            place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
+            self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
             files = [file for photo in self.photos for kind in SUFFIXES if (file := self.file_of(photo, kind))]
-            self.folder.reserve(files, self.photos)
+            self.folder.begin(
+                [*files, *(self.folder.path / SHARED[kind] for kind in kinds if kind in SHARED)], self.photos
+            )
+        elif self._json_file is not None and not _is_device(self._json_file):
+            # an interrupted run must find what it has done, so it is kept beside the file until the end
+            place = self._json_file.with_name(f"{self._json_file.name}.unfinished")
+            self._state = ResultFolder(place, name, description, overwrite=True)
+            self._state.begin([], self.photos)
 
     def file_of(self, photo: Path, kind: str) -> Path | None:
         """The file of its own that a photo gets for a kind of result; None where the kind is not saved."""
@@ -168,8 +186,9 @@ class Batch:
 
     def run(self, work: Callable[[Path], tuple[Line, Mapping[str, float]]], title: str) -> None:
         """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure."""
-        done = self.folder.done if self.folder else {}
-        with self._json_sink() as write, progress_bar(title, len(self.photos), self.options.quiet) as update:
+        done = self._state.done if self._state else {}
+        write = self._json_sink()
+        with progress_bar(title, len(self.photos), self.options.quiet) as update:
             for number, photo in enumerate(self.photos):
                 update(number, photo.name)
                 try:
@@ -184,20 +203,22 @@ class Batch:
     def _work_on(self, photo: Path, work: Callable[[Path], tuple[Line, Mapping[str, float]]]) -> Line:
         line, seconds = work(photo)
         self.seconds.append(seconds)
-        if self.folder:
-            self.folder.add(line)
+        if self._state:
+            self._state.add(line)
         return line
 
     def finish(self, keep_lines: bool) -> int:
         """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
         if self.folder and self.lines:
             self.folder.finish(keep_lines)
-        elif self.folder:
-            self.folder.discard()
+        elif self._state:
+            self._state.discard()
             self.folder = None
+        if self._json_file is not None:
+            write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
         if not self.options.quiet and self.lines:
             notes.print(summary_table(self.lines, self.name))
-        if self.options.timing and self.seconds:
+        if self.options.timing and self.seconds and not self.options.quiet:
             notes.print(timing_table(self.seconds))
         for failure in self.failures:
             notes.print(f"error: {failure}", markup=False, style="red")
@@ -209,26 +230,51 @@ class Batch:
                 notes.print(f"results: {' and '.join(places)}", markup=False)
         return 1 if self.failures else 0
 
-    @contextmanager
-    def _json_sink(self) -> Iterator[Callable[[Line], None]]:
-        """Takes the lines to where --json says; a file is written even when the run is interrupted."""
-        if self.options.json_file == "-":
-            yield lambda line: print(json.dumps(line), flush=True)
-            return
-        try:
-            yield lambda _: None
-        finally:
-            if self._json_file is not None:
-                write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
+    def _json_sink(self) -> Callable[[Line], None]:
+        """Takes the lines to stdout where --json says so."""
+        if self.options.json_file != "-":
+            return lambda _: None
+        if sys.stdout is None:
+            raise OutputError("cannot write to stdout: it is closed; give a file with --json")
+
+        def write(line: Line) -> None:
+            try:
+                print(json.dumps(line), flush=True)
+            except BrokenPipeError:
+                drop_stdout()
+                # the reader has gone, as in `| head -1`: without a folder there is nobody left to work for
+                if self.folder is None:
+                    raise
+            except OSError as error:
+                drop_stdout()
+                raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
+
+        return write
 
 
 def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
     """(photos, sentences about paths that name none)."""
-    photos: dict[Path, None] = {}
+    photos: dict[Path, Path] = {}
     failures = []
     for path in paths:
         try:
-            photos.update(dict.fromkeys(find_images([path])))
+            for photo in find_images([path]):
+                photos.setdefault(photo.absolute(), photo)
         except ImageError as error:
             failures.append(str(error))
-    return list(photos), failures
+    return list(photos.values()), failures
+
+
+def _check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None:
+    """Refuses a file for --json that would cost the user something, before anything is computed."""
+    if file.is_dir():
+        raise OutputError(f"cannot write {file}: it is a folder; give a file with --json")
+    if file.resolve() in {photo.resolve() for photo in photos}:
+        raise OutputError(f"{file} is one of the photos given; give another file with --json")
+    if file.exists() and not overwrite and not _is_device(file):
+        raise OutputError(f"{file} exists already; give another file with --json, or --overwrite")
+
+
+def _is_device(file: Path) -> bool:
+    """Whether a file is a pipe, /dev/null or the like."""
+    return file.exists() and not file.is_file()

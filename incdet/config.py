@@ -4,10 +4,10 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from incdet.errors import ConfigurationError, reason
 
@@ -16,10 +16,24 @@ Similarity = Literal["color_texture_size_fill", "texture_size_fill"]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
+def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether a field holds further keys."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 class Section(BaseModel):
     """Base of all configuration sections: unknown keys and loose types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_defaults(cls, values: Any) -> Any:
+        """In YAML, `proposals:` with nothing below it is None."""
+        if not isinstance(values, Mapping):
+            return values
+        sections = {name for name, info in cls.model_fields.items() if is_section(info.annotation)}
+        return {key: {} if value is None and key in sections else value for key, value in values.items()}
 
 
 class ImagesConfig(Section):
@@ -33,7 +47,8 @@ class SelectiveSearchConfig(Section):
 
     Attributes:
         superpixel_scale: multiplies both k and the smallest superpixel (1 = R-CNN, 2 = GoogLeNet).
-        k: segmentation thresholds before scaling; the smallest superpixel equals k, in pixels of the frame.
+        k: segmentation thresholds before scaling; the smallest superpixel equals k, in pixels of the frame. Bounded
+            like the others, because superpixels of few pixels need more memory than machines have.
         sigma: blur before segmentation, in pixels of the frame.
         width: width of the frame in which the search runs, in pixels; smaller photos are enlarged.
         min_side: shortest side of a kept box, in pixels of the frame.
@@ -41,14 +56,14 @@ class SelectiveSearchConfig(Section):
     """
 
     engine: Literal["opencv"] = "opencv"
-    superpixel_scale: float = Field(2.0, gt=0)
+    superpixel_scale: float = Field(2.0, ge=0.5, le=100)
     color_spaces: tuple[ColorSpace, ...] = Field(get_args(ColorSpace), min_length=1)
     similarities: tuple[Similarity, ...] = Field(get_args(Similarity), min_length=1)
-    k: tuple[float, ...] = Field((50.0, 100.0), min_length=1)
-    sigma: float = Field(0.8, gt=0)
-    width: int = Field(500, ge=32)
+    k: tuple[Annotated[float, Field(ge=20, le=10_000)], ...] = Field((50.0, 100.0), min_length=1)
+    sigma: float = Field(0.8, gt=0, le=10)
+    width: int = Field(500, ge=32, le=2000)
     min_side: float = Field(20.0, ge=0)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
 
 class ProposalsConfig(Section):
@@ -81,7 +96,7 @@ class DetectionsConfig(Section):
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
     max_per_image: int = Field(100, ge=1)
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = Field(None, min_length=1)
     display_threshold: Unit = 0.8
 
 
@@ -120,13 +135,16 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
     """
     try:
         return section.model_validate(_tuples(values))
+    except RecursionError:
+        raise ConfigurationError(f"{origin}: a value holds itself; write it out") from None
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
         found = repr(first["input"])[:60]
-        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {_lower(first['msg'])}") from None
+        rule = _lower(first["msg"]).replace("tuple", "list")
+        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -138,12 +156,16 @@ _Loader.add_implicit_resolver(
 )
 
 
+_NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
+"""What the parser raises, also on dates that do not exist and on tags that do not fit."""
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
-    except yaml.YAMLError as error:
+    except _NOT_YAML as error:
         problem = " ".join(str(error).split())
         raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
     if values is None:
@@ -160,12 +182,14 @@ def _apply_setting(values: dict[str, Any], setting: str) -> None:
         raise ConfigurationError(f"setting '{setting}' has no value; write key=value, for example device=cpu")
     *parents, leaf = path.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
         if not isinstance(values, dict):
             raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
     try:
         values[leaf] = yaml.load(text, _Loader)
-    except yaml.YAMLError:
+    except _NOT_YAML:
         raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
 
 
@@ -181,7 +205,7 @@ def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, info in section.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+        if is_section(info.annotation):
             keys += valid_keys(info.annotation, f"{prefix}{name}.")
     return keys
 
@@ -189,7 +213,8 @@ def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
 def _nearest_key(section: type[BaseModel], path: str) -> str:
     keys = valid_keys(section)
     by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
-    nearest = by_leaf or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
+    nearest = by_leaf or deeper or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
     return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
 
 

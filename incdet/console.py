@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from incdet.errors import IncdetError
+from incdet.errors import IncdetError, PackageError
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """Everything meant for people; stdout is for machines."""
@@ -42,11 +42,17 @@ def run_program(main: Callable[..., Any]) -> None:
     call_with_sentence(app)
 
 
+def drop_stdout() -> None:
+    """What is left in the buffer, and all that follows, goes nowhere instead of failing again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def call_with_sentence(app: typer.Typer) -> None:
     """Runs the command line; an `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C 130."""
     try:
         code = app(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except IncdetError as error:
         notes.print(f"error: {error}", markup=False, style="red")
         code = error.exit_code
@@ -55,11 +61,16 @@ def call_with_sentence(app: typer.Typer) -> None:
     except UsageError as error:
         error.show()  # type: ignore[attr-defined]
         code = 2
+    except ImportError as error:
+        notes.print(
+            f"error: cannot load a package that incdet needs: {error}; install incdet again", markup=False, style="red"
+        )
+        code = PackageError.exit_code
     except BrokenPipeError:
-        # the reader has gone, as in `| head -1`; what is left in the buffer must not fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader has gone, as in `| head -1`
+        drop_stdout()
         code = 0
     # some versions of typer turn Ctrl-C into this exit code, others raise
     if code == INTERRUPTED:
-        notes.print("interrupted; run the same command again to go on", markup=False)
+        notes.print("interrupted; run the same command again: what is stored is not done twice", markup=False)
     sys.exit(code or 0)

@@ -51,14 +51,15 @@ def installation() -> dict[str, Any]:
     from incdet.device import choose_device, choose_precision
     from incdet.errors import PackageError
     from incdet.networks.weights import load_record, sha256, shipped_weights
-    from incdet.proposers.selective_search import segmentation_module
 
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     try:
+        from incdet.proposers.selective_search import segmentation_module
+
         segmentation_module()
         selective_search = "ok"
-    except PackageError as error:
+    except (PackageError, ImportError) as error:
         selective_search = str(error)
     weights = {}
     for key, file in shipped_weights().items():

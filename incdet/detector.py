@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from incdet.config import Config
 from incdet.detections import select_detections
@@ -110,13 +112,14 @@ class Detector:
         """`detect` over many photos, holding one at a time.
 
         Args:
-            sources: any iterable; it is read as the results are consumed.
+            sources: any iterable; it is read as the results are consumed. A single photo is one, too.
             on_error: called for a photo that cannot be read, which is then left out; None raises the error.
 
         Raises:
             ImageError: a photo cannot be read and `on_error` is None.
         """
-        for source in sources:
+        single = isinstance(sources, str | Path | bytes | np.ndarray | Image)
+        for source in [cast(ImageSource, sources)] if single else sources:
             try:
                 yield self.detect(source)
             except ImageError as error:
@@ -177,6 +180,7 @@ def check_classes(asked: Iterable[str], known: tuple[str, ...]) -> None:
     """
     for name in asked:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+            by_lower = {other.lower(): other for other in known}
+            nearest = [by_lower[close] for close in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)]
             hint = f"did you mean '{nearest[0]}'?" if nearest else f"known classes: {', '.join(known)}"
             raise ConfigurationError(f"the weights know no class '{name}'; {hint}")

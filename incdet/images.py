@@ -2,6 +2,8 @@
 
 import glob
 import io
+import os
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -9,20 +11,34 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
-import PIL.ImageOps
 
 from incdet.config import ImagesConfig
 from incdet.errors import ImageError, reason
 from incdet.structures import Image
 
-ImageSource = str | Path | bytes | np.ndarray | Image
-"""What one image may be given as: a file's path, its bytes, an RGB or grey array, or an `Image`."""
+ImageSource = str | Path | bytes | np.ndarray | PIL.Image.Image | Image
+"""What one image may be given as: a file's path, its bytes, an RGB or grey array, a Pillow image, or an `Image`."""
+
+RESULT_MARK = "run.json"
+"""A folder with this file holds results of incdet, which are no photos to work on."""
+
+_UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns the picture upright."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """File endings that count as images when a folder is read."""
 
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, RuntimeError)
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, RuntimeError, struct.error)
 """What Pillow's decoders raise on damaged files."""
 
 _PILLOW_LIMIT = threading.Lock()
@@ -35,7 +51,8 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
     animation the first frame is taken.
 
     Args:
-        source: path, encoded bytes, or array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of uint8 or uint16.
+        source: path, encoded bytes, Pillow image, or array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of uint8 or
+            uint16.
         config: the size limit; 100 megapixels by default.
 
     Raises:
@@ -46,8 +63,14 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
         return source
     if isinstance(source, np.ndarray):
         return Image(_pixels_of_array(source, config))
-    if isinstance(source, bytes):
+    if isinstance(source, PIL.Image.Image):
+        _check_size(source.width, source.height, "the picture", config)
+        return Image(_to_rgb(_upright(source)), "picture")
+    if isinstance(source, bytes | bytearray):
         return Image(_decode(io.BytesIO(source), "bytes", config), "bytes")
+    if not isinstance(source, str | Path):
+        kind = type(source).__name__
+        raise ImageError(f"cannot read an image from a {kind}; give a path, encoded bytes, an array or a Pillow image")
     path = Path(source)
     try:
         if path.is_dir():
@@ -63,13 +86,16 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
 def find_images(sources: Iterable[str | Path]) -> list[Path]:
     """Photos named by files, folders (searched recursively) and glob patterns, sorted within each, no file twice.
 
-    A plain path is returned as it is, even when missing, so that reading it reports the error.
+    Folders inside that hold incdet's own results are left out, and so are empty folders that a pattern names. A plain
+    path is returned as it is, even when missing, so that reading it reports the error.
 
     Raises:
         ImageError: a folder without photos, or a pattern that matches nothing.
     """
     found: dict[Path, Path] = {}
     for source in sources:
+        if not str(source):
+            raise ImageError("cannot read '': the path is empty; give a file, a folder or a pattern")
         for path in _expand(Path(source)):
             found.setdefault(path.absolute(), path)
     return list(found.values())
@@ -77,7 +103,7 @@ def find_images(sources: Iterable[str | Path]) -> list[Path]:
 
 def _expand(path: Path) -> Iterator[Path]:
     if _exists(path, Path.is_dir):
-        photos = sorted(file for file in path.rglob("*") if _is_photo(file))
+        photos = _photos_under(path)
         if not photos:
             raise ImageError(
                 f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}"
@@ -87,10 +113,22 @@ def _expand(path: Path) -> Iterator[Path]:
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
-        for match in matches:
-            yield from _expand(Path(match))
+        found = [
+            photo for match in map(Path, matches) for photo in (_photos_under(match) if match.is_dir() else [match])
+        ]
+        if not found:
+            raise ImageError(f"the pattern {path} matches only folders without photos; check it")
+        yield from found
     else:
         yield path
+
+
+def _photos_under(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not (Path(parent, name, RESULT_MARK)).is_file()]
+        found += [file for name in files if _is_photo(file := Path(parent, name))]
+    return sorted(found)
 
 
 def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
@@ -113,7 +151,7 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
             warnings.simplefilter("ignore")
             with _open_whatever_its_size(file) as picture:
                 _check_size(picture.width, picture.height, name, config)
-                return _to_rgb(PIL.ImageOps.exif_transpose(picture))
+                return _to_rgb(_upright(picture))
     except PIL.UnidentifiedImageError:
         raise ImageError(
             f"cannot read {name}: it is not an image of a known format; convert it to JPEG or PNG"
@@ -148,6 +186,17 @@ def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> Non
         )
     if width == 0 or height == 0:
         raise ImageError(f"refused {name}: it has no pixels ({width}x{height})")
+
+
+def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Applies the EXIF orientation; an EXIF that cannot be read says nothing."""
+    picture.load()  # some of Pillow's decoders turn the picture themselves, and then say that it is upright
+    try:
+        orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
+    except _DAMAGED:
+        return picture
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:

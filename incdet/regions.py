@@ -40,7 +40,9 @@ class RegionCropper:
         size = self.preprocessing.size
         crops = torch.empty(len(boxes), 3, size, size, device=self.device)
         sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)
-        levels = np.floor(np.log2(np.maximum(sides / size, 1))).astype(int)
+        # a strip of few pixels cannot be halved as often as its length asks for
+        most = int(np.log2(min(self.width, self.height)))
+        levels = np.floor(np.log2(np.maximum(sides / size, 1))).clip(max=most).astype(int)
         rows = torch.from_numpy(self._enlarged(boxes, flipped)).to(self.device)
         for level in np.unique(levels):
             chosen = torch.from_numpy(np.flatnonzero(levels == level)).to(self.device)

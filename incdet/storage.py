@@ -1,5 +1,6 @@
 """Files that are written whole or not at all: under a temporary name in the same folder, then renamed."""
 
+import errno
 import gzip
 import os
 import tempfile
@@ -22,37 +23,49 @@ GZIP_START = b"\x1f\x8b"
 def atomic_file(file: Path) -> Iterator[IO[bytes]]:
     """A binary file to write to; it takes its name only when the block ends without an error.
 
+    What is there and is no ordinary file, such as a pipe or /dev/null, is written to as it is.
+
     Raises:
         OutputError: the folder cannot be made or written to.
     """
-    try:
+    if file.exists() and not file.is_file() and not file.is_dir():
+        with _writable(file), file.open("wb") as stream:
+            yield stream
+        return
+    with _writable(file):
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {file}: {reason(error)}; choose another folder with --output") from None
+        descriptor, name = tempfile.mkstemp(prefix=".incdet.", dir=file.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-        # mkstemp makes files that only their owner may read; results get the usual permissions
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink()
-        raise OutputError(f"cannot write {file}: {reason(error)}; choose another folder with --output") from None
+        with _writable(file):
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+            # mkstemp makes files that only their owner may read; results get the usual permissions
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(file)
     except BaseException:
         temporary.unlink()
         raise
 
 
+@contextmanager
+def _writable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {file}: {reason(error)}; choose another place for it") from None
+
+
 def write_text(file: Path, text: str) -> None:
-    """Writes UTF-8 text atomically.
+    """Writes UTF-8 text atomically; bytes of file names that are no text are written as escapes.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
     with atomic_file(file) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="backslashreplace"))
 
 
 def read_text(file: Path, what: str, hint: str) -> str:

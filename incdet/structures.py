@@ -153,7 +153,11 @@ class Detections:
         return len(self.boxes)
 
     def __getitem__(self, index: Any) -> Detections:
-        """A slice, boolean mask or integer array selects detections."""
+        """A slice, boolean mask or integer array selects detections; a number selects one, still as `Detections`."""
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"detection {index} of {len(self)}")
+            index = [index]
         boxes, scores, class_ids = self.boxes[index], self.scores[index], self.class_ids[index]
         return replace(self, boxes=boxes, scores=scores, class_ids=class_ids)
 
@@ -169,16 +173,18 @@ class Detections:
 
         return draw_detections(read_image(image), self)
 
-    def to_coco(self, image_id: int | str, category_ids: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+    def to_coco(
+        self, image_id: int | str | None = None, category_ids: Mapping[str, int] | None = None
+    ) -> list[dict[str, Any]]:
         """Entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
 
         Args:
-            image_id: the id that the data set gives this image.
+            image_id: the id that the data set gives this image; its name where not given.
             category_ids: class name -> the data set's id; class id + 1 where not given.
         """
         from incdet.output.writers import coco_results
 
-        return coco_results(self, image_id, category_ids)
+        return coco_results(self, self.image if image_id is None else image_id, category_ids)
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,9 +61,10 @@ def edit(files):
 
 
 def exchange(files):
-    first, second = files[1].read_bytes(), files[2].read_bytes()
+    first, second = files[1].read_bytes(), files[4].read_bytes()
+    assert len(first) == len(second)
     files[1].write_bytes(second)
-    files[2].write_bytes(first)
+    files[4].write_bytes(first)
     return files, CLASS_IDS, VOC_BOXES
 
 

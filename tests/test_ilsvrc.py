@@ -76,7 +76,7 @@ def test_train_has_folders_and_no_blacklist_of_its_own(root):
         assert numbered(dataset) == [("n1_7", 1), ("t_3", 2)]
         assert dataset.image_paths[0] == root / "Data" / "DET" / "train" / "ILSVRC2013_train" / "n1" / "n1_7.JPEG"
         assert (dataset.blacklist, warnings) == (frozenset(), [])
-        assert dataset.other_image_ids == frozenset()
+        assert dataset.other_image_ids is None, "indices of train are nobody else's"
 
 
 def test_without_val_txt_no_other_images_are_known(root):
@@ -96,7 +96,7 @@ def test_without_val_txt_no_other_images_are_known(root):
 )
 def test_indices_of_a_split_are_lines_of_val_txt_and_images_are_sorted_by_them(root, tmp_path, text, expected):
     write(root / "ImageSets" / "DET" / "val2.txt", text)
-    for split in ("val2", str(write(tmp_path / "mine.txt", text))):
+    for split in ("val2", str(write(tmp_path / "train" / "mine.txt", text))):
         dataset, _ = read(root, split)
         assert numbered(dataset) == expected
         assert [truth.width for truth in dataset.ground_truths] == [30 + number for _, number in expected]

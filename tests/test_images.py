@@ -252,3 +252,25 @@ def test_hidden_files_are_no_photos_and_one_file_has_one_name(tmp_path, monkeypa
     (tmp_path / "._a.jpg").touch()
     monkeypatch.chdir(tmp_path)
     assert find_images([".", tmp_path / "a.jpg"]) == [Path("a.jpg")]
+
+
+@pytest.mark.parametrize("kind", range(14))
+def test_an_exif_with_a_tag_of_an_odd_type_still_turns_the_photo(kind):
+    stream = io.BytesIO()
+    PIL.Image.new("RGB", (40, 24), "red").save(stream, "JPEG")
+    entries = struct.pack("<HHI4s", 0x0100, kind, 1, b"\5\0\0\0") + struct.pack("<HHI4s", 0x0112, 3, 1, b"\6\0\0\0")
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entries + bytes(4)
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    image = read_image(stream.getvalue()[:2] + segment + stream.getvalue()[2:])
+    assert (image.width, image.height) == (24, 40)
+
+
+def test_pillow_images_and_other_bytes_are_read_and_strangers_refused():
+    picture = PIL.Image.new("L", (5, 4), 7)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    for source in (picture, stream.getvalue(), bytearray(stream.getvalue())):
+        assert read_image(source).pixels.tolist() == [[[7, 7, 7]] * 5] * 4
+    for stranger in (None, [1, 2], 3, stream):
+        with pytest.raises(ImageError, match="cannot read an image from a"):
+            read_image(stranger)

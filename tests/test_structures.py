@@ -144,3 +144,13 @@ def test_rescaled_ground_truth_follows_the_file():
 def test_rescaling_to_the_same_size_changes_nothing():
     truth = ground_truth()
     assert truth.rescaled(10, 20) is truth
+
+
+def test_detections_are_taken_one_by_one():
+    boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3]], np.float32)
+    found = Detections("x.jpg", 9, 9, boxes, np.array([0.9, 0.5], np.float32), np.array([1, 0]), ("cat", "dog"))
+    assert [(len(one), one.labels) for one in found] == [(1, ["dog"]), (1, ["cat"])]
+    assert found[-1].scores.tolist() == [0.5]
+    with pytest.raises(IndexError, match="detection 2 of 2"):
+        found[2]
+    assert [entry["image_id"] for entry in found.to_coco()] == ["x.jpg"] * 2

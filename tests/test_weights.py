@@ -1,5 +1,7 @@
 """Weights files: what is written is read back, and what does not fit is refused in one sentence."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -94,3 +96,23 @@ def test_an_ensemble_shares_classes_in_the_same_order():
     assert same_classes([record(), record()]) == ("cat", "dog")
     refused(lambda: same_classes([record(), record(classes=("cat", "cow"))]), "cow", "dog")
     refused(lambda: same_classes([record(), record(classes=("dog", "cat"))]), "order")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": []}, {"classes": ["cat", "cat"]}, {"preprocessing": {"size": 0}}, {"preprocessing": {"size": 32}},
+        {"preprocessing": {"context": 112}}, {"preprocessing": {"scale": 0}}, {"preprocessing": {"scale": 1e30}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_that_cannot_be_meant_is_refused(tmp_path, tensors, change):
+    document = record().model_dump(mode="json") | change
+    save_file(tensors, tmp_path / "w.safetensors", {RECORD_KEY: json.dumps(document)})
+    refused(lambda: load_record(tmp_path / "w.safetensors"), "w.safetensors", "record")
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.float8_e4m3fn])
+def test_tensors_that_are_no_usual_floats_are_refused(tensors, dtype):
+    changed = tensors | {"classifier.bias": tensors["classifier.bias"].to(dtype)}
+    refused(lambda: load_tensors(GoogLeNet(3), changed, "w"), "classifier.bias", str(dtype))

@@ -61,7 +61,7 @@ def read_ilsvrc(
     wordnet_ids, class_names = read_class_map(class_map)
     class_ids = {wordnet_id: index for index, wordnet_id in enumerate(wordnet_ids)}
     entries, others = _numbered_images(root, split)
-    part = "train" if "train" in (entries[0][0] if Path(split).is_file() else split) else "val"
+    part = "train" if "train" in entries[0][0] else "val"
     annotations = _first(root, [folder.format(part=part) for folder in _ANNOTATION_FOLDERS])
     photos = _first(root, [folder.format(part=part) for folder in _PHOTO_FOLDERS])
     paths = [annotations / f"{name}.xml" for name, _ in entries]
@@ -76,8 +76,8 @@ def read_ilsvrc(
         ground_truths=tuple(truths),
         image_ids=tuple(number for _, number in entries),
         category_ids=tuple(range(1, len(class_names) + 1)),
-        other_image_ids=frozenset(others),
-        blacklist=_blacklist(root, part, files.blacklist, [number for _, number in entries], class_ids, warn),
+        other_image_ids=others,
+        blacklist=_blacklist(root, others is not None, files.blacklist, [n for _, n in entries], class_ids, warn),
     )
 
 
@@ -111,13 +111,13 @@ def read_blacklist(file: Path, class_ids: Collection[str]) -> list[tuple[int, st
 
 
 def _blacklist(
-    root: Path, part: str, file: Path | None, numbers: Sequence[int], class_ids: dict[str, int], warn: Warn
+    root: Path, of_val: bool, file: Path | None, numbers: Sequence[int], class_ids: dict[str, int], warn: Warn
 ) -> frozenset[tuple[int, int]]:
-    """The pairs of this split as (position, class id); there is a blacklist for val only."""
-    if part != "val" and file is None:
+    """The pairs of this split as (position, class id); the official ones index val.txt, so they are for val only."""
+    if not of_val and file is None:
         return frozenset()
-    official = [found for kit in _KIT_FOLDERS for found in sorted((root / kit).glob("*det_validation_blacklist.txt"))]
-    file = file or (official[-1] if official else None)
+    official = (sorted((root / kit).glob("*det_validation_blacklist.txt")) for kit in _KIT_FOLDERS)
+    file = file or next((found[-1] for found in official if found), None)
     if file is None:
         warn(f"found no *det_validation_blacklist.txt under {root}: every pair of image and class counts")
         return frozenset()
@@ -126,23 +126,20 @@ def _blacklist(
     return frozenset((positions[number], class_ids[kind]) for number, kind in pairs if number in positions)
 
 
-def _numbered_images(root: Path, split: str) -> tuple[list[tuple[str, int]], set[int]]:
-    """((name, index) of the split's images by rising index, the indices of all other images of val)."""
-    own = Path(split).is_file()
-    listed = read_image_list(
-        Path(split) if own else _first(root, [f"{folder}/{split}.txt" for folder in _LIST_FOLDERS])
-    )
+def _numbered_images(root: Path, split: str) -> tuple[list[tuple[str, int]], frozenset[int | str] | None]:
+    """((name, index) of the split's images by rising index, indices of the other images of val or None outside val)."""
+    named = _first(root, [f"{folder}/{split}.txt" for folder in _LIST_FOLDERS])
+    listed = read_image_list(Path(split) if Path(split).is_file() and not named.is_file() else named)
     official = _first(root, [f"{folder}/val.txt" for folder in _LIST_FOLDERS])
     val = _with_lines(read_image_list(official)) if official.is_file() else {}
-    by_line = _with_lines(listed)
-    fallback = val if all(name in val for name, _ in listed) else by_line
+    of_val = all(name in val for name, _ in listed)
+    fallback = val if of_val else _with_lines(listed)
     # the development kit goes through the images by their index, which decides between equal scores
     entries = sorted(((name, fallback[name] if number is None else number) for name, number in listed), key=_index)
     if len({number for _, number in entries}) < len(entries):
         raise DataError(f"the image list of the split '{split}' gives two images the same index; correct the file")
-    belongs = val.keys() & by_line.keys()
-    others = set(val.values()) - {number for _, number in entries} if belongs else set()
-    return entries, others
+    others: frozenset[int | str] = frozenset(val.values()) - {number for _, number in entries}
+    return entries, others if of_val else None
 
 
 def _with_lines(entries: Sequence[tuple[str, int | None]]) -> dict[str, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from incdet.data.dataset import Dataset, Warn
 from incdet.errors import DataError, reason
 from incdet.evaluation.columns import DetectionColumns, detection_columns
-from incdet.output.writers import read_detections
+from incdet.output.writers import LARGEST_CORNER, read_detections
 from incdet.storage import GZIP_START, read_text
 
 Reader = Callable[[Path, Dataset, Warn], DetectionColumns]
@@ -111,9 +111,12 @@ def _read_submission(file: Path, dataset: Dataset, warn: Warn) -> DetectionColum
     whole = table[:, :2] == np.floor(table[:, :2])
     _refuse(~whole.all(axis=1), file, table, "the image index and the class id must be whole numbers")
     _refuse(~np.isfinite(table).all(axis=1), file, table, "every number must be finite")
+    far = np.abs(table[:, 3:]).max(axis=1, initial=0) > LARGEST_CORNER
+    _refuse(far, file, table, "the corners must be pixels of an image")
+    categories = f"{min(dataset.category_ids)}..{max(dataset.category_ids)}"
     lookup = {category: class_id for class_id, category in enumerate(dataset.category_ids)}
     class_ids = _looked_up(table[:, 1].tolist(), lookup)
-    _refuse(class_ids == _ABSENT, file, table, f"the class id must be one of 1..{len(dataset.class_names)}")
+    _refuse(class_ids == _ABSENT, file, table, f"the class id must be one of {categories}")
     numbers = [int(number) for number in table[:, 0].tolist()]
     images = _positions(numbers, dataset)
     if dataset.other_image_ids is not None:
@@ -160,7 +163,7 @@ def _refuse(wrong: np.ndarray, file: Path, table: np.ndarray, rule: str) -> None
     """Raises DataError for the first row that breaks a rule."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        found = " ".join(f"{value:g}" for value in table[row])
+        found = " ".join(f"{value:.12g}" for value in table[row])
         more = f" (and {int(wrong.sum()) - 1} more lines like it)" if wrong.sum() > 1 else ""
         raise DataError(f"{file}, line {_line_of_row(file, row)}: {rule}, found '{found}'{more}")
 
@@ -249,7 +252,7 @@ def _read_coco_results(file: Path, dataset: Dataset, warn: Warn) -> DetectionCol
 
 
 def _image_id(entry: Mapping[str, Any]) -> int | str:
-    if not isinstance(entry["image_id"], int | str):
+    if isinstance(entry["image_id"], bool) or not isinstance(entry["image_id"], int | str):
         raise TypeError("image_id is neither a number nor a name")
     return entry["image_id"]
 
@@ -262,6 +265,8 @@ def _score_and_corners(entry: Mapping[str, Any]) -> tuple[float, ...]:
     values = float(entry["score"]), x, y, x + width - 1, y + height - 1
     if not all(map(math.isfinite, values)):
         raise ValueError("every number must be finite")
+    if max(map(abs, values[1:])) > LARGEST_CORNER:
+        raise ValueError("the corners must be pixels of an image")
     return values
 
 

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
@@ -22,16 +22,24 @@ DEFAULT_WEIGHTS = "googlenet-voc"
 
 RECORD_KEY = "incdet"
 
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 class Preprocessing(BaseModel):
     """How pixels become the network's input: (RGB - mean) * scale, size x size, boxes with context around them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
-    scale: float = 1.0
-    size: int = INPUT_SIZE
+    scale: float = Field(1.0, gt=0, le=1000)
+    size: int = Field(INPUT_SIZE, ge=96, le=1024)
     context: int = Field(16, ge=0)
+
+    @model_validator(mode="after")
+    def _context_leaves_room(self) -> Self:
+        if self.context * 4 > self.size:
+            raise ValueError(f"a context of {self.context} pixels leaves too little of {self.size} for the region")
+        return self
 
 
 class WeightsRecord(BaseModel):
@@ -51,13 +59,19 @@ class WeightsRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: str = "googlenet"
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = Field(min_length=1)
     background: bool
     preprocessing: Preprocessing = Preprocessing()
     recipe: dict[str, Any] = {}
     origin: str
     measured: dict[str, float] = {}
     licence: str
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        return self
 
     @property
     def num_columns(self) -> int:
@@ -153,6 +167,10 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
         expected, got = list(wanted[name].shape), list(tensors[name].shape)
         if expected != got:
             raise WeightsError(f"the weights {origin}: '{name}' has shape {got}, but the network expects {expected}")
+        if tensors[name].dtype not in _DTYPES:
+            raise WeightsError(
+                f"the weights {origin}: '{name}' holds {tensors[name].dtype}; expected float16 or float32"
+            )
         if not tensors[name].isfinite().all():
             raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity; the file is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})

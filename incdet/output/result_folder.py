@@ -1,6 +1,7 @@
 """A folder of results that never overwrites an earlier one and goes on where an interrupted run stopped."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,13 @@ from incdet.errors import OutputError, reason
 from incdet.storage import write_text
 
 DESCRIPTION = "run.json"
+
+NAMES = ("detections", "proposals")
+RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
+"""Of the files that a run writes about all its photos."""
+
+_LONGEST_STEM = 200
+"""In bytes."""
 
 
 class ResultFolder:
@@ -23,7 +31,7 @@ class ResultFolder:
         done: photo's name -> its line, of the photos that an interrupted run finished.
 
     Args:
-        path: made where it does not exist.
+        path: where; nothing is made or changed there before `begin`.
         name: of the results: "detections" or "proposals".
         description: everything that decides the results: configuration, versions, weights.
         overwrite: whether an earlier result in the folder may be replaced.
@@ -42,12 +50,31 @@ class ResultFolder:
         while numbered and not overwrite and self._obstacle():
             number += 1
             self.path = path.with_name(f"{path.name}-{number}")
-        if overwrite:
-            self._remove(self._finished, self._unfinished)
-        elif obstacle := self._obstacle():
+        if not overwrite and (obstacle := self._obstacle()):
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
-        self.done = self._earlier_lines()
+        self._resumes = self._unfinished.exists() and self._stored_description() == self._description
+        self.done = self._earlier_lines() if self._resumes else {}
         self._made = not self.path.exists()
+
+    def begin(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
+        """Claims the folder, after making sure that nothing but an earlier result will be replaced.
+
+        Args:
+            files: everything that is going to be written.
+            inputs: what must not be.
+
+        Raises:
+            OutputError: a file exists and may not be replaced, or is one of the inputs, or the folder cannot be
+                written to.
+        """
+        originals = {file.resolve() for file in inputs}
+        for file in files:
+            if file.resolve() in originals:
+                raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
+            if file.exists() and not (self.overwrite or self._resumes):
+                raise OutputError(f"{file} exists already; give another folder with --output, or --overwrite")
+        if not self._resumes:
+            self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
         write_text(self.path / DESCRIPTION, self._description)
         self._append("")
 
@@ -66,30 +93,26 @@ class ResultFolder:
             return f"{self._finished} exists already"
         if description.exists() and not self._unfinished.exists():
             return f"{self.path} holds results already"
-        if self._unfinished.exists() and not (description.exists() and description.read_text() == self._description):
+        if self._unfinished.exists() and self._stored_description() != self._description:
             return f"{self.path} holds an unfinished run with other settings"
         return None
 
+    def _stored_description(self) -> str | None:
+        """What the folder's earlier run wrote about itself; None where that cannot be read."""
+        try:
+            return (self.path / DESCRIPTION).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def _earlier_lines(self) -> dict[str, dict[str, Any]]:
-        """What an interrupted run with the same description has finished; a line cut short is dropped."""
-        if not self._unfinished.exists():
-            return {}
-        whole = [line for line in self._unfinished.read_text().splitlines(keepends=True) if line.endswith("}\n")]
-        write_text(self._unfinished, "".join(whole))
-        return {line["image"]: line for line in map(json.loads, whole)}
-
-    def reserve(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
-        """Makes sure that files which are going to be written replace nothing but an earlier result.
-
-        Raises:
-            OutputError: a file exists and may not be replaced, or is one of the inputs.
-        """
-        originals = {file.resolve() for file in inputs}
-        for file in files:
-            if file.resolve() in originals:
-                raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
-            if file.exists() and not (self.overwrite or self._unfinished.exists()):
-                raise OutputError(f"{file} exists already; give another folder with --output, or --overwrite")
+        """What an interrupted run with the same description has finished; a line cut short or damaged is dropped."""
+        done = {}
+        for text in self._unfinished.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                line = json.loads(text)
+                done[line["image"]] = line
+        write_text(self._unfinished, "".join(json.dumps(line) + "\n" for line in done.values()))
+        return done
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Appends one photo's results.
@@ -123,9 +146,9 @@ class ResultFolder:
                 self.path.rmdir()
 
     def _remove(self, *files: Path) -> None:
-        for file in files:
+        for file in filter(Path.exists, files):
             try:
-                file.unlink(missing_ok=True)
+                file.unlink()
             except OSError as error:
                 raise OutputError(
                     f"cannot replace {file}: {reason(error)}; give another folder with --output"
@@ -141,10 +164,12 @@ def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     used: set[str] = set()
     for photo in photos:
-        name, number = photo.stem, 1
+        # file names may have 255 bytes, ours end in a number and a suffix
+        stem = os.fsdecode(os.fsencode(photo.stem)[:_LONGEST_STEM])
+        name, number = stem, 1
         while name in used:
             number += 1
-            name = f"{photo.stem}-{number}"
+            name = f"{stem}-{number}"
         used.add(name)
         names[photo] = name
     return names

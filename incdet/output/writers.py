@@ -15,7 +15,7 @@ from incdet.errors import DataError
 from incdet.storage import read_text
 from incdet.structures import Detections, Image, Proposals
 
-_LARGEST_CORNER = 1e9
+LARGEST_CORNER = 1e9
 """In pixels; beyond it a number is no place in an image."""
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
@@ -51,7 +51,7 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
         entries = line["detections"]
         class_ids = [class_names.index(entry["label"]) for entry in entries]
         boxes = np.array([entry["box"] for entry in entries], np.float64).reshape(-1, 4)
-        if (np.abs(boxes) > _LARGEST_CORNER).any():
+        if (np.abs(boxes) > LARGEST_CORNER).any():
             raise ValueError("a box reaches beyond any image")
         return Detections(
             image=str(line["image"]),
@@ -75,9 +75,11 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
     Raises:
         DataError: missing or malformed; names the line.
     """
-    lines = read_text(file, "the detections", "check the path").splitlines()
+    lines = read_text(file, "the detections", "check the path").split("\n")
     found = []
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             found.append(detections_from_json(json.loads(line), class_names))
         except (ValueError, RecursionError, DataError) as error:
@@ -138,7 +140,9 @@ def csv_text(found: Iterable[Detections]) -> str:
 def voc_xml(detections: Detections) -> str:
     """PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
     root = ElementTree.Element("annotation")
-    ElementTree.SubElement(root, "filename").text = Path(detections.image).name
+    # XML cannot hold control characters, which file names can
+    name = "".join(letter if letter.isprintable() else "?" for letter in Path(detections.image).name)
+    ElementTree.SubElement(root, "filename").text = name
     size = ElementTree.SubElement(root, "size")
     for key, value in (("width", detections.width), ("height", detections.height), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
