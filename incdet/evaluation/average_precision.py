@@ -14,7 +14,7 @@ score, and order equal scores by image, then by the order of the file:
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -77,6 +77,11 @@ class Evaluation:
         """The median over the classes that have required objects; NaN where none has."""
         return float(np.nanmedian(self.average_precision)) if self.num_objects.any() else float("nan")
 
+    @property
+    def num_detections(self) -> int:
+        """D, all that were judged."""
+        return len(self.detections)
+
     def curve(self, class_id: int) -> tuple[np.ndarray, np.ndarray]:
         """(precision, recall) of a class after each of its counted detections, best score first."""
         rows = np.flatnonzero(self.detections.class_ids == class_id)
@@ -86,15 +91,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers at full precision; a class without objects has AP null."""
-        return {
-            "rules": self.rules,
-            "mAP": plain_number(self.mean_average_precision),
-            "median_AP": plain_number(self.median_average_precision),
-            "ap": dict(zip(self.class_names, map(plain_number, self.average_precision), strict=True)),
-            "num_images": self.num_images,
-            "num_detections": len(self.detections),
-            "num_ground_truth": int(self.num_objects.sum()),
-        }
+        return results_json(self)
 
 
 def evaluate_detections(
@@ -229,6 +226,40 @@ def eleven_point_mean(precision: np.ndarray, recall: np.ndarray) -> float:
     0.5455
     """
     return float(sum(precision[recall >= step / 10].max(initial=0.0) for step in range(11)) / 11)
+
+
+class Results(Protocol):
+    """What evaluations under all rules have in common."""
+
+    @property
+    def rules(self) -> str: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def mean_average_precision(self) -> float: ...
+    @property
+    def median_average_precision(self) -> float: ...
+    @property
+    def average_precision(self) -> np.ndarray: ...
+    @property
+    def num_objects(self) -> np.ndarray: ...
+    @property
+    def num_images(self) -> int: ...
+    @property
+    def num_detections(self) -> int: ...
+
+
+def results_json(results: Results) -> dict[str, Any]:
+    """Plain numbers at full precision; a class without objects has AP null."""
+    return {
+        "rules": results.rules,
+        "mAP": plain_number(results.mean_average_precision),
+        "median_AP": plain_number(results.median_average_precision),
+        "ap": dict(zip(results.class_names, map(plain_number, results.average_precision), strict=True)),
+        "num_images": results.num_images,
+        "num_detections": results.num_detections,
+        "num_ground_truth": int(results.num_objects.sum()),
+    }
 
 
 def plain_number(value: float) -> float | None:

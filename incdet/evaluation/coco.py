@@ -13,7 +13,7 @@ import numpy as np
 from incdet.boxes import boxes_to_xywh
 from incdet.data.dataset import Dataset
 from incdet.errors import PackageError
-from incdet.evaluation.average_precision import plain_number
+from incdet.evaluation.average_precision import results_json
 from incdet.evaluation.columns import DetectionColumns
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
@@ -63,16 +63,7 @@ class CocoEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers at full precision; a class without objects has AP null."""
-        return {
-            "rules": self.rules,
-            "mAP": plain_number(self.mean_average_precision),
-            "median_AP": plain_number(self.median_average_precision),
-            "ap": dict(zip(self.class_names, map(plain_number, self.average_precision), strict=True)),
-            "num_images": self.num_images,
-            "num_detections": self.num_detections,
-            "num_ground_truth": int(self.num_objects.sum()),
-            "coco": self.numbers,
-        }
+        return results_json(self) | {"coco": self.numbers}
 
 
 def evaluate_coco(

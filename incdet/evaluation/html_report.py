@@ -33,8 +33,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left } td svg { vertical-align: middle }
 .bar { display: block; height: .8rem; background: var(--bar); border-radius: 2px }
-.wide { overflow-x: auto } .plots, .tiles { display: flex; flex-wrap: wrap; gap: 1rem } img { max-width: 100% }
-.plots img { width: 31rem; background: white; border-radius: 4px }
+.wide { overflow-x: auto } .plots, .tiles { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }
+img { max-width: 100%; height: auto }
+.plots div { max-height: 26rem; overflow-y: auto } .plots img { width: 31rem; background: white; border-radius: 4px }
 figure { margin: 0; width: 12.5rem }
 figure svg { width: 100%; max-height: 14rem; background: #8883; border-radius: 3px }
 figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: var(--ink) }
@@ -211,4 +212,4 @@ def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
 
 
 def _picture(png: bytes) -> str:
-    return f'<img alt="plot" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f'<div><img alt="plot" src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
