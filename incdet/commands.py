@@ -209,13 +209,12 @@ class Batch:
 
     def finish(self, keep_lines: bool) -> int:
         """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
+        if self._json_file is not None and self.lines:
+            write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
         if self.folder and self.lines:
             self.folder.finish(keep_lines)
         elif self._state:
             self._state.discard()
-            self.folder = None
-        if self._json_file is not None:
-            write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
         if not self.options.quiet and self.lines:
             notes.print(summary_table(self.lines, self.name))
         if self.options.timing and self.seconds and not self.options.quiet:
@@ -226,7 +225,7 @@ class Batch:
             if self.failures:
                 notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
             places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
-            if places:
+            if places and self.lines:
                 notes.print(f"results: {' and '.join(places)}", markup=False)
         return 1 if self.failures else 0
 

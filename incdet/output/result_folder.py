@@ -54,7 +54,7 @@ class ResultFolder:
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
         self._resumes = self._unfinished.exists() and self._stored_description() == self._description
         self.done = self._earlier_lines() if self._resumes else {}
-        self._made = not self.path.exists()
+        self._made = self._resumes or not self.path.exists()
 
     def begin(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
         """Claims the folder, after making sure that nothing but an earlier result will be replaced.
