@@ -183,18 +183,8 @@ def compare_judgements(
             f"{len(first.class_names)} classes), B is {second.dataset} under {second.rules} rules "
             f"({second.num_images} images, {len(second.class_names)} classes), or their annotations differ"
         )
-    generator = np.random.default_rng(seed)
-    longest = max((len(entry.images) for run in (first, second) for entry in run.classes), default=1)
-    size = int(np.clip(_BLOCK // max(longest, first.num_images, 1), 1, num_samples))
-    differences = []
-    for start in range(0, num_samples, size):
-        count = min(size, num_samples - start)
-        weights = generator.multinomial(first.num_images, np.full(first.num_images, 1 / first.num_images), count)
-        differences.append(_weighted_means(second, weights) - _weighted_means(first, weights))
-        progress(start + count)
-    joined = np.concatenate(differences)
-    joined = joined[~np.isnan(joined)]
-    low, high = np.percentile(joined, [2.5, 97.5]) if len(joined) else (np.nan, np.nan)
+    differences = _resampled_differences(first, second, num_samples, seed, progress)
+    low, high = np.percentile(differences, [2.5, 97.5]) if len(differences) else (np.nan, np.nan)
     columns = np.stack([first.average_precision, second.average_precision])
     with_objects = columns[:, ~np.isnan(columns[0])]
     mean_a, mean_b = _means(columns.T)
@@ -203,11 +193,28 @@ def compare_judgements(
         mean_average_precision=(float(mean_a), float(mean_b)),
         average_precision=columns,
         interval=(float(low), float(high)),
-        share_better=float((joined > 0).mean()) if len(joined) else float("nan"),
+        share_better=float((differences > 0).mean()) if len(differences) else float("nan"),
         wins=(int((with_objects[0] > with_objects[1]).sum()), int((with_objects[1] > with_objects[0]).sum())),
         num_samples=num_samples,
         seed=seed,
     )
+
+
+def _resampled_differences(
+    first: Judgement, second: Judgement, num_samples: int, seed: int, progress: Callable[[int], None]
+) -> np.ndarray:
+    """mAP(B) - mAP(A) of every resampled set in which an object is left."""
+    generator = np.random.default_rng(seed)
+    longest = max((len(entry.images) for run in (first, second) for entry in run.classes), default=1)
+    size = int(np.clip(_BLOCK // max(longest, first.num_images, 1), 1, num_samples))
+    parts = []
+    for start in range(0, num_samples, size):
+        count = min(size, num_samples - start)
+        weights = generator.multinomial(first.num_images, np.full(first.num_images, 1 / first.num_images), count)
+        parts.append(_weighted_means(second, weights) - _weighted_means(first, weights))
+        progress(start + count)
+    joined = np.concatenate(parts)
+    return joined[~np.isnan(joined)]
 
 
 def _weighted_means(judgement: Judgement, weights: np.ndarray) -> np.ndarray:
