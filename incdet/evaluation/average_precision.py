@@ -18,12 +18,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from incdet.evaluation.columns import (
-    DetectionColumns,
-    ObjectColumns,
-    detection_columns,
-    object_columns,
-)
+from incdet.evaluation.columns import DetectionColumns, ObjectColumns, detection_columns, object_columns
 from incdet.evaluation.matching import assign_objects, find_pairs
 from incdet.structures import Detections, GroundTruth
 
@@ -138,8 +133,7 @@ def evaluate_columns(
     num_classes = len(class_names)
     banned = np.array([image * num_classes + class_id for image, class_id in blacklist], np.int64)
     objects = objects[~np.isin(objects.images * num_classes + objects.class_ids, banned)]
-    verdicts = np.zeros(len(detections), np.int8)
-    matches = np.full(len(detections), -1, np.int64)
+    verdicts, matches = np.zeros(len(detections), np.int8), np.full(len(detections), -1, np.int64)
     barred = np.isin(detections.images * num_classes + detections.class_ids, banned)
     results = []
     object_rows = _rows_of_classes(objects, num_classes)

@@ -48,8 +48,8 @@ def evaluate_dataset(
     empty = np.flatnonzero(result.num_objects == 0).tolist()
     if empty:
         names = ", ".join(dataset.class_names[class_id] for class_id in empty[:3])
-        warn(f"{len(empty)} of {len(dataset.class_names)} classes have no objects in {dataset.name} ({names}): mAP is "
-             "the mean over the others")  # fmt: skip
+        missing = f"{len(empty)} of {len(dataset.class_names)} classes have no objects in {dataset.name} ({names})"
+        warn(f"{missing}: mAP is the mean over the others")
     return result
 
 
