@@ -27,7 +27,6 @@ from incdet.output.writers import (
     voc_xml,
 )
 from incdet.proposals import propose
-from incdet.proposers.selective_search import segmentation_module
 from incdet.storage import write_text
 
 DEFAULT_FOLDER = Path("incdet-output")
@@ -74,7 +73,7 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
         IncdetError: the options, the weights or the output folder cannot be used.
     """
     kinds = options.kinds(DETECTION_KINDS)
-    segmentation_module()
+    _check_engine(config)
     lowest = min(config.detections.score_threshold, config.detections.display_threshold)
     detections = config.detections.model_copy(update={"score_threshold": lowest})
     config = config.model_copy(update={"detections": detections})
@@ -111,7 +110,7 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions) ->
         IncdetError: the options or the output folder cannot be used.
     """
     kinds = options.kinds(PROPOSAL_KINDS)
-    segmentation_module()
+    _check_engine(config)
     batch = Batch(paths, options, kinds, "proposals", describe_run(config, {}))
 
     def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
@@ -126,6 +125,14 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions) ->
 
     batch.run(work, "proposing")
     return batch.finish("json" in kinds)
+
+
+def _check_engine(config: Config) -> None:
+    """An engine that is not installed is one error, not one for every photo."""
+    if config.proposals.selective_search.engine == "opencv":
+        from incdet.proposers.opencv_engine import segmentation_module
+
+        segmentation_module()
 
 
 class Batch:

@@ -4,15 +4,46 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from incdet.errors import ConfigurationError, reason
 
-ColorSpace = Literal["hsv", "lab"]
-Similarity = Literal["color_texture_size_fill", "texture_size_fill"]
+ColorSpace = Literal["rgb", "intensity", "lab", "rgi", "hsv", "normalized_rgb", "c", "hue"]
+Similarity = Literal[
+    "color",
+    "texture",
+    "size",
+    "fill",
+    "color_texture",
+    "color_size",
+    "color_fill",
+    "texture_size",
+    "texture_fill",
+    "size_fill",
+    "color_texture_size",
+    "color_texture_fill",
+    "color_size_fill",
+    "texture_size_fill",
+    "color_texture_size_fill",
+]
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "single": {"color_spaces": ("hsv",), "similarities": ("color_texture_size_fill",), "k": (100.0,)},
+    "fast": {
+        "color_spaces": ("hsv", "lab"),
+        "similarities": ("color_texture_size_fill", "texture_size_fill"),
+        "k": (50.0, 100.0),
+    },
+    "quality": {
+        "color_spaces": ("hsv", "lab", "rgi", "hue", "intensity"),
+        "similarities": ("color_texture_size_fill", "texture_size_fill", "fill", "size"),
+        "k": (50.0, 100.0, 150.0, 300.0),
+    },
+}
+"""Named sets of diversification strategies."""
+
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -46,7 +77,12 @@ class SelectiveSearchConfig(Section):
     """Selective search; the defaults are R-CNN's fast set at GoogLeNet's doubled superpixels.
 
     Attributes:
+        engine: "incdet" is the algorithm of the paper, "opencv" its peer in cv2.ximgproc.
+        strategies: the set that color_spaces, similarities and k come from where they are not given: "single" is the
+            best single strategy of Uijlings et al. 2013 (table 5), "fast" and "quality" are the sets of its code.
         superpixel_scale: multiplies both k and the smallest superpixel (1 = R-CNN, 2 = GoogLeNet).
+        color_spaces: segmentation and grouping run once in each.
+        similarities: of neighbouring regions, parts that are added; one hierarchy grows by each.
         k: segmentation thresholds before scaling; the smallest superpixel equals k, in pixels of the frame. Bounded
             like the others, because superpixels of few pixels need more memory than machines have.
         sigma: blur before segmentation, in pixels of the frame.
@@ -55,15 +91,24 @@ class SelectiveSearchConfig(Section):
         seed: of the random factors in the ranking.
     """
 
-    engine: Literal["opencv"] = "opencv"
+    engine: Literal["incdet", "opencv"] = "incdet"
+    strategies: Literal["single", "fast", "quality"] = "fast"
     superpixel_scale: float = Field(2.0, ge=0.5, le=100)
-    color_spaces: tuple[ColorSpace, ...] = Field(get_args(ColorSpace), min_length=1)
-    similarities: tuple[Similarity, ...] = Field(get_args(Similarity), min_length=1)
-    k: tuple[Annotated[float, Field(ge=20, le=10_000)], ...] = Field((50.0, 100.0), min_length=1)
+    color_spaces: tuple[ColorSpace, ...] = Field(STRATEGIES["fast"]["color_spaces"], min_length=1)
+    similarities: tuple[Similarity, ...] = Field(STRATEGIES["fast"]["similarities"], min_length=1)
+    k: tuple[Annotated[float, Field(ge=20, le=10_000)], ...] = Field(STRATEGIES["fast"]["k"], min_length=1)
     sigma: float = Field(0.8, gt=0, le=10)
-    width: int = Field(500, ge=32, le=2000)
+    width: int = Field(500, ge=32, le=4000)
     min_side: float = Field(20.0, ge=0)
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_strategies(cls, values: Any) -> Any:
+        """The effective configuration spells out what a set's name stands for."""
+        name = values.get("strategies") if isinstance(values, Mapping) else None
+        # a name that is no set is left to the check of the field
+        return {**STRATEGIES[name], **values} if isinstance(name, str) and name in STRATEGIES else values
 
 
 class ProposalsConfig(Section):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import incdet
 
-PACKAGES = ("torch", "torchvision", "opencv-contrib-python", "numpy", "pillow", "safetensors")
+PACKAGES = ("torch", "torchvision", "opencv-contrib-python", "numpy", "numba", "pillow", "safetensors")
 
 
 def versions() -> dict[str, str]:
@@ -55,12 +55,12 @@ def installation() -> dict[str, Any]:
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     try:
-        from incdet.proposers.selective_search import segmentation_module
+        from incdet.proposers.opencv_engine import segmentation_module
 
         segmentation_module()
-        selective_search = "ok"
+        opencv_engine = "ok"
     except (PackageError, ImportError) as error:
-        selective_search = str(error)
+        opencv_engine = str(error)
     weights = {}
     for key, file in shipped_weights().items():
         record = load_record(file)
@@ -70,6 +70,6 @@ def installation() -> dict[str, Any]:
     return {
         "versions": versions(),
         "device": {"type": device.type, "name": name, "precision": precision},
-        "selective_search": selective_search,
+        "opencv_engine": opencv_engine,
         "weights": weights,
     }

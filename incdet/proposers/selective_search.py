@@ -1,131 +1,160 @@
-"""Selective search (Uijlings et al. 2013) with R-CNN's fast strategies, on OpenCV's engine and our own ranking.
-
-OpenCV provides segmentation and grouping; frame, strategies, filter, duplicates and order are ours, because OpenCV's
-order is inverted and changes with every call (FACTS, section 1).
-"""
+"""Selective search (Uijlings et al. 2013) as R-CNN ran it: several segmentations and hierarchies, one ranking."""
 
 import math
-from functools import cache
-from types import ModuleType
-from typing import Any
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TypeVar
 
-import cv2
 import numpy as np
+import PIL.Image
 
-from incdet.boxes import box_areas
-from incdet.config import ColorSpace, SelectiveSearchConfig, Similarity
-from incdet.errors import PackageError
+from incdet.config import ColorSpace, SelectiveSearchConfig
+from incdet.proposers.colors import convert
+from incdet.proposers.grouping import Hierarchy, group
+from incdet.proposers.region_features import measure_regions, texture_codes
+from incdet.proposers.segmentation import EdgeOrder, order_edges, segment
 from incdet.structures import Image, Proposals
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 NAME = "selective_search"
 
-_LONGEST_SIDE = 4
-"""The frame's height is at most this many widths: bounds time and memory on narrow strips."""
+VERSION = 1
+"""Counted up whenever an image's boxes or their order change: stored proposals of another version are not used."""
 
-_SMALLEST_SIDE = 16
-"""Frames lower than this are not searched: OpenCV's engine crashes on them (opencv_contrib #705, #2102)."""
+_MOST_PIXELS = 16_000_000
+"""Of a frame, whatever the configuration; bounds memory."""
 
 
-def propose(image: Image, config: SelectiveSearchConfig) -> Proposals:
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """What grows from one segmentation.
+
+    Attributes:
+        color_space, k: of the segmentation; k is scaled.
+        labels: [H, W] int32, the superpixels 0..R-1.
+        hierarchies: one for each similarity.
+    """
+
+    color_space: ColorSpace
+    k: float
+    labels: np.ndarray
+    hierarchies: tuple[Hierarchy, ...]
+
+
+def propose(image: Image, config: SelectiveSearchConfig, num_threads: int | None = None) -> Proposals:
     """Selective-search proposals of an image, most promising first, without duplicates.
 
-    An image too narrow to search, or of one colour, gets one proposal: the whole image.
+    An image of one colour, or so small that every box is below `min_side`, gets one proposal: the whole image.
+
+    Args:
+        image: of any size.
+        config: strategies, frame and ranking.
+        num_threads: the same boxes come out whatever their number; None is one for each core of this process.
 
     Raises:
-        PackageError: OpenCV was installed without its contributed modules.
+        PackageError: engine "opencv" without OpenCV's contributed modules.
     """
-    frame = _frame(image, config.width)
+    frame = make_frame(image, config.width)
+    if config.engine == "opencv":
+        from incdet.proposers import opencv_engine
+
+        candidates = opencv_engine.group_all(frame, config)
+    else:
+        candidates = [ranked_boxes(grouping) for grouping in group_all(frame, config, num_threads)]
+    boxes, positions = (np.concatenate(column) for column in zip(*candidates, strict=True))
+    # section 4.4: v = RND * i with i = 1 for the last merge of a hierarchy; the lowest come first
+    priorities = np.random.default_rng(config.seed).random(len(boxes)) * positions
+    return _collect(boxes[np.argsort(priorities, kind="stable")], config.min_side, image, frame)
+
+
+def engine_version(config: SelectiveSearchConfig) -> str:
+    """What decides the boxes besides the configuration: OpenCV's box set differs between its versions."""
+    return f"opencv {version('opencv-contrib-python')}" if config.engine == "opencv" else f"incdet {VERSION}"
+
+
+def make_frame(image: Image, width: int) -> np.ndarray:
+    """The image as the search sees it: [H, W, 3] uint8 RGB, `width` pixels wide, as R-CNN has it.
+
+    Photos more than four times as wide as high get at least a quarter of the width as their height, and those more
+    than four times as high as wide as many pixels as a photo of that shape: objects stay large enough to be found, and
+    time and memory bounded, in strips of any length.
+    """
+    scale = max(width / image.width, width / 4 / min(image.width, image.height))
+    most_pixels = min(4 * width**2, _MOST_PIXELS)
+    scale = min(scale, math.sqrt(most_pixels / (image.width * image.height)))
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    # R-CNN's imresize is the same filter; Pillow computes it in whole numbers, alike on every machine
+    picture = PIL.Image.fromarray(image.pixels).resize(size, PIL.Image.Resampling.BICUBIC, reducing_gap=3)
+    return np.asarray(picture)
+
+
+def group_all(frame: np.ndarray, config: SelectiveSearchConfig, num_threads: int | None = None) -> list[Grouping]:
+    """Segments a frame for each colour space and k, and groups each segmentation by each similarity.
+
+    Args:
+        frame: [H, W, 3] uint8, RGB.
+        config: strategies.
+        num_threads: as `propose`.
+    """
+
+    def prepare(space: ColorSpace) -> tuple[ColorSpace, np.ndarray, EdgeOrder, np.ndarray]:
+        channels = convert(frame, space)
+        return space, channels, order_edges(channels, config.sigma), texture_codes(channels)
+
+    def grow(task: tuple[tuple[ColorSpace, np.ndarray, EdgeOrder, np.ndarray], float]) -> Grouping:
+        (space, channels, edges, textures), k = task
+        labels = segment(edges, k, math.ceil(k))
+        regions = measure_regions(labels, channels, textures)
+        return Grouping(space, k, labels, tuple(group(regions, similarity) for similarity in config.similarities))
+
+    prepared = _map_in_threads(prepare, config.color_spaces, num_threads)
+    tasks = [(space, k * config.superpixel_scale) for space in prepared for k in config.k]
+    return _map_in_threads(grow, tasks, num_threads)
+
+
+def ranked_boxes(grouping: Grouping) -> tuple[np.ndarray, np.ndarray]:
+    """A grouping's boxes and their positions i in the ranking: [N, 4] xyxy pixels of the frame, and [N].
+
+    The merges of each hierarchy count down to 1, the whole image. The superpixels, which all hierarchies share, are
+    there once, with the number after the first merge's.
+    """
+    num_superpixels = int(grouping.labels.max()) + 1
+    boxes = [hierarchy.boxes[num_superpixels:] for hierarchy in grouping.hierarchies]
+    boxes.append(grouping.hierarchies[0].boxes[:num_superpixels])
+    merges = np.arange(num_superpixels - 1, 0, -1.0)
+    positions = [*[merges] * len(grouping.hierarchies), np.full(num_superpixels, float(num_superpixels))]
+    return np.concatenate(boxes), np.concatenate(positions)
+
+
+def _collect(boxes: np.ndarray, min_side: float, image: Image, frame: np.ndarray) -> Proposals:
+    """Keeps the first of duplicates, drops small boxes, maps back to the image."""
     height, width = frame.shape[:2]
-    candidates = [np.array([[0, 0, width, height]], np.int64)]
-    priorities = [np.array([0.0])]
-    generator = np.random.default_rng(config.seed)
-    if min(height, width) >= _SMALLEST_SIDE:
-        for color_space in config.color_spaces:
-            converted = _convert(frame, color_space)
-            for k in config.k:
-                boxes = _group(frame, converted, k * config.superpixel_scale, config)
-                boxes, priority = _rank(boxes, generator, len(config.similarities))
-                candidates.append(boxes)
-                priorities.append(priority)
-    boxes, priority = np.concatenate(candidates), np.concatenate(priorities)
-    return _collect(boxes, priority, config.min_side, image, (width, height))
-
-
-def _frame(image: Image, width: int) -> np.ndarray:
-    """The image as BGR at the working width; small photos are enlarged, as R-CNN does."""
-    height = min(max(round(image.height * width / image.width), 1), _LONGEST_SIDE * width)
-    shrinks = width < image.width
-    pixels = cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-
-
-def _convert(frame: np.ndarray, color_space: ColorSpace) -> np.ndarray:
-    codes = {"hsv": cv2.COLOR_BGR2HSV, "lab": cv2.COLOR_BGR2Lab}
-    return cv2.cvtColor(frame, codes[color_space])
-
-
-def _group(frame: np.ndarray, converted: np.ndarray, k: float, config: SelectiveSearchConfig) -> np.ndarray:
-    """The boxes of all hierarchies that grow from one segmentation: [N, 4] int64, xyxy pixels of the frame."""
-    segmentation = segmentation_module()
-    search = segmentation.createSelectiveSearchSegmentation()
-    search.setBaseImage(frame)
-    search.addImage(converted)
-    search.addGraphSegmentation(segmentation.createGraphSegmentation(config.sigma, float(k), math.ceil(k)))
-    for similarity in config.similarities:
-        search.addStrategy(_strategy(segmentation, similarity))
-    boxes_xywh = np.asarray(search.process(), np.int64).reshape(-1, 4)
-    boxes = boxes_xywh.copy()
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
-
-
-def _strategy(segmentation: Any, similarity: Similarity) -> Any:
-    """A fresh strategy object: one that is used again returns stale histograms (FACTS, section 1)."""
-    prefix = "createSelectiveSearchSegmentationStrategy"
-    parts = [getattr(segmentation, prefix + word.capitalize())() for word in similarity.split("_")]
-    return getattr(segmentation, prefix + "Multiple")(*parts)
-
-
-def _rank(boxes: np.ndarray, generator: np.random.Generator, num_hierarchies: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes in a canonical order with their priority RND * i (lower is better), i = 1 for the last merge.
-
-    OpenCV does not tell the order of the merges; area stands for it, since a merge always comes after its parts and
-    the whole image last.
-    """
-    order = np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -box_areas(boxes)))
-    position = np.arange(len(boxes)) // num_hierarchies + 1
-    return boxes[order], generator.random(len(boxes)) * position
-
-
-def _collect(
-    boxes: np.ndarray, priority: np.ndarray, min_side: float, image: Image, frame_size: tuple[int, int]
-) -> Proposals:
-    """Orders by priority, keeps the first of duplicates, drops small boxes, maps back to the image."""
-    boxes = boxes[np.argsort(priority, kind="stable")]
-    _, first = np.unique(boxes, axis=0, return_index=True)
+    x1, y1, x2, y2 = boxes.astype(np.int64).T
+    names = ((y1 * (height + 1) + y2) * (width + 1) + x1) * (width + 1) + x2
+    _, first = np.unique(names, return_index=True)
     boxes = boxes[np.sort(first)]
-    large = ((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)
-    # a whole image that is itself below the limit stays: every image has at least one proposal
-    large[0] |= not large.any()
-    factors = np.array([image.width / frame_size[0], image.height / frame_size[1]] * 2)
-    mapped = (boxes[large] * factors).astype(np.float32)
-    count = len(mapped)
-    scores = np.linspace(1, 0, count, endpoint=False, dtype=np.float32)
-    return Proposals(mapped, scores, np.full(count, NAME))
+    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
+    if len(boxes) == 0:
+        boxes = np.array([[0, 0, width, height]])
+    factors = np.array([image.width / width, image.height / height] * 2)
+    mapped = (boxes * factors).astype(np.float32)
+    scores = np.linspace(1, 0, len(boxes), endpoint=False, dtype=np.float32)
+    return Proposals(mapped, scores, np.full(len(boxes), NAME))
 
 
-@cache
-def segmentation_module() -> ModuleType:
-    """`cv2.ximgproc.segmentation`, which only the contrib wheel of OpenCV has.
+def _map_in_threads(function: Callable[[Item], Result], items: Iterable[Item], num_threads: int | None) -> list[Result]:
+    num_threads = num_threads or num_cores()
+    if num_threads == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(num_threads) as pool:
+        return list(pool.map(function, items))
 
-    Raises:
-        PackageError: another OpenCV wheel is installed, over it or beside it.
-    """
-    module = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
-    if module is None or not hasattr(module, "createSelectiveSearchSegmentation"):
-        raise PackageError(
-            f"selective search needs cv2.ximgproc.segmentation, which this OpenCV {cv2.__version__} lacks because "
-            "another opencv wheel replaced it; run: pip uninstall -y opencv-python opencv-python-headless "
-            "opencv-contrib-python-headless && pip install --force-reinstall --no-deps opencv-contrib-python"
-        )
-    return module
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

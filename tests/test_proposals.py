@@ -1,0 +1,71 @@
+"""The cache of proposals, and merging."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from incdet import proposals as proposals_module
+from incdet.config import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
+from incdet.proposals import ProposalCache, merge, propose
+from incdet.structures import Image, Proposals
+
+SMALL = SelectiveSearchConfig(color_spaces=("lab",), similarities=("color_texture_size_fill",), width=160)
+
+
+def test_merging_keeps_the_first_of_equal_boxes():
+    boxes = np.array([[0, 0, 5, 5], [1, 1, 9, 9]], np.float32)
+    first = Proposals(boxes, np.array([1, 0.5], np.float32), np.array(["a", "a"]))
+    shifted = np.array([[1, 1, 9, 9], [1, 1, 6, 6]], np.float32)
+    second = Proposals(shifted, np.array([0.9, 0.1], np.float32), np.array(["b", "b"]))
+    merged = merge([first, second])
+    assert merged.boxes.tolist() == [[0, 0, 5, 5], [1, 1, 9, 9], [1, 1, 6, 6]]
+    assert merged.sources.tolist() == ["a", "a", "b"]
+
+
+def test_the_limit_keeps_the_best(astronaut):
+    everything = propose(astronaut, ProposalsConfig(selective_search=SMALL))
+    few = propose(astronaut, ProposalsConfig(selective_search=SMALL, limit=7))
+    assert np.array_equal(few.boxes, everything.boxes[:7])
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ProposalCache(tmp_path / "cache", ProposalsConfig(selective_search=SMALL))
+
+
+def files(cache):
+    return sorted(cache.folder.rglob("*.npz"))
+
+
+def test_the_cache_computes_once(cache, astronaut, monkeypatch):
+    first = cache(astronaut)
+    monkeypatch.setattr(proposals_module, "propose", None)
+    second = cache(Image(astronaut.pixels.copy(), "another name"))
+    assert np.array_equal(first.boxes, second.boxes)
+    assert first.sources.tolist() == second.sources.tolist()
+
+
+def test_a_damaged_file_is_computed_again(cache, astronaut):
+    first = cache(astronaut)
+    (file,) = files(cache)
+    file.write_bytes(file.read_bytes()[:100])
+    assert np.array_equal(cache(astronaut).boxes, first.boxes)
+    assert file.stat().st_size > 100
+
+
+def test_other_settings_have_other_files(cache, astronaut):
+    cache(astronaut)
+    ProposalCache(cache.folder, ProposalsConfig(selective_search=SMALL, limit=3))(astronaut)
+    assert len(files(cache)) == 2
+
+
+def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, astronaut):
+    paths = [tmp_path / f"{index}.png" for index in range(3)]
+    for index, path in enumerate(paths):
+        PIL.Image.fromarray(np.roll(astronaut.pixels, index * 40, axis=0)).save(path)
+    paths[1].write_bytes(b"broken")
+    assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
+    stamps = [file.stat().st_mtime_ns for file in files(cache)]
+    assert len(stamps) == 2
+    assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
+    assert [file.stat().st_mtime_ns for file in files(cache)] == stamps
