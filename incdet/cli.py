@@ -90,8 +90,11 @@ def propose(
     paths: Paths,
     output: OutputFolder = None,
     save: Annotated[
-        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json (default: image,json).")
+        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json,hierarchy (default: image,json).")
     ] = None,
+    show_hierarchy: Annotated[
+        bool, typer.Option("--show-hierarchy", help="Draw segmentations and how their regions merge, too.")
+    ] = False,
     json_file: Json = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -104,7 +107,7 @@ def propose(
     from incdet.config import Config, load_config
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return run_propose(paths, load_config(Config, config, settings or ()), options)
+    return run_propose(paths, load_config(Config, config, settings or ()), options, show_hierarchy)
 
 
 @app.command()

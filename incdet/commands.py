@@ -16,6 +16,7 @@ from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.images import find_images, read_image
 from incdet.output.draw import draw_detections, draw_proposals, save_picture
+from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.result_folder import ResultFolder, picture_names
 from incdet.output.tables import summary_table, timing_table
 from incdet.output.writers import (
@@ -31,9 +32,9 @@ from incdet.storage import write_text
 
 DEFAULT_FOLDER = Path("incdet-output")
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
-PROPOSAL_KINDS = ("image", "json")
-SUFFIXES = {"image": ".jpg", "voc": ".xml"}
-"""Of the files that every photo gets."""
+PROPOSAL_KINDS = ("image", "json", "hierarchy")
+FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
+"""Those that every photo gets, by its name."""
 SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
 """Files about all photos, besides the JSON lines."""
 
@@ -103,13 +104,19 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
     return batch.finish("json" in kinds)
 
 
-def run_propose(paths: Sequence[str], config: Config, options: OutputOptions) -> int:
+def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, show_hierarchy: bool = False) -> int:
     """Proposes regions in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    With `show_hierarchy`, or its kind among those saved, a picture of segmentations and hierarchies is drawn, too.
 
     Raises:
         IncdetError: the options or the output folder cannot be used.
     """
     kinds = options.kinds(PROPOSAL_KINDS)
+    if show_hierarchy and "hierarchy" not in kinds:
+        kinds = (*kinds, "hierarchy")
+    if "hierarchy" in kinds and config.proposals.selective_search.engine == "opencv":
+        raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
     _check_engine(config)
     batch = Batch(paths, options, kinds, "proposals", describe_run(config, {}))
 
@@ -121,6 +128,8 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions) ->
             proposals = propose(image, config.proposals)
         if file := batch.file_of(photo, "image"):
             save_picture(file, draw_proposals(image, proposals))
+        if file := batch.file_of(photo, "hierarchy"):
+            save_picture(file, draw_hierarchy(image, proposals, config.proposals.selective_search))
         return proposals_json(image, proposals, watch.seconds if options.timing else None), watch.seconds
 
     batch.run(work, "proposing")
@@ -175,7 +184,7 @@ class Batch:
         if kinds:
             place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
             self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
-            files = [file for photo in self.photos for kind in SUFFIXES if (file := self.file_of(photo, kind))]
+            files = [file for photo in self.photos for kind in FILES if (file := self.file_of(photo, kind))]
             self.folder.begin(
                 [*files, *(self.folder.path / SHARED[kind] for kind in kinds if kind in SHARED)], self.photos
             )
@@ -189,7 +198,7 @@ class Batch:
         """The file of its own that a photo gets for a kind of result; None where the kind is not saved."""
         if self.folder is None or kind not in self.kinds:
             return None
-        return self.folder.path / f"{self._names[photo]}{SUFFIXES[kind]}"
+        return self.folder.path / FILES[kind].format(self._names[photo])
 
     def run(self, work: Callable[[Path], tuple[Line, Mapping[str, float]]], title: str) -> None:
         """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure."""

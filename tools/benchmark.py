@@ -1,6 +1,7 @@
 """How fast incdet is, side by side with named peers, in one run.
 
 python tools/benchmark.py evaluation --root ILSVRC --split val2
+python tools/benchmark.py proposals VOC2012/JPEGImages
 """
 
 import json
@@ -15,25 +16,24 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
+import cv2
 import numpy as np
 import typer
+from proposal_benchmark import measure_photo, proposal_numbers, proposals_table, start_up_seconds
 from rich.table import Table
 
+from incdet.config import SelectiveSearchConfig, load_config
 from incdet.console import call_with_sentence, notes, progress_bar
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.data.predictions import submission_text
 from incdet.errors import IncdetError
 from incdet.evaluation.columns import DetectionColumns, object_columns
+from incdet.images import find_images, read_image
 from incdet.storage import write_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 EVAL_MAP = Path(__file__).with_name("eval_map.py")
-
-
-@app.callback()
-def _group() -> None:
-    """A callback makes typer ask for the benchmark's name even while there is one only."""
 
 
 @app.command()
@@ -118,6 +118,38 @@ def _table(rows: list[dict[str, float | int | str]]) -> Table:
         cells = f"{row['seconds']:.2f}", f"{row['gigabytes']:.2f}"
         table.add_row(f"{row['detections']:,}", "ilsvrc" if row["rules"] == "ilsvrc" else "coco (pycocotools)", *cells)
     return table
+
+
+@app.command()
+def proposals(
+    path: Annotated[Path, typer.Argument(help="A photo or a folder of photos; with ../Annotations in VOC's layout.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 32,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Of the search: superpixel_scale=1; repeatable.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Selective search: incdet's engine against OpenCV's with the same strategies, and segmentation alone.
+
+    The engines take turns on every photo. Coverage is told where annotations are found; at the same number of boxes
+    both engines' lists are cut to the shorter one's length.
+    """
+    config = load_config(SelectiveSearchConfig, settings=settings or ())
+    files = find_images([path])
+    files = [files[i * len(files) // min(limit, len(files))] for i in range(min(limit, len(files)))]
+    cv2.setNumThreads(1)
+    measured = []
+    with progress_bar("photos", len(files)) as update:
+        startup = start_up_seconds()
+        for done, file in enumerate(files):
+            update(done, file.name)
+            measured.append(measure_photo(read_image(file), config, runs))
+        update(len(files), "")
+    numbers = proposal_numbers(files, measured) | startup
+    notes.print(proposals_table(numbers))
+    if json_file is not None:
+        write_text(json_file, json.dumps(numbers | {"configuration": config.model_dump(mode="json")}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

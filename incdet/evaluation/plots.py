@@ -1,4 +1,4 @@
-"""Precision-recall curves and the bar chart of APs, as PNG."""
+"""Precision-recall curves, the bar chart of APs and the coverage of proposals, as PNG."""
 
 import io
 
@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.recall import NUMBERS, Coverage, average_recall, coverage_at
 
 _LABELLED = 5
 _RECALLS = np.linspace(0, 1, 201)
@@ -51,6 +52,41 @@ def average_precision_plot(evaluation: Evaluation) -> bytes:
     axes.set(
         xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(max(len(ranked), 1) - 0.5, -0.5)
     )
+    _tidy(axes)
+    return _png(figure)
+
+
+def coverage_over_number_plot(coverage: Coverage) -> bytes:
+    """Coverage at IoU 0.5 and 0.7 and average recall against the number of an image's best proposals, as PNG."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    most = coverage.num_proposals.max(initial=1)
+    columns = [column for column, number in enumerate(NUMBERS) if number < most] + [len(NUMBERS)]
+    numbers = [*(NUMBERS[column] for column in columns[:-1]), most]
+    for threshold in (0.5, 0.7):
+        curve = [coverage_at(coverage.overlaps[:, column], threshold) for column in columns]
+        axes.plot(numbers, curve, marker=".", label=f"coverage at IoU {threshold}")
+    curve = [average_recall(coverage.overlaps[:, column]) for column in columns]
+    axes.plot(numbers, curve, marker=".", color="black", label="average recall 0.5 to 1")
+    axes.set(xscale="log", xlabel="proposals per image, best first", ylabel="share of objects", ylim=(0, 1.02))
+    axes.legend(fontsize=8, loc="upper left")
+    _tidy(axes)
+    return _png(figure)
+
+
+def coverage_over_overlap_plot(coverage: Coverage) -> bytes:
+    """Coverage against the IoU that is asked for, of all proposals and by the objects' size, as PNG."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    thresholds = np.linspace(0, 1, 101)
+    for name, part in coverage.by_kind().items():
+        if len(part.best):
+            curve = [coverage_at(part.best, threshold) for threshold in thresholds]
+            axes.plot(thresholds, curve, linewidth=1.2, label=f"{name} ({len(part.best)})")
+    curve = [coverage_at(coverage.best, threshold) for threshold in thresholds]
+    axes.plot(thresholds, curve, color="black", linewidth=2.5, label=f"all objects ({len(coverage.best)})")
+    axes.set(xlabel="IoU", ylabel="share of objects covered", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(fontsize=8, loc="lower left")
     _tidy(axes)
     return _png(figure)
 

@@ -67,13 +67,13 @@ class Coverage:
     def to_json(self) -> dict[str, Any]:
         """The numbers, by kind of object and by number of proposals, too."""
         curve = [
-            {"proposals": number, **_numbers(self.overlaps[:, column])}
+            {"proposals": number, **numbers(self.overlaps[:, column])}
             for column, number in enumerate(NUMBERS)
             if number < self.num_proposals.max(initial=0)
         ]
-        kinds = {name: {"num_objects": len(part.best), **_numbers(part.best)} for name, part in self.by_kind().items()}
+        kinds = {name: {"num_objects": len(part.best), **numbers(part.best)} for name, part in self.by_kind().items()}
         return {
-            **_numbers(self.best),
+            **numbers(self.best),
             "mean_average_best_overlap": plain_number(self.mean_average_best_overlap()),
             "proposals_per_image": plain_number(self.num_proposals.mean()),
             "num_images": len(self.num_proposals),
@@ -83,17 +83,17 @@ class Coverage:
         }
 
 
-def coverage(overlaps: np.ndarray, threshold: float = COVERED) -> float:
+def coverage_at(overlaps: np.ndarray, threshold: float = COVERED) -> float:
     """The share of objects whose best overlap [K] is at least this.
 
-    >>> coverage(np.array([0.5, 0.49, 1.0, 0.0]))
+    >>> coverage_at(np.array([0.5, 0.49, 1.0, 0.0]))
     0.5
     """
     return float((overlaps >= threshold - _EPSILON).mean()) if len(overlaps) else float("nan")
 
 
 def average_recall(overlaps: np.ndarray) -> float:
-    """The mean of `coverage` over all thresholds from 0.5 to 1, exactly: twice the mean overlap beyond 0.5.
+    """The mean of `coverage_at` over all thresholds from 0.5 to 1, exactly: twice the mean overlap beyond 0.5.
 
     >>> average_recall(np.array([0.75, 0.2]))
     0.25
@@ -134,7 +134,8 @@ def _best_overlaps(objects: np.ndarray, proposals: np.ndarray) -> np.ndarray:
     return columns
 
 
-def _numbers(overlaps: np.ndarray) -> dict[str, float | None]:
+def numbers(overlaps: np.ndarray) -> dict[str, float | None]:
+    """Coverage, average recall and mean best overlap of objects with these best overlaps [K]; None without objects."""
     mean = float(overlaps.mean()) if len(overlaps) else float("nan")
-    values = {"coverage": coverage(overlaps), "average_recall": average_recall(overlaps), "mean_best_overlap": mean}
+    values = {"coverage": coverage_at(overlaps), "average_recall": average_recall(overlaps), "mean_best_overlap": mean}
     return {name: plain_number(value) for name, value in values.items()}

@@ -8,6 +8,7 @@ from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.coco import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
 from incdet.evaluation.error_analysis import ErrorAnalysis
+from incdet.evaluation.recall import Coverage, numbers
 
 _SHOWN_CLASSES = 10
 
@@ -48,6 +49,16 @@ def size_table(analysis: ErrorAnalysis) -> Table:
     table = _table("by object size", "objects", "mAP", "recall", "number")
     for size in analysis.sizes:
         table.add_row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
+    return table
+
+
+def coverage_table(coverage: Coverage, title: str) -> Table:
+    """How well proposals cover small, medium, large and all objects."""
+    headings = "coverage at 0.5", "average recall", "mean best overlap", "objects"
+    table = _table(title, "objects", *headings)
+    for name, part in {**coverage.by_kind(), "all": coverage}.items():
+        cells = ("-" if value is None else f"{value:.4f}" for value in numbers(part.best).values())
+        table.add_row(name, *cells, f"{len(part.best):,}", style="bold" if name == "all" else None)
     return table
 
 

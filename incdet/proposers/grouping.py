@@ -26,6 +26,17 @@ class Hierarchy:
     merges: np.ndarray
     boxes: np.ndarray
 
+    def cut(self, num_regions: int) -> np.ndarray:
+        """Where every superpixel is when this many regions are left: [R] int64, numbers as in `boxes`."""
+        wholes = np.arange(len(self.boxes))
+        num_superpixels = len(self.merges) + 1
+        for number, parts in enumerate(self.merges[: max(num_superpixels - num_regions, 0)]):
+            wholes[parts] = num_superpixels + number
+        # a whole has a larger number than its parts, so going down every region's whole is known before its parts ask
+        for region in range(len(wholes) - 1, -1, -1):
+            wholes[region] = wholes[wholes[region]]
+        return wholes[:num_superpixels]
+
 
 def group(regions: Regions, similarity: Similarity) -> Hierarchy:
     """Merges the most similar pair of neighbours again and again; of equal pairs the one with the smallest numbers.

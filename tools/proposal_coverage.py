@@ -1,0 +1,152 @@
+"""How well proposals cover the objects of a data set, and how long they take.
+
+Proposals are kept in --cache, so an interrupted run goes on where it stopped.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from incdet.config import Config, load_config
+from incdet.console import notes, progress_bar, run_program
+from incdet.data.dataset import Dataset
+from incdet.data.readers import read_dataset
+from incdet.errors import DataError, ImageError
+from incdet.evaluation.plots import coverage_over_number_plot, coverage_over_overlap_plot
+from incdet.evaluation.recall import Coverage, measure_coverage
+from incdet.evaluation.report import coverage_table
+from incdet.images import read_image
+from incdet.proposals import ProposalCache, propose
+from incdet.storage import atomic_file, write_text
+from incdet.structures import GroundTruth, Proposals
+
+TIMED_IMAGES = 10
+"""So many photos are searched anew, one after the other, to tell the time; the first of them is not counted."""
+
+
+class Collection(StrEnum):
+    """Layout of the data set's folder."""
+
+    voc = "voc"
+    coco = "coco"
+    ilsvrc = "ilsvrc"
+
+
+class Method(StrEnum):
+    """What proposes."""
+
+    selective_search = "selective-search"
+
+
+def main(
+    dataset: Annotated[Collection, typer.Option(help="Layout of the folder.")],
+    root: Annotated[Path, typer.Option(help="The data set's folder, in its official layout.")],
+    split: Annotated[
+        str, typer.Option(help="Name of the split, such as val; for ilsvrc also a FILE of images.")
+    ] = "val",
+    method: Annotated[Method, typer.Option(help="What proposes.")] = Method.selective_search,
+    superpixel_scale: Annotated[
+        float | None, typer.Option(help="1 is R-CNN's selective search, 2 GoogLeNet's (default).")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos of the split.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here; '-' is stdout.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the curves.")] = Path("runs/proposal_coverage"),
+    cache: Annotated[Path, typer.Option(help="Folder that keeps proposals and parsed annotations.")] = Path(".cache"),
+    config: Annotated[Path | None, typer.Option(help="Configuration of the detector, in YAML.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> int:
+    """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
+    scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
+    effective = load_config(Config, config, [*(settings or ()), *scale])
+    data = read_dataset(dataset.value, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
+    data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
+    truths, proposals, failures = _propose(data, effective, cache / "proposals", quiet)
+    # crowds are no single objects; VOC's difficult ones are, and R-CNN counted them
+    crowds = dataset == Collection.coco
+    coverage = measure_coverage([_without_ignored(truth) if crowds else truth for truth in truths], proposals)
+    numbers = coverage.to_json() | {"seconds_per_image": _seconds_per_image(data, effective)}
+    numbers |= {"dataset": data.name, "method": method.value}
+    _report(coverage, numbers, effective, output, json_file)
+    for failure in failures:
+        notes.print(f"error: {failure}", markup=False, style="red")
+    return 1 if failures else 0
+
+
+def _propose(
+    data: Dataset, config: Config, cache: Path, quiet: bool
+) -> tuple[list[GroundTruth], list[Proposals], list[str]]:
+    """(annotations of the photos that could be read, in their pixels; proposals; sentences about the other photos)."""
+    stored = ProposalCache(cache, config.proposals)
+    with progress_bar("proposals", len(data), quiet) as update:
+        for done, path in enumerate(stored.fill(data.image_paths, config.images), 1):
+            update(done, path.name)
+    truths, proposals, failures = [], [], []
+    for path, truth in data:
+        try:
+            image = read_image(path, config.images)
+        except ImageError as error:
+            failures.append(str(error))
+            continue
+        truths.append(truth.rescaled(image.width, image.height))
+        proposals.append(stored(image))
+    if not truths:
+        raise DataError(f"none of the {len(data)} photos of {data.name} could be read: {failures[0]}")
+    return truths, proposals, failures
+
+
+def _without_ignored(truth: GroundTruth) -> GroundTruth:
+    kept = ~truth.ignored
+    return GroundTruth(
+        truth.image, truth.width, truth.height, truth.boxes[kept], truth.class_ids[kept], truth.ignored[kept]
+    )
+
+
+def _seconds_per_image(data: Dataset, config: Config) -> float:
+    """Median of the first photos that can be read, with all cores."""
+    seconds: list[float] = []
+    for path in data.image_paths:
+        if len(seconds) > TIMED_IMAGES:
+            break
+        try:
+            image = read_image(path, config.images)
+        except ImageError:
+            continue
+        started = time.perf_counter()
+        propose(image, config.proposals)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:] or seconds)
+
+
+def _report(
+    coverage: Coverage, numbers: dict[str, object], config: Config, output: Path, json_file: Path | None
+) -> None:
+    to_stdout = json_file == Path("-")
+    screen = notes if to_stdout else Console()
+    screen.print(coverage_table(coverage, f"{numbers['dataset']}: {numbers['method']}"))
+    screen.print(
+        f"{numbers['proposals_per_image']:.0f} proposals per image, {numbers['seconds_per_image']:.3f} s per image, "
+        f"{numbers['num_images']} images"
+    )
+    plots = {"over_number": coverage_over_number_plot(coverage), "over_overlap": coverage_over_overlap_plot(coverage)}
+    for name, png in plots.items():
+        with atomic_file(output / f"{name}.png") as stream:
+            stream.write(png)
+    notes.print(f"wrote {' and '.join(str(output / f'{name}.png') for name in plots)}", markup=False)
+    text = json.dumps(numbers | {"configuration": config.proposals.model_dump(mode="json")}, indent=2) + "\n"
+    if to_stdout:
+        sys.stdout.write(text)
+    elif json_file is not None:
+        write_text(json_file, text)
+
+
+if __name__ == "__main__":
+    run_program(main)
