@@ -1,6 +1,7 @@
 """Selective search as a whole: frame, order, filter, odd images, both engines."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from incdet.config import SelectiveSearchConfig, make_config
 from incdet.errors import PackageError
-from incdet.proposers import opencv_engine, selective_search
+from incdet.proposers import compilation, opencv_engine, selective_search
 from incdet.proposers.selective_search import make_frame, propose
 from incdet.structures import Image
 
@@ -164,21 +165,32 @@ def test_an_opencv_without_contrib_is_named_where_it_is_needed(monkeypatch, astr
     opencv_engine.segmentation_module.cache_clear()
 
 
+def test_damaged_machine_code_on_disk_is_compiled_again(tmp_path):
+    code = (
+        "import numpy as np; from incdet.proposers.colors import convert\n"
+        "print(convert(np.eye(3, dtype=np.uint8)[None], 'c').tolist())"
+    )
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+
+    first = run()
+    for suffix in ("nbc", "nbi"):
+        (file,) = tmp_path.rglob(f"*_opponent*.{suffix}")
+        size = file.stat().st_size
+        file.write_bytes(file.read_bytes()[:50])
+        assert run() == first
+        assert file.stat().st_size == pytest.approx(size, rel=0.05)
+
+
 def test_kernels_run_where_no_folder_can_be_written(monkeypatch):
-    """numba refuses to cache there when a function is declared."""
-    from incdet.proposers import compilation
+    def no_locator(function):
+        raise RuntimeError(f"cannot cache function {function}: no locator available")
 
-    calls = []
-
-    def njit(cache, **_):
-        calls.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(compilation.numba, "njit", njit)
-    assert compilation.kernel(len) is len
-    assert calls == [True, False]
+    monkeypatch.setattr(compilation, "_TolerantCache", no_locator)
+    assert compilation.kernel(lambda one, other: one + other)(2, 3) == 5
 
 
 def test_stored_proposals_know_their_engine():

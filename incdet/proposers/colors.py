@@ -25,7 +25,12 @@ def convert(pixels: np.ndarray, space: ColorSpace) -> np.ndarray:
 
     Returns:
         [C, H, W] uint8, C = 1, 2 or 3.
+
+    Raises:
+        ValueError: the pixels are of another type or shape.
     """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ValueError(f"convert: expected pixels [H, W, 3] uint8, got {list(pixels.shape)} {pixels.dtype}")
     if space == "rgb":
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
     if space == "intensity":
