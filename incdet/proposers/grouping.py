@@ -165,12 +165,12 @@ def _similarity(
     common = np.int32(0)
     for i in range(len(first)):
         common += min(first[i], second[i])
-    similarity = common / _ONE
-    together = sizes[one] + sizes[other]
+    # size and fill in whole numbers until the end, so that equal pairs are exactly equal
+    together, missing = sizes[one] + sizes[other], 0
     if by_size:
-        similarity += 1 - together / num_pixels
+        missing += together
     if by_fill:
         width = max(boxes[one, 2], boxes[other, 2]) - min(boxes[one, 0], boxes[other, 0])
         height = max(boxes[one, 3], boxes[other, 3]) - min(boxes[one, 1], boxes[other, 1])
-        similarity += 1 - (width * height - together) / num_pixels
-    return similarity
+        missing += width * height - together
+    return common / _ONE + by_size + by_fill - missing / num_pixels

@@ -143,11 +143,12 @@ def _unfold(signed: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     Where a derivative points the other way, an orientation sees nothing: such pixels are in its lowest bin.
     """
     num_regions, num_rows, _ = signed.shape
-    out = np.empty((num_regions, 2 * num_rows, TEXTURE_BINS), np.int32)
+    out = np.empty((num_regions, num_rows // _DIRECTIONS, 2, _DIRECTIONS, TEXTURE_BINS), np.int32)
     for region in range(num_regions):
         for row in range(num_rows):
+            channel, direction = divmod(row, _DIRECTIONS)
             for side in range(2):
-                histogram = out[region, 2 * row + side]
+                histogram = out[region, channel, side, direction]
                 histogram[0] = sizes[region]
                 for size in range(1, TEXTURE_BINS):
                     histogram[size] = signed[region, row, _LARGEST + size if side == 0 else _LARGEST - size]
