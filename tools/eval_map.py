@@ -23,7 +23,7 @@ from incdet.console import notes, progress_bar, run_program
 from incdet.data.dataset import Dataset, Warn
 from incdet.data.ilsvrc import IlsvrcFiles
 from incdet.data.predictions import read_predictions
-from incdet.data.readers import read_dataset
+from incdet.data.readers import Collection, read_dataset
 from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.coco import CocoEvaluation
@@ -31,14 +31,6 @@ from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, size_table
 from incdet.storage import write_text
-
-
-class Collection(StrEnum):
-    """Layout of the data set's folder."""
-
-    voc = "voc"
-    coco = "coco"
-    ilsvrc = "ilsvrc"
 
 
 class RulesName(StrEnum):
@@ -96,7 +88,7 @@ def main(
     warnings: list[str] = []
     warn: Warn = _refuse if strict else warnings.append
     files = IlsvrcFiles(classes, blacklist)
-    data = read_dataset(dataset.value, root, split, files, cache / "ground_truth", os.cpu_count() or 1, warn)
+    data = read_dataset(dataset, root, split, files, cache / "ground_truth", os.cpu_count() or 1, warn)
     failures: list[str] = []
     if predictions is not None:
         found = read_predictions(predictions, data, warn)

@@ -18,7 +18,7 @@ from rich.console import Console
 from incdet.config import Config, load_config
 from incdet.console import notes, progress_bar, run_program
 from incdet.data.dataset import Dataset
-from incdet.data.readers import read_dataset
+from incdet.data.readers import Collection, read_dataset
 from incdet.errors import DataError, ImageError
 from incdet.evaluation.plots import coverage_over_number_plot, coverage_over_overlap_plot
 from incdet.evaluation.recall import Coverage, measure_coverage
@@ -30,14 +30,6 @@ from incdet.structures import GroundTruth, Proposals
 
 TIMED_IMAGES = 10
 """So many photos are searched anew, one after the other, to tell the time; the first of them is not counted."""
-
-
-class Collection(StrEnum):
-    """Layout of the data set's folder."""
-
-    voc = "voc"
-    coco = "coco"
-    ilsvrc = "ilsvrc"
 
 
 class Method(StrEnum):
@@ -67,7 +59,7 @@ def main(
     """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
     effective = load_config(Config, config, [*(settings or ()), *scale])
-    data = read_dataset(dataset.value, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
+    data = read_dataset(dataset, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
     truths, proposals, failures = _propose(data, effective, cache / "proposals", quiet)
     # crowds are no single objects; VOC's difficult ones are, and R-CNN counted them

@@ -15,7 +15,7 @@ import typer
 
 from incdet.config import ImagesConfig, load_config
 from incdet.console import notes, progress_bar, run_program
-from incdet.data.readers import read_dataset
+from incdet.data.readers import Collection, read_dataset
 from incdet.networks.weights import find_weights, load_network, save_weights
 from incdet.proposals import ProposalCache
 from incdet.storage import write_text
@@ -34,7 +34,7 @@ def main(
 ) -> None:
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(RegionsTrainingConfig, config, settings or ())
-    dataset = read_dataset(training.data.dataset, Path(training.data.root), training.data.split)
+    dataset = read_dataset(Collection(training.data.dataset), Path(training.data.root), training.data.split)
     network, _ = load_network(find_weights(training.initial_weights))
     proposals = ProposalCache(cache, training.proposals)
     with progress_bar("proposals", len(dataset), quiet) as update:

@@ -1,7 +1,7 @@
 """Any collection -> `Dataset`."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from incdet.data.coco import read_coco_folder
 from incdet.data.dataset import Dataset, Warn, no_warning
@@ -9,7 +9,13 @@ from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
 from incdet.data.voc import read_voc
 from incdet.errors import DataError
 
-Collection = Literal["voc", "coco", "ilsvrc"]
+
+class Collection(StrEnum):
+    """Layout of the data set's folder."""
+
+    voc = "voc"
+    coco = "coco"
+    ilsvrc = "ilsvrc"
 
 
 def read_dataset(
