@@ -34,3 +34,22 @@ def astronaut_file(tmp_path_factory: pytest.TempPathFactory, astronaut: Image) -
 def chelsea_file() -> Path:
     """A cat, 451 x 300, as scikit-image ships it."""
     return Path(skimage.data.__file__).parent / "chelsea.png"
+
+
+@pytest.fixture(scope="session")
+def small_voc(tmp_path_factory: pytest.TempPathFactory, chelsea_file: Path) -> Path:
+    """A data set of two photos in VOC's layout: a cat, and the same cat moved to the right."""
+    root = tmp_path_factory.mktemp("voc")
+    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
+        (root / folder).mkdir(parents=True)
+    pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
+    for name, shift in (("first", 0), ("second", 60)):
+        moved = np.pad(pixels, ((0, 0), (shift, 0), (0, 0)), constant_values=120)
+        PIL.Image.fromarray(moved).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+        corners = f"<xmin>{shift + 1}</xmin><ymin>1</ymin><xmax>{shift + 400}</xmax><ymax>300</ymax>"
+        (root / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><size><width>{moved.shape[1]}</width><height>300</height></size>"
+            f"<object><name>cat</name><difficult>0</difficult><bndbox>{corners}</bndbox></object></annotation>"
+        )
+    (root / "ImageSets" / "Main" / "val.txt").write_text("first\nsecond\n")
+    return root

@@ -76,6 +76,20 @@ def test_shadows_leave_what_divides_the_intensity_out(space):
     assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((4, 4, 3), np.nan),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_other_arrays_than_photos_are_refused(pixels):
+    with pytest.raises(ValueError, match=r"expected pixels \[H, W, 3\] uint8, got"):
+        convert(pixels, "lab")
+
+
 def test_grey_pixels_have_no_colour():
     grey = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
     assert np.abs(convert(grey, "lab")[1:].astype(int) - 128).max() <= 1

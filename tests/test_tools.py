@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pytest
 
 from incdet.data.voc import VOC_CLASSES, read_voc
@@ -21,25 +20,6 @@ def run_tool(name, *arguments, folder):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def small_voc(tmp_path_factory, chelsea_file):
-    """A data set of two photos in VOC's layout: a cat, and the same cat moved to the right."""
-    root = tmp_path_factory.mktemp("voc")
-    for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
-        (root / folder).mkdir(parents=True)
-    pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
-    for name, shift in (("first", 0), ("second", 60)):
-        moved = np.pad(pixels, ((0, 0), (shift, 0), (0, 0)), constant_values=120)
-        PIL.Image.fromarray(moved).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
-        corners = f"<xmin>{shift + 1}</xmin><ymin>1</ymin><xmax>{shift + 400}</xmax><ymax>300</ymax>"
-        (root / "Annotations" / f"{name}.xml").write_text(
-            f"<annotation><size><width>{moved.shape[1]}</width><height>300</height></size>"
-            f"<object><name>cat</name><difficult>0</difficult><bndbox>{corners}</bndbox></object></annotation>"
-        )
-    (root / "ImageSets" / "Main" / "val.txt").write_text("first\nsecond\n")
-    return root
 
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):

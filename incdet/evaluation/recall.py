@@ -1,6 +1,6 @@
 """How well proposals cover the annotated objects, whatever their classes: coverage, average recall, best overlap."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ class Coverage:
     def mean_average_best_overlap(self) -> float:
         """MABO: the mean over classes of the mean best overlap (Uijlings et al. 2013, section 5)."""
         classes = np.unique(self.class_ids)
-        return float(np.mean([self.best[self.class_ids == class_id].mean() for class_id in classes]))
+        return _mean([self.best[self.class_ids == class_id].mean() for class_id in classes])
 
     def to_json(self) -> dict[str, Any]:
         """The numbers, by kind of object and by number of proposals, too."""
@@ -75,7 +75,7 @@ class Coverage:
         return {
             **numbers(self.best),
             "mean_average_best_overlap": plain_number(self.mean_average_best_overlap()),
-            "proposals_per_image": plain_number(self.num_proposals.mean()),
+            "proposals_per_image": plain_number(_mean(self.num_proposals)),
             "num_images": len(self.num_proposals),
             "num_objects": len(self.best),
             "by_kind": kinds,
@@ -89,7 +89,7 @@ def coverage_at(overlaps: np.ndarray, threshold: float = COVERED) -> float:
     >>> coverage_at(np.array([0.5, 0.49, 1.0, 0.0]))
     0.5
     """
-    return float((overlaps >= threshold - _EPSILON).mean()) if len(overlaps) else float("nan")
+    return _mean(overlaps >= threshold - _EPSILON)
 
 
 def average_recall(overlaps: np.ndarray) -> float:
@@ -98,7 +98,7 @@ def average_recall(overlaps: np.ndarray) -> float:
     >>> average_recall(np.array([0.75, 0.2]))
     0.25
     """
-    return float(2 * np.clip(overlaps - COVERED, 0, None).mean()) if len(overlaps) else float("nan")
+    return 2 * _mean(np.clip(overlaps - COVERED, 0, None))
 
 
 def measure_coverage(truths: Iterable[GroundTruth], proposals: Iterable[Proposals]) -> Coverage:
@@ -136,6 +136,11 @@ def _best_overlaps(objects: np.ndarray, proposals: np.ndarray) -> np.ndarray:
 
 def numbers(overlaps: np.ndarray) -> dict[str, float | None]:
     """Coverage, average recall and mean best overlap of objects with these best overlaps [K]; None without objects."""
-    mean = float(overlaps.mean()) if len(overlaps) else float("nan")
-    values = {"coverage": coverage_at(overlaps), "average_recall": average_recall(overlaps), "mean_best_overlap": mean}
-    return {name: plain_number(value) for name, value in values.items()}
+    values = coverage_at(overlaps), average_recall(overlaps), _mean(overlaps)
+    names = "coverage", "average_recall", "mean_best_overlap"
+    return {name: plain_number(value) for name, value in zip(names, values, strict=True)}
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    """NaN of nothing, without NumPy's warning."""
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -80,9 +80,9 @@ def engine_version(config: SelectiveSearchConfig) -> str:
 def make_frame(image: Image, width: int) -> np.ndarray:
     """The image as the search sees it: [H, W, 3] uint8 RGB, `width` pixels wide, as R-CNN has it.
 
-    Photos more than four times as wide as high get at least a quarter of the width as their height, and those more
-    than four times as high as wide as many pixels as a photo of that shape: objects stay large enough to be found, and
-    time and memory bounded, in strips of any length.
+    Strips keep their shape, too: those more than four times as wide as high get a quarter of `width` as their height,
+    so that objects stay large enough to be found, and no frame has more pixels than one four times as high as wide, so
+    that time and memory stay bounded.
     """
     scale = max(width / image.width, width / 4 / min(image.width, image.height))
     most_pixels = min(4 * width**2, _MOST_PIXELS)

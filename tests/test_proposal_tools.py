@@ -1,0 +1,165 @@
+"""tools/proposal_coverage.py, tools/benchmark.py proposals and `incdet propose --show-hierarchy`, run as users do."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+from test_tools import ROOT, run_tool
+
+FEW = ("--set", "proposals.selective_search.strategies=single")
+
+
+def coverage(*arguments, folder):
+    return run_tool("proposal_coverage.py", "--dataset", "voc", *arguments, folder=folder)
+
+
+def one_sentence(result, code):
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_coverage_of_a_data_set(small_voc, tmp_path):
+    result = coverage(
+        "--root", small_voc, "--superpixel-scale", 2, "--json", "out.json", "--output", "run", folder=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert "mean best overlap" in result.stdout
+    numbers = json.loads((tmp_path / "out.json").read_text())
+    assert numbers["num_images"] == numbers["num_objects"] == 2
+    assert numbers["coverage"] == 1
+    assert 0.6 < numbers["mean_best_overlap"] <= 1
+    assert numbers["proposals_per_image"] > 300
+    assert 0 < numbers["seconds_per_image"] < 20
+    for name in ("over_number", "over_overlap"):
+        assert PIL.Image.open(tmp_path / "run" / f"{name}.png").size == (910, 650)
+    stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
+    assert len(stamps) == 2
+    again = coverage("--root", small_voc, "--limit", 1, "--json", "-", folder=tmp_path)
+    assert json.loads(again.stdout)["num_images"] == 1
+    assert stamps == {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
+    more = coverage("--root", small_voc, "--superpixel-scale", 1, "--json", "-", folder=tmp_path)
+    assert json.loads(more.stdout)["proposals_per_image"] > 1.5 * numbers["proposals_per_image"]
+
+
+def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
+    root = tmp_path / "voc"
+    subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
+    (root / "JPEGImages" / "second.jpg").write_bytes(b"broken")
+    result = coverage("--root", root, *FEW, "--json", "-", folder=tmp_path)
+    assert "second.jpg" in one_sentence(result, 1)
+    assert json.loads(result.stdout)["num_images"] == 1
+    for file in (root / "JPEGImages").iterdir():
+        file.unlink()
+    assert "none of the 2 photos" in one_sentence(coverage("--root", root, *FEW, folder=tmp_path), 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--root", "nowhere"), 3),
+        (("--split", "test"), 3),
+        (("--superpixel-scale", "0"), 2),
+        (("--superpixel-scale", "nan"), 2),
+        (("--set", "proposals.selective_search.strategies=best"), 2),
+        (("--set", "proposals.selective_search.color_spaces=[xyz]"), 2),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(small_voc, tmp_path, arguments, code):
+    one_sentence(coverage("--root", small_voc, *arguments, folder=tmp_path), code)
+
+
+def test_interrupted_coverage_goes_on(small_voc, tmp_path):
+    """Ctrl-C reaches the whole group of processes, as from a terminal."""
+    root = tmp_path / "voc"
+    subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
+    pixels = np.asarray(PIL.Image.open(root / "JPEGImages" / "first.jpg"))
+    for number in range(30):
+        PIL.Image.fromarray(np.roll(pixels, 9 * number, axis=1)).save(root / "JPEGImages" / f"{number}.jpg")
+        shutil.copy(root / "Annotations" / "first.xml", root / "Annotations" / f"{number}.xml")
+    (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(30)))
+    program = ROOT / "tools" / "proposal_coverage.py"
+    process = subprocess.Popen(
+        [sys.executable, str(program), "--dataset", "voc", "--root", str(root)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list((tmp_path / ".cache").rglob("*.npz")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
+    assert 1 <= len(stamps) < 30
+    assert coverage("--root", root, folder=tmp_path).returncode == 0
+    assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
+    assert len(list((tmp_path / ".cache").rglob("*.npz"))) == 30
+
+
+@pytest.fixture(scope="module")
+def benchmark(small_voc, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    few = "--limit", 1, "--runs", 1, "--set", "strategies=single", "--json", "out.json"
+    result = run_tool("benchmark.py", "proposals", small_voc / "JPEGImages", *few, folder=folder)
+    assert result.returncode == 0, result.stderr
+    return json.loads((folder / "out.json").read_text())
+
+
+def test_the_benchmark_measures_both_engines(benchmark):
+    for name in ("incdet", "incdet_two_threads", "opencv"):
+        assert benchmark[name]["seconds"] > 0
+        assert benchmark[name]["boxes"] > 20
+        assert benchmark[name]["coverage"] == 1
+    assert benchmark["incdet"]["boxes"] == benchmark["incdet_two_threads"]["boxes"]
+    ratio = benchmark["opencv"]["seconds"] / benchmark["incdet"]["seconds"]
+    assert benchmark["ratio_to_opencv"] == pytest.approx(ratio)
+    superpixels = [part["superpixels"] for part in benchmark["segmentation"].values()]
+    assert superpixels[0] == pytest.approx(superpixels[1], rel=0.1)
+
+
+def test_the_benchmark_tells_what_compiling_costs(benchmark):
+    assert benchmark["first_process_seconds"] > benchmark["second_process_seconds"] > 0
+
+
+def test_a_benchmark_without_photos_is_one_sentence(tmp_path):
+    one_sentence(run_tool("benchmark.py", "proposals", tmp_path, folder=tmp_path), 1)
+
+
+def propose(*arguments, folder):
+    command = [sys.executable, "-m", "incdet", "propose", *map(str, arguments), "--show-hierarchy"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_hierarchy_is_drawn(chelsea_file, tmp_path):
+    odd = {"dot": (1, 1), "flat": (90, 60), "strip": (40, 3000)}
+    for name, size in odd.items():
+        PIL.Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
+    result = propose(chelsea_file, *(tmp_path / f"{name}.png" for name in odd), folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "incdet-output"
+    pictures = {file.stem: np.asarray(PIL.Image.open(file)) for file in (folder / "hierarchy").iterdir()}
+    assert pictures.keys() == {"chelsea", *odd}
+    assert (folder / "chelsea.jpg").exists()
+    assert all(picture.shape[1] == 4 * 368 for picture in pictures.values())
+    # rows of panels differ: below are fewer, larger regions
+    above, below = np.split(pictures["chelsea"][:, 368:736].astype(int), 2)
+    assert np.abs(above - below).mean() > 2
+    again = propose(chelsea_file, "--output", "incdet-output", folder=tmp_path)
+    assert "incdet-output" in one_sentence(again, 2)
+
+
+def test_opencv_has_no_hierarchy_to_draw(chelsea_file, tmp_path):
+    result = propose(chelsea_file, "--set", "proposals.selective_search.engine=opencv", folder=tmp_path)
+    assert "--show-hierarchy" in one_sentence(result, 2)
