@@ -113,12 +113,23 @@ def propose(
 @app.command()
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Instead: Table 1 of the paper, computed for this network; 'all' lists them."
+        ),
+    ] = None,
 ) -> int:
     """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
     import yaml
 
     from incdet.description import installation
 
+    if network is not None:
+        from incdet.output.network_tables import show_networks
+
+        show_networks(network, as_json)
+        return 0
     facts = installation()
     text = json.dumps(facts, indent=2) if as_json else yaml.safe_dump(facts, sort_keys=False, width=120).rstrip()
     print(text)

@@ -67,7 +67,7 @@ def test_files_that_are_no_weights(tmp_path, tensors):
     save_file(tensors, tmp_path / "odd", {RECORD_KEY: '{"classes": 3}'})
     refused(lambda: load_record(tmp_path / "odd"), "odd", "damaged")
     save_weights(tmp_path / "other", tensors, record(architecture="alexnet"), torch.float16)
-    refused(lambda: load_network(tmp_path / "other"), "alexnet", "googlenet")
+    refused(lambda: load_network(tmp_path / "other"), "alexnet", "torchvision")
 
 
 def test_a_wrong_class_count_names_the_tensor_and_both_shapes(tmp_path, tensors):

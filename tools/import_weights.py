@@ -1,6 +1,7 @@
-"""Turns BVLC's Caffe GoogLeNet (as safetensors) into incdet weights.
+"""Turns BVLC's Caffe GoogLeNet or torchvision's into incdet weights.
 
 python tools/import_weights.py bvlc_googlenet.safetensors --classes synset_words.txt --output imagenet.safetensors
+python tools/import_weights.py googlenet-1378be20.pth --classes synset_words.txt --output torchvision.safetensors
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from incdet.errors import WeightsError
-from incdet.networks.googlenet import TABLE_1
+from incdet.networks.architectures import TABLE_1
 
 CAFFE_MEAN = (123.0, 117.0, 104.0)
 """Mean colour of Caffe's release, here as RGB."""

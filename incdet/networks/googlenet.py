@@ -1,27 +1,22 @@
-"""GoogLeNet as published: Table 1 of "Going Deeper with Convolutions", in the layout of Caffe's release."""
+"""GoogLeNet as published: "Going Deeper with Convolutions", in the layout of Caffe's release, and its variants."""
 
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.networks.inception import ConvReLU, Inception, InceptionWidths, LocalResponseNorm
-
-TABLE_1 = {
-    "3a": InceptionWidths(64, 96, 128, 16, 32, 32),
-    "3b": InceptionWidths(128, 128, 192, 32, 96, 64),
-    "4a": InceptionWidths(192, 96, 208, 16, 48, 64),
-    "4b": InceptionWidths(160, 112, 224, 24, 64, 64),
-    "4c": InceptionWidths(128, 128, 256, 24, 64, 64),
-    "4d": InceptionWidths(112, 144, 288, 32, 64, 64),
-    "4e": InceptionWidths(256, 160, 320, 32, 128, 128),
-    "5a": InceptionWidths(256, 160, 320, 32, 128, 128),
-    "5b": InceptionWidths(384, 192, 384, 48, 128, 128),
-}
-"""The Inception modules of the paper's Table 1, in order."""
+from incdet.networks.architectures import ARCHITECTURES, Architecture
+from incdet.networks.inception import (
+    ConvNormReLU,
+    ConvReLU,
+    ConvUnit,
+    Inception,
+    LocalResponseNorm,
+    NaiveInception,
+    SeparableConvReLU,
+)
 
 INPUT_SIZE = 224
-FEATURES = TABLE_1["5b"].output
 
 
 class Logits(NamedTuple):
@@ -35,17 +30,18 @@ class Logits(NamedTuple):
 class AuxiliaryHead(nn.Module):
     """The auxiliary classifier of section 5: average pool 5x5/3, 1x1 convolution, 1024 units, dropout 70 %."""
 
-    def __init__(self, in_channels: int, num_classes: int):
+    def __init__(self, in_channels: int, num_classes: int, unit: ConvUnit = ConvReLU, adaptive: bool = False):
         super().__init__()
-        self.reduce = ConvReLU(in_channels, 128, 1)
+        self.adaptive = adaptive
+        self.reduce = unit(in_channels, 128, 1)
         self.hidden = nn.Linear(128 * 4 * 4, 1024)
         self.dropout = nn.Dropout(0.7)
         self.classifier = nn.Linear(1024, num_classes)
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, in, 14, 14] -> logits [B, C]."""
-        reduced = self.reduce(F.avg_pool2d(input, 5, stride=3)).flatten(1)
-        return self.classifier(self.dropout(F.relu(self.hidden(reduced))))
+        pooled = F.adaptive_avg_pool2d(input, 4) if self.adaptive else F.avg_pool2d(input, 5, stride=3)
+        return self.classifier(self.dropout(F.relu(self.hidden(self.reduce(pooled).flatten(1)))))
 
 
 class GoogLeNet(nn.Module):
@@ -54,24 +50,38 @@ class GoogLeNet(nn.Module):
     Args:
         num_classes: columns of the output; a region classifier's last column is background.
         auxiliary: also build the two heads of section 5, which only training uses.
-        dropout: share of the 1024 pooled features dropped in training (40 % in the paper).
+        dropout: share of the pooled features dropped in training; None is the architecture's (40 % in the paper).
+        architecture: which of the variants.
     """
 
-    def __init__(self, num_classes: int, auxiliary: bool = False, dropout: float = 0.4):
+    def __init__(
+        self,
+        num_classes: int,
+        auxiliary: bool = False,
+        dropout: float | None = None,
+        architecture: Architecture = ARCHITECTURES["table"],
+    ) -> None:
         super().__init__()
-        self.conv1 = ConvReLU(3, 64, 7, stride=2)
-        self.norm1 = LocalResponseNorm(64)
-        self.conv2_reduce = ConvReLU(64, 64, 1)
-        self.conv2 = ConvReLU(64, 192, 3)
-        self.norm2 = LocalResponseNorm(192)
-        channels = self.conv2.out_channels
-        for name, widths in TABLE_1.items():
-            self.add_module(f"inception_{name}", Inception(channels, widths))
-            channels = widths.output
-        self.dropout = nn.Dropout(dropout)
+        self.architecture = architecture
+        unit: ConvUnit = ConvNormReLU if architecture.batch_norm else ConvReLU
+        module = NaiveInception if architecture.naive else Inception
+        separable = architecture.separable_conv1
+        self.conv1 = SeparableConvReLU(3, 64, 7, stride=2) if separable else unit(3, 64, 7, stride=2)
+        self.norm1 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(64)
+        self.conv2_reduce = unit(64, 64, 1)
+        self.conv2 = unit(64, 192, 3)
+        self.norm2 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(192)
+        channels = 192
+        heads: dict[str, AuxiliaryHead | None] = {"4a": None, "4d": None}
+        for name, widths in architecture.modules.items():
+            inception = module(channels, widths, unit, architecture.branch_5x5)
+            self.add_module(f"inception_{name}", inception)
+            channels = inception.out_channels
+            if auxiliary and name in heads:
+                heads[name] = AuxiliaryHead(channels, num_classes, unit, architecture.adaptive_heads)
+        self.dropout = nn.Dropout(architecture.dropout if dropout is None else dropout)
         self.classifier = nn.Linear(channels, num_classes)
-        self.auxiliary_4a = AuxiliaryHead(TABLE_1["4a"].output, num_classes) if auxiliary else None
-        self.auxiliary_4d = AuxiliaryHead(TABLE_1["4d"].output, num_classes) if auxiliary else None
+        self.auxiliary_4a, self.auxiliary_4d = heads["4a"], heads["4d"]
 
     @property
     def num_classes(self) -> int:
@@ -85,15 +95,17 @@ class GoogLeNet(nn.Module):
         maps = _halve(self.norm2(maps))
         auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}
         heads = {"4a": self.auxiliary_4a, "4d": self.auxiliary_4d}
-        for name in TABLE_1:
+        stage = "3"
+        for name in self.architecture.modules:
+            if name[0] != stage:
+                stage = name[0]
+                maps = _halve(maps, 3 if stage == "4" else self.architecture.last_pool)
             maps = self.get_submodule(f"inception_{name}")(maps)
             if (head := heads.get(name)) is not None:
                 auxiliary[name] = head(maps)
-            if name in ("3b", "4e"):
-                maps = _halve(maps)
         features = maps.mean(dim=(2, 3))
         return Logits(self.classifier(self.dropout(features)), auxiliary["4a"], auxiliary["4d"])
 
 
-def _halve(maps: Tensor) -> Tensor:
-    return F.max_pool2d(maps, 3, stride=2, ceil_mode=True)
+def _halve(maps: Tensor, size: int = 3) -> Tensor:
+    return F.max_pool2d(maps, size, stride=2, ceil_mode=True)

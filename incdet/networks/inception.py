@@ -1,5 +1,6 @@
 """The pieces GoogLeNet is made of: convolution + ReLU, local response normalisation, the Inception module."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -78,25 +79,109 @@ class LocalResponseNorm(nn.Module):
         return _Normalise.apply(maps, self.get_buffer("band").to(maps.dtype), self.k)
 
 
-class Inception(nn.Module):
-    """The Inception module with dimension reductions, Figure 2(b) of the paper."""
+class BatchNorm(nn.Module):
+    """Batch normalisation across images and pixels; torchvision's epsilon. All of its state is floating point."""
 
-    def __init__(self, in_channels: int, widths: InceptionWidths):
+    def __init__(self, channels: int, epsilon: float = 1e-3, momentum: float = 0.1):
         super().__init__()
-        self.conv_1x1 = ConvReLU(in_channels, widths.conv_1x1, 1)
-        self.reduce_3x3 = ConvReLU(in_channels, widths.reduce_3x3, 1)
-        self.conv_3x3 = ConvReLU(widths.reduce_3x3, widths.conv_3x3, 3)
-        self.reduce_5x5 = ConvReLU(in_channels, widths.reduce_5x5, 1)
-        self.conv_5x5 = ConvReLU(widths.reduce_5x5, widths.conv_5x5, 5)
-        self.pool_projection = ConvReLU(in_channels, widths.pool_projection, 1)
+        self.epsilon, self.momentum = epsilon, momentum
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        running = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        return F.batch_norm(maps, *running, self.weight, self.bias, self.training, self.momentum, self.epsilon)
+
+
+class ConvNormReLU(nn.Module):
+    """Convolution without bias, batch normalisation, ReLU; He's initialisation."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
+        super().__init__()
+        self.convolution = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False
+        )
+        self.norm = BatchNorm(out_channels)
+        nn.init.kaiming_normal_(self.convolution.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, in, H, W] -> [B, widths.output, H, W]; the three 1x1 convolutions of the input run as one."""
-        shared = (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)
-        weight = torch.cat([convolution.weight for convolution in shared])
-        bias = torch.cat([convolution.bias for convolution in shared if convolution.bias is not None])
-        reduced = F.relu(F.conv2d(input, weight, bias), inplace=True)
-        conv_1x1, reduce_3x3, reduce_5x5 = torch.split(reduced, [conv.out_channels for conv in shared], dim=1)
+        return F.relu(self.norm(self.convolution(input)), inplace=True)
+
+
+class SeparableConvReLU(nn.Sequential):
+    """A depthwise convolution, `multiplier` filters per channel, then a 1x1 convolution + ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, multiplier: int = 8):
+        depthwise = nn.Conv2d(
+            in_channels,
+            in_channels * multiplier,
+            kernel_size,
+            stride,
+            padding=kernel_size // 2,
+            groups=in_channels,
+            bias=False,
+        )
+        nn.init.xavier_uniform_(depthwise.weight)
+        super().__init__(depthwise, ConvReLU(in_channels * multiplier, out_channels, 1))
+
+
+ConvUnit = type[ConvReLU] | type[ConvNormReLU]
+"""What a network's convolutions are made of: (in, out, kernel size, stride) -> module."""
+
+
+class Inception(nn.Module):
+    """The Inception module with dimension reductions, Figure 2(b) of the paper.
+
+    Args:
+        in_channels: of the input.
+        widths: filters of its convolutions.
+        unit: what they are made of.
+        branch_5x5: size of the filters that are called 5x5.
+    """
+
+    def __init__(
+        self, in_channels: int, widths: InceptionWidths, unit: ConvUnit = ConvReLU, branch_5x5: int = 5
+    ) -> None:
+        super().__init__()
+        self.conv_1x1 = unit(in_channels, widths.conv_1x1, 1)
+        self.reduce_3x3 = unit(in_channels, widths.reduce_3x3, 1)
+        self.conv_3x3 = unit(widths.reduce_3x3, widths.conv_3x3, 3)
+        self.reduce_5x5 = unit(in_channels, widths.reduce_5x5, 1)
+        self.conv_5x5 = unit(widths.reduce_5x5, widths.conv_5x5, branch_5x5)
+        self.pool_projection = unit(in_channels, widths.pool_projection, 1)
+        self.out_channels = widths.output
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, out_channels, H, W]."""
+        conv_1x1, reduce_3x3, reduce_5x5 = self._reduce(input)
         pooled = F.max_pool2d(input, 3, stride=1, padding=1)
         branches = (conv_1x1, self.conv_3x3(reduce_3x3), self.conv_5x5(reduce_5x5), self.pool_projection(pooled))
         return torch.cat(branches, dim=1)
+
+    def _reduce(self, input: Tensor) -> Sequence[Tensor]:
+        """The three 1x1 convolutions of the input; those without batch normalisation run as one."""
+        shared = (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)
+        plain = [convolution for convolution in shared if isinstance(convolution, ConvReLU)]
+        if len(plain) < len(shared):
+            return [convolution(input) for convolution in shared]
+        weight = torch.cat([convolution.weight for convolution in plain])
+        bias = torch.cat([convolution.bias for convolution in plain if convolution.bias is not None])
+        reduced = F.relu(F.conv2d(input, weight, bias), inplace=True)
+        return torch.split(reduced, [convolution.out_channels for convolution in plain], dim=1)
+
+
+class NaiveInception(nn.Module):
+    """The naive module, Figure 2(a): all filters see the whole input, and the pooled input leaves as it is."""
+
+    def __init__(self, in_channels: int, widths: InceptionWidths, unit: ConvUnit = ConvReLU, branch_5x5: int = 5):
+        super().__init__()
+        self.conv_1x1 = unit(in_channels, widths.conv_1x1, 1)
+        self.conv_3x3 = unit(in_channels, widths.conv_3x3, 3)
+        self.conv_5x5 = unit(in_channels, widths.conv_5x5, branch_5x5)
+        self.out_channels = widths.conv_1x1 + widths.conv_3x3 + widths.conv_5x5 + in_channels
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, in, H, W] -> [B, out_channels, H, W]."""
+        pooled = F.max_pool2d(input, 3, stride=1, padding=1)
+        return torch.cat([self.conv_1x1(input), self.conv_3x3(input), self.conv_5x5(input), pooled], dim=1)

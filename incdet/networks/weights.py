@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
 from incdet.errors import WeightsError
+from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.storage import atomic_file
 
@@ -46,7 +47,7 @@ class WeightsRecord(BaseModel):
     """What is known about a set of weights; stored in the safetensors metadata under "incdet".
 
     Attributes:
-        architecture: which network the tensors are for.
+        architecture: which network the tensors are for, a name in `ARCHITECTURES`.
         classes: class names in the order of the network's columns, without background.
         background: whether one more column, the last, stands for background.
         preprocessing: what the input must look like.
@@ -58,7 +59,7 @@ class WeightsRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    architecture: str = "googlenet"
+    architecture: str = "table"
     classes: tuple[str, ...] = Field(min_length=1)
     background: bool
     preprocessing: Preprocessing = Preprocessing()
@@ -66,6 +67,12 @@ class WeightsRecord(BaseModel):
     origin: str
     measured: dict[str, float] = {}
     licence: str
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _first_name(cls, value: Any) -> Any:
+        """What the only architecture was called when it had no variants."""
+        return "table" if value == "googlenet" else value
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:
@@ -108,7 +115,7 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
         WeightsError: unreadable, without a record, or tensors that do not fit the network the record names.
     """
     record = load_record(file)
-    network = GoogLeNet(record.num_columns)
+    network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
     load_tensors(network, read_tensors(file), str(file))
     return network.eval(), record
 
@@ -134,8 +141,9 @@ def load_record(file: Path) -> WeightsRecord:
     except ValidationError as error:
         problem = error.errors()[0]
         raise WeightsError(f"the record of {file} is damaged at {problem['loc']}: {problem['msg']}") from None
-    if record.architecture != "googlenet":
-        raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows googlenet")
+    if record.architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
     return record
 
 

@@ -97,7 +97,7 @@ def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Da
 
 def replace_classifier(network: GoogLeNet, num_columns: int, dropout: float, seed: int) -> GoogLeNet:
     """The same network with a new last layer: Gaussian weights of deviation 0.01 and zero biases, as R-CNN's."""
-    fresh = GoogLeNet(num_columns, dropout=dropout)
+    fresh = GoogLeNet(num_columns, dropout=dropout, architecture=network.architecture)
     kept = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
     fresh.load_state_dict(kept, strict=False)
     generator = torch.Generator().manual_seed(seed)
@@ -122,7 +122,7 @@ class RegionsTask:
         pool = build_pool(truths, proposals, config.sampling.positive_iou)
         self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
         network = replace_classifier(initial, len(self.classes) + 1, config.dropout, config.seed)
-        self.network: nn.Module = network.to(self.device).to(memory_format=torch.channels_last)
+        self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
 
     def _regions(self) -> tuple[list[GroundTruth], list[Proposals]]:
         truths, proposals = [], []
@@ -174,6 +174,7 @@ class RegionsTask:
         recipe["data"]["root"] = Path(recipe["data"]["root"]).name
         recipe["initial_weights"] = Path(recipe["initial_weights"]).name
         return WeightsRecord(
+            architecture=self.network.architecture.name,
             classes=self.classes,
             background=True,
             preprocessing=self.preprocessing,

@@ -1,0 +1,112 @@
+"""The networks that this project knows as GoogLeNet: one table of numbers each."""
+
+from dataclasses import dataclass, replace
+
+from incdet.networks.inception import InceptionWidths
+
+TABLE_1 = {
+    "3a": InceptionWidths(64, 96, 128, 16, 32, 32),
+    "3b": InceptionWidths(128, 128, 192, 32, 96, 64),
+    "4a": InceptionWidths(192, 96, 208, 16, 48, 64),
+    "4b": InceptionWidths(160, 112, 224, 24, 64, 64),
+    "4c": InceptionWidths(128, 128, 256, 24, 64, 64),
+    "4d": InceptionWidths(112, 144, 288, 32, 64, 64),
+    "4e": InceptionWidths(256, 160, 320, 32, 128, 128),
+    "5a": InceptionWidths(256, 160, 320, 32, 128, 128),
+    "5b": InceptionWidths(384, 192, 384, 48, 128, 128),
+}
+"""The Inception modules of the paper's Table 1, in order."""
+
+RELEASED = TABLE_1 | {
+    "4a": TABLE_1["4a"]._replace(conv_3x3=204),
+    "5a": TABLE_1["5a"]._replace(reduce_5x5=48),
+}
+"""Those of the network that Google released (inception5h), which the operations printed in Table 1 belong to."""
+
+
+def _widened(widths: InceptionWidths) -> InceptionWidths:
+    """A quarter more filters, in eights."""
+    return InceptionWidths(*(round(width * 1.25 / 8) * 8 for width in widths))
+
+
+WIDE = {name: _widened(widths) for name, widths in TABLE_1.items()}
+WIDE = {
+    **{name: widths for name, widths in WIDE.items() if name < "5a"},
+    "4f": WIDE["4e"],
+    "5a": WIDE["5a"],
+    "5b": WIDE["5b"],
+    "5c": WIDE["5b"],
+}
+"""Ours: the paper's ensemble has a "deeper and wider" network, of which it says no more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """What distinguishes one GoogLeNet from another.
+
+    Attributes:
+        name, description: for records and for people.
+        modules: name -> filters of each Inception module; the first character is the stage, a max pool lies between
+            stages.
+        separable_conv1: the first convolution depthwise (8 filters per colour) and then 1x1, as Table 1's 2.7K
+            parameters and 34M operations have it.
+        naive: Figure 2(a) instead of 2(b): no reductions before the large filters, no projection after the pool.
+        batch_norm: batch normalisation in every convolution instead of biases and response normalisation.
+        branch_5x5: size of the filters that are called 5x5.
+        last_pool: size of the max pool before stage 5.
+        adaptive_heads: the auxiliary heads pool to 4x4 whatever comes, instead of 5x5 with stride 3.
+        dropout: share of the pooled features dropped in training.
+    """
+
+    name: str
+    description: str
+    modules: dict[str, InceptionWidths]
+    separable_conv1: bool = False
+    naive: bool = False
+    batch_norm: bool = False
+    branch_5x5: int = 5
+    last_pool: int = 3
+    adaptive_heads: bool = False
+    dropout: float = 0.4
+
+
+_TABLE = Architecture("table", "Table 1 of the paper, with a full first convolution: Caffe's GoogLeNet", TABLE_1)
+_RELEASED = Architecture("released", "the modules of the network that Google released (inception5h)", RELEASED)
+
+_ALL = (
+    _TABLE,
+    replace(
+        _TABLE,
+        name="table-separable",
+        description="Table 1 with its 2.7K parameters in the first convolution",
+        separable_conv1=True,
+    ),
+    _RELEASED,
+    replace(
+        _RELEASED,
+        name="released-separable",
+        description="what the operations printed in Table 1 belong to",
+        separable_conv1=True,
+    ),
+    replace(_TABLE, name="naive", description="the naive modules of Figure 2(a)", naive=True),
+    Architecture("wide", "deeper and wider, for the ensemble: a quarter more filters, modules 4f and 5c", WIDE),
+    replace(
+        _TABLE,
+        name="batchnorm",
+        description="Table 1 with batch normalisation: trains from scratch easily",
+        batch_norm=True,
+    ),
+    Architecture(
+        "torchvision",
+        "torchvision's variant, for its weights: batch normalisation, 3x3 filters in the 5x5 branch",
+        TABLE_1,
+        batch_norm=True,
+        branch_5x5=3,
+        last_pool=2,
+        adaptive_heads=True,
+        dropout=0.2,
+    ),
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}
+"""By the name that weights are stored with."""
