@@ -37,9 +37,10 @@ def from_caffe(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
             if f"{theirs}.{part}" not in tensors:
                 raise WeightsError(f"{origin} lacks '{theirs}.{part}'; expected the layers of BVLC's GoogLeNet")
             translated[f"{ours}.{part}"] = tensors[f"{theirs}.{part}"]
-    if extra := sorted(
-        tensors.keys() - {f"{name}.{part}" for name in parameter_names().values() for part in ("weight", "bias")}
-    ):
+    known = {f"{name}.{part}" for name in parameter_names().values() for part in ("weight", "bias")}
+    # the release has the auxiliary heads, too, which only training uses
+    extra = sorted(name for name in tensors.keys() - known if not name.startswith(("loss1/", "loss2/")))
+    if extra:
         raise WeightsError(f"{origin} holds '{extra[0]}', which is no layer of BVLC's GoogLeNet")
     translated["conv1.weight"] = translated["conv1.weight"].flip(1)
     return translated
