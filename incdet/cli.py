@@ -70,7 +70,8 @@ def detect(
     quiet: Quiet = False,
 ) -> int:
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
-    from incdet.commands import OutputOptions, run_detect
+    from incdet.batch import OutputOptions
+    from incdet.commands import run_detect
     from incdet.config import Config, load_config
 
     more = list(settings or [])
@@ -103,7 +104,8 @@ def propose(
     quiet: Quiet = False,
 ) -> int:
     """Propose regions that may hold an object, best first, without classifying them."""
-    from incdet.commands import OutputOptions, run_propose
+    from incdet.batch import OutputOptions
+    from incdet.commands import run_propose
     from incdet.config import Config, load_config
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)

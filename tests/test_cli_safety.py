@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from test_cli import FEW, incdet, one_sentence, photo
 
-from incdet.commands import Batch, OutputOptions
+from incdet.batch import Batch, OutputOptions
 
 __all__ = ["incdet", "photo"]
 
