@@ -188,6 +188,34 @@ class Detections:
 
 
 @dataclass(frozen=True, eq=False)
+class Classification:
+    """What a whole photo shows.
+
+    Attributes:
+        image: the image's name.
+        width, height: the image's size in pixels.
+        probabilities: [C] float32 in [0, 1].
+        class_names: the C classes, without background.
+    """
+
+    image: str
+    width: int
+    height: int
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require_array(self, "probabilities", np.float32, len(self.class_names))
+        inside = bool(((self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)).all())
+        require(inside, self, "probabilities in [0, 1]", "a value outside")
+
+    def best(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k most probable classes with their probabilities, best first; equal ones by class id."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.class_names[class_id], float(self.probabilities[class_id])) for class_id in order]
+
+
+@dataclass(frozen=True, eq=False)
 class GroundTruth:
     """The annotated objects of one image.
 

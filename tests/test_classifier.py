@@ -1,12 +1,19 @@
-"""Whole-image classification: the centre crop and its accuracy."""
+"""Whole-image classification: crops, ensembles, labels and accuracy."""
+
+from itertools import product
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
-from incdet.classifier import center_crop
+from incdet.classifier import Classifier, crop_image
+from incdet.data.imagenet import find_labelled_photos
+from incdet.errors import DataError, ImageError, WeightsError
 from incdet.evaluation.classification import top_k_accuracy
-from incdet.networks.weights import Preprocessing
+from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights import Preprocessing, WeightsRecord
 from incdet.structures import Image
 
 PLAIN = Preprocessing(mean=(10, 20, 30), context=0)
@@ -22,14 +29,14 @@ def gradient(width, height):
 
 def test_an_image_of_the_right_size_is_only_cut():
     image = gradient(300, 256)
-    crop = center_crop(image, PLAIN)
+    (crop,) = crop_image(image, PLAIN, 1)
     cut = image.pixels[16:240, 38:262].astype(np.float32) - np.array([10, 20, 30], np.float32)
     assert torch.equal(crop, torch.from_numpy(cut).permute(2, 0, 1))
 
 
 @pytest.mark.parametrize(("width", "height"), [(512, 900), (64, 50), (1, 1), (3000, 1)])
 def test_the_crop_is_the_centre_whatever_the_shape(width, height):
-    crop = center_crop(gradient(width, height), PLAIN)
+    (crop,) = crop_image(gradient(width, height), PLAIN, 1)
     assert crop.shape == (3, 224, 224)
     if min(width, height) > 40:
         middle = crop[:2].mean(dim=(1, 2)) + torch.tensor([10.0, 20.0])
@@ -43,3 +50,139 @@ def test_accuracy_counts_the_k_best():
     # of equal probabilities the lower class id is the better guess
     assert top_k_accuracy(probabilities, truth, 2) == 0.75
     assert top_k_accuracy(probabilities, truth, 3) == 1
+
+
+def cut(picture, left, top, size=224):
+    return np.asarray(picture)[top : top + size, left : left + size]
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 300), (300, 400), (300, 300)])
+def test_144_crops_are_those_of_section_7(width, height):
+    """4 scales x 3 squares x 6 views x 2 mirror images, cut from the whole picture by their coordinates."""
+    image = Image(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    expected = []
+    for shorter in (256, 288, 320, 352):
+        scale = shorter / min(width, height)
+        size = round(width * scale), round(height * scale)
+        scaled = PIL.Image.fromarray(image.pixels).resize(size, PIL.Image.Resampling.BILINEAR)
+        for part in range(3):
+            left, top = (size[0] - shorter) * part // 2, (size[1] - shorter) * part // 2
+            end, middle = shorter - 224, (shorter - 224) // 2
+            for x, y in ((0, 0), (end, 0), (0, end), (end, end), (middle, middle)):
+                expected.append(cut(scaled, left + x, top + y))
+            square = scaled.crop((left, top, left + shorter, top + shorter))
+            expected.append(np.asarray(square.resize((224, 224), PIL.Image.Resampling.BILINEAR)))
+    expected += [piece[:, ::-1] for piece in expected]
+    crops = crop_image(image, PLAIN, 144)
+    assert crops.shape == (144, 3, 224, 224)
+    values = np.stack(expected).astype(np.float32) - np.array([10, 20, 30], np.float32)
+    assert np.array_equal(crops.permute(0, 2, 3, 1).numpy(), values)
+
+
+def test_10_crops_are_the_middle_squares_corners_and_centre():
+    image = gradient(400, 256)
+    crops = crop_image(image, PLAIN, 10)
+    places = [(x, y) for y, x in product((0, 32), (0, 32))] + [(16, 16)]
+    for crop, (x, y) in zip(crops, places, strict=False):
+        expected = cut(image.pixels, 72 + x, y).astype(np.float32) - np.array([10, 20, 30], np.float32)
+        assert np.array_equal(crop.permute(1, 2, 0).numpy(), expected)
+    assert torch.equal(crops[5:], crops[:5].flip(3))
+
+
+@pytest.mark.parametrize("num_crops", [1, 10, 144])
+def test_other_input_sizes_see_the_same_part_of_a_photo(num_crops):
+    image = gradient(600, 500)
+    small, large = (crop_image(image, Preprocessing(mean=(0, 0, 0), size=size), num_crops) for size in (112, 224))
+    assert small.shape == (num_crops, 3, 112, 112)
+    means = (crops.mean(dim=(2, 3)) for crops in (small, large))
+    assert torch.allclose(*means, atol=2)
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    torch.manual_seed(0)
+    names = ("table", "torchvision")
+    networks = [GoogLeNet(4, architecture=ARCHITECTURES[name]) for name in names]
+    classes, more = ("a", "b", "c"), {"background": True, "origin": "a test", "licence": "none"}
+    preprocessings = (PLAIN, Preprocessing(mean=(127.5, 127.5, 127.5), scale=1 / 127.5))
+    records = [WeightsRecord(classes=classes, preprocessing=each, **more) for each in preprocessings]
+    return networks, records
+
+
+def test_an_ensemble_averages_its_members_each_with_its_own_preprocessing(ensemble):
+    networks, records = ensemble
+    image = Image(np.random.default_rng(0).integers(0, 256, (300, 280, 3), dtype=np.uint8), "noise")
+    found = Classifier(networks, records, 10).classify(image)
+    members = [Classifier([network], [record], 10).classify(image) for network, record in zip(*ensemble, strict=True)]
+    assert np.allclose(found.probabilities, np.mean([member.probabilities for member in members], axis=0), atol=1e-6)
+    assert not np.allclose(members[0].probabilities, members[1].probabilities, atol=1e-3)
+    assert found.probabilities.shape == (3,)
+    assert found.image == "noise"
+    best = found.best(2)
+    assert [name for name, _ in best] == [("a", "b", "c")[i] for i in np.argsort(-found.probabilities)[:2]]
+    assert best[0][1] >= best[1][1]
+
+
+def test_members_of_other_classes_are_refused(ensemble):
+    networks, records = ensemble
+    other = records[1].model_copy(update={"classes": ("a", "b", "d")})
+    with pytest.raises(WeightsError, match="differ in classes"):
+        Classifier(networks, [records[0], other])
+    with pytest.raises(WeightsError, match="at least one"):
+        Classifier([], [])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("n01/x.jpg", "n02/y.png", "n02_17.jpg", "val_3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        PIL.Image.new("RGB", (8, 8)).save(tmp_path / name)
+    return tmp_path
+
+
+def test_photos_are_labelled_by_folder_or_name(photos):
+    (photos / "val_3.jpg").unlink()
+    found = find_labelled_photos(photos, ("n01", "n02"))
+    assert {path.name: class_id for path, class_id in zip(found.paths, found.class_ids.tolist(), strict=True)} == {
+        "x.jpg": 0,
+        "y.png": 1,
+        "n02_17.jpg": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("val.txt", "x.jpg 1\nn02/y.png 0\nn02_17.jpg 1\nval_3.jpg n02\n"),
+        (
+            "LOC_val_solution.csv",
+            "ImageId,PredictionString\nx,n02 1 2 3 4 n02 5 6 7 8\ny,n01 0 0 1 1\nn02_17,n02 \nval_3,n02 1",
+        ),
+    ],
+)
+def test_lists_of_labels(photos, name, text):
+    (photos / name).write_text(text)
+    found = find_labelled_photos(photos, ("n01", "n02"), photos / name if name == "val.txt" else None)
+    labels = {path.stem: class_id for path, class_id in zip(found.paths, found.class_ids.tolist(), strict=True)}
+    assert labels == {"x": 1, "y": 0, "n02_17": 1, "val_3": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "val_3.jpg"),
+        ("x.jpg 7\n", "entry 1: '7'"),
+        ("x.jpg 1\n", "not in the list"),
+        ("ImageId,PredictionString\nx\n", "entry 1: ''"),
+    ],
+)
+def test_unknown_labels_are_named(photos, text, words):
+    if text is not None:
+        (photos / "labels").write_text(text)
+    with pytest.raises(DataError, match=words):
+        find_labelled_photos(photos, ("n01", "n02"), None if text is None else photos / "labels")
+
+
+def test_a_folder_without_photos(tmp_path):
+    with pytest.raises(ImageError):
+        find_labelled_photos(tmp_path, ("n01",))

@@ -6,7 +6,7 @@ import torch
 from numpy_googlenet import NumpyGoogLeNet
 from safetensors.torch import load_file
 
-from incdet.classifier import center_crop
+from incdet.classifier import crop_image
 from incdet.errors import WeightsError
 from incdet.networks.caffe import CAFFE_MEAN, from_caffe
 from incdet.networks.googlenet import GoogLeNet
@@ -21,7 +21,7 @@ def caffe_tensors(shared_folder):
 def test_logits_agree_with_an_independent_forward_pass(caffe_tensors, astronaut):
     network = GoogLeNet(1000).eval()
     load_tensors(network, from_caffe(caffe_tensors, "test"), "test")
-    crop = center_crop(astronaut, Preprocessing(mean=CAFFE_MEAN, context=0))
+    (crop,) = crop_image(astronaut, Preprocessing(mean=CAFFE_MEAN, context=0), 1)
     with torch.inference_mode():
         ours = network(crop[None]).main[0].numpy()
     # Caffe's frame: BGR, and the means in its own order

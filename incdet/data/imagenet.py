@@ -1,9 +1,87 @@
-"""ImageNet classification: the class list and the sample layout `<wnid>.jpg` beside `synset_words.txt`."""
+"""ImageNet classification: the class list, and photos with their classes in the layouts that people have them in."""
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from incdet.errors import DataError
+from incdet.images import find_images
 from incdet.storage import read_text
+
+SOLUTION = "LOC_val_solution.csv"
+"""The classes of ILSVRC's val photos, as its official download names the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhotos:
+    """Photos of known classes.
+
+    Attributes:
+        paths: N files.
+        class_ids: [N] int64, index into the class list.
+    """
+
+    paths: tuple[Path, ...]
+    class_ids: np.ndarray
+
+
+def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None = None) -> LabelledPhotos:
+    """All photos under a folder, with their classes.
+
+    A photo's class is what the list of labels says, or the name of its folder, or the beginning of its own name up to
+    an underscore (n01440764.jpg, n01440764_10026.JPEG).
+
+    Args:
+        root: the folder.
+        classes: names in the order of the class ids: WordNet ids for ImageNet.
+        labels: lines of "<file> <class>", the class being a name or a class id, or ILSVRC's LOC_val_solution.csv; None
+            looks for the latter in the folder.
+
+    Raises:
+        ImageError: there are no photos.
+        DataError: a photo's class is not known, or the list cannot be read.
+    """
+    ids = {name: index for index, name in enumerate(classes)}
+    if labels is None and (root / SOLUTION).is_file():
+        labels = root / SOLUTION
+    listed = None if labels is None else _read_labels(labels, ids)
+    photos = find_images([root])
+    return LabelledPhotos(tuple(photos), np.array([_class_id(photo, ids, listed, labels) for photo in photos]))
+
+
+def _class_id(photo: Path, ids: Mapping[str, int], listed: Mapping[str, int] | None, labels: Path | None) -> int:
+    if listed is not None:
+        if photo.stem not in listed:
+            raise DataError(f"{photo} is not in the list of labels {labels}; add it, or move the photo away")
+        return listed[photo.stem]
+    for name in (photo.parent.name, photo.stem.split("_")[0]):
+        if name in ids:
+            return ids[name]
+    raise DataError(
+        f"{photo}: neither its folder '{photo.parent.name}' nor '{photo.stem.split('_')[0]}' is one of the weights' "
+        f"{len(ids)} classes; name folders or photos by their class, or give --labels"
+    )
+
+
+def _read_labels(file: Path, ids: Mapping[str, int]) -> dict[str, int]:
+    """Photo's stem -> class id."""
+    text = read_text(file, "the list of labels", "check --labels")
+    if text.startswith("ImageId,"):
+        # the prediction string is "<wnid> <box>", once per object, all of one class
+        rows = csv.DictReader(io.StringIO(text), restval="")
+        pairs = [(row["ImageId"], " ".join((row.get("PredictionString") or "").split()[:1])) for row in rows]
+    else:
+        pairs = [(fields[0], fields[-1]) for line in text.splitlines() if (fields := line.split())]
+    listed = {}
+    for number, (photo, name) in enumerate(pairs, 1):
+        if name not in ids and not (name.isdecimal() and int(name) < len(ids)):
+            raise DataError(f"the list of labels {file}, entry {number}: '{name}' is none of {len(ids)} classes")
+        listed[Path(photo).stem] = ids[name] if name in ids else int(name)
+    return listed
 
 
 def read_synset_words(file: Path) -> list[tuple[str, str]]:
