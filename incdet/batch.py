@@ -43,7 +43,8 @@ class OutputOptions:
             ConfigurationError: an unknown kind.
         """
         if self.save is None:
-            return () if self.json_file is not None and self.folder is None else ("image", "json")
+            alone = self.json_file is not None and self.folder is None
+            return () if alone else tuple(kind for kind in ("image", "json") if kind in known)
         kinds = tuple(kind.strip() for kind in self.save.split(","))
         for kind in kinds:
             if kind not in known:

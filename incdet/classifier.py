@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import PIL.Image
@@ -15,7 +15,6 @@ from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.weights import (
-    DEFAULT_WEIGHTS,
     Preprocessing,
     WeightsRecord,
     find_weights,
@@ -27,6 +26,7 @@ from incdet.scores import classify_batch, prepare_network
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]
+KNOWN_CROPS: tuple[NumCrops, ...] = get_args(NumCrops)
 
 SHORTER_SIDES = (256, 288, 320, 352)
 """The paper's four scales (section 7), for an input of 224 pixels; one and ten crops are cut from the first."""
@@ -52,11 +52,20 @@ class Classifier:
         """Takes networks and their records; `from_pretrained` loads them from files.
 
         Raises:
-            WeightsError: there is no network, or the members differ in classes.
+            WeightsError: there is no network, one was trained on regions, or the members differ in classes.
             ConfigurationError: the device is not there.
         """
         if not networks:
-            raise WeightsError("a classifier needs at least one network; give weights")
+            raise WeightsError(
+                "a classifier needs weights of whole photos; import BVLC's or torchvision's with "
+                "tools/import_weights.py and give them with --weights"
+            )
+        for record in records:
+            if record.background:
+                raise WeightsError(
+                    f"these weights judge regions, not whole photos ({record.origin}); use incdet detect, or give "
+                    "weights of whole photos, as tools/import_weights.py makes them"
+                )
         self.config, self.num_crops = config or Config(), num_crops
         self.class_names = same_classes(records)
         self.preprocessings = tuple(record.preprocessing for record in records)
@@ -69,14 +78,15 @@ class Classifier:
     def from_pretrained(
         cls, *weights: str | Path, num_crops: NumCrops = 1, config: Config | None = None
     ) -> "Classifier":
-        """A classifier from shipped weights (by name) or files; several make an ensemble, none the default.
+        """A classifier from weight files; several make an ensemble.
 
         Raises:
             WeightsError: weights are missing, damaged, or do not fit together.
             ConfigurationError: the device is not there.
         """
-        files = [find_weights(name) for name in weights or (DEFAULT_WEIGHTS,)]
-        networks, records = zip(*(load_network(file) for file in files), strict=True)
+        files = [find_weights(name) for name in weights]
+        members = [load_network(file) for file in files]
+        networks, records = [network for network, _ in members], [record for _, record in members]
         classifier = cls(networks, records, num_crops, config)
         classifier.origin = {file.name: sha256(file) for file in files}
         return classifier
@@ -95,7 +105,7 @@ class Classifier:
         return Classification(image.name, image.width, image.height, probabilities, self.class_names)
 
     def member_probabilities(self, image: Image) -> np.ndarray:
-        """[M, C] float32: each network's probabilities, averaged over the crops; a background column is dropped."""
+        """[M, C] float32: each network's probabilities, averaged over the crops."""
         crops: dict[Preprocessing, Tensor] = {}
         rows = []
         for network, preprocessing in zip(self.networks, self.preprocessings, strict=True):
@@ -103,7 +113,7 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batches = torch.split(crops[preprocessing], self.config.scores.batch_size)
             scores = torch.cat([classify_batch(batch.to(self.device), [network]).cpu() for batch in batches])
-            rows.append(scores.mean(dim=0)[: len(self.class_names)].numpy())
+            rows.append(scores.mean(dim=0).numpy())
         return np.stack(rows)
 
 

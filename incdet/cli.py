@@ -1,4 +1,4 @@
-"""The command line: `incdet detect`, `incdet propose`, `incdet info`. Machine output on stdout, the rest on stderr."""
+"""The command line: detect, propose, classify and info. Machine output on stdout, the rest on stderr."""
 
 import json
 from enum import StrEnum
@@ -110,6 +110,39 @@ def propose(
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
     return run_propose(paths, load_config(Config, config, settings or ()), options, show_hierarchy)
+
+
+@app.command()
+def classify(
+    paths: Paths,
+    output: OutputFolder = None,
+    json_file: Json = None,
+    crops: Annotated[int, typer.Option(metavar="N", help="Pieces of a photo that are looked at: 1, 10 or 144.")] = 1,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="How many classes are told.")] = 5,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Weights of whole photos (tools/import_weights.py); repeat for an ensemble."),
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    timing: Timing = False,
+    quiet: Quiet = False,
+) -> int:
+    """Name what a whole photo shows: the most probable classes, averaged over crops and networks."""
+    from incdet.batch import OutputOptions
+    from incdet.classifier import KNOWN_CROPS
+    from incdet.commands import run_classify
+    from incdet.config import Config, load_config
+    from incdet.errors import ConfigurationError
+
+    chosen = next((known for known in KNOWN_CROPS if known == crops), None)
+    if chosen is None:
+        raise ConfigurationError(f"--crops is {crops}; expected 1, 10 or 144")
+    more = [*(settings or ()), *([] if device is None else [f"device={device.value}"])]
+    options = OutputOptions(output, None, json_file, overwrite, timing, quiet)
+    return run_classify(paths, weights or (), chosen, top, load_config(Config, config, more), options)
 
 
 @app.command()

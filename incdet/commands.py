@@ -1,10 +1,11 @@
-"""What `incdet detect` and `incdet propose` do once their arguments are read."""
+"""What `incdet detect`, `incdet propose` and `incdet classify` do once their arguments are read."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from incdet.batch import SHARED, Batch, Line, OutputOptions
+from incdet.classifier import Classifier, NumCrops
 from incdet.config import Config
 from incdet.description import describe_run
 from incdet.detector import Detector, Stopwatch
@@ -13,6 +14,7 @@ from incdet.images import read_image
 from incdet.output.draw import draw_detections, draw_proposals, save_picture
 from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.writers import (
+    classification_json,
     coco_document,
     csv_text,
     detections_from_json,
@@ -25,6 +27,7 @@ from incdet.storage import write_text
 
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
 PROPOSAL_KINDS = ("image", "json", "hierarchy")
+CLASSIFICATION_KINDS = ("json",)
 
 
 def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, options: OutputOptions) -> int:
@@ -93,6 +96,31 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, sh
         return proposals_json(image, proposals, watch.seconds if options.timing else None), watch.seconds
 
     batch.run(work, "proposing")
+    return batch.finish("json" in kinds)
+
+
+def run_classify(
+    paths: Sequence[str], weights: Sequence[str], num_crops: NumCrops, top: int, config: Config, options: OutputOptions
+) -> int:
+    """Names what all photos show and returns the exit code: 0, or 1 where a photo failed.
+
+    Raises:
+        IncdetError: the options, the weights or the output folder cannot be used.
+    """
+    kinds = options.kinds(CLASSIFICATION_KINDS)
+    classifier = Classifier.from_pretrained(*weights, num_crops=num_crops, config=config)
+    description = describe_run(config, classifier.origin, crops=num_crops, top=top)
+    batch = Batch(paths, options, kinds, "classifications", description)
+
+    def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
+        watch = Stopwatch()
+        with watch.stage("read"):
+            image = read_image(photo, config.images)
+        with watch.stage("scores"):
+            found = classifier.classify(image)
+        return classification_json(found, top), watch.seconds
+
+    batch.run(work, "classifying")
     return batch.finish("json" in kinds)
 
 

@@ -1,5 +1,7 @@
 """Fixtures that several test files use."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import PIL.Image
 import pytest
 import skimage.data
 
+from incdet import cli, console
 from incdet.structures import Image
 
 
@@ -53,3 +56,24 @@ def small_voc(tmp_path_factory: pytest.TempPathFactory, chelsea_file: Path) -> P
         )
     (root / "ImageSets" / "Main" / "val.txt").write_text("first\nsecond\n")
     return root
+
+
+@pytest.fixture
+def incdet(capsys, monkeypatch, tmp_path):
+    """Runs the program in an empty folder: arguments -> (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["incdet", *map(str, arguments)])
+        monkeypatch.setattr(console.notes, "width", 200)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        streams = capsys.readouterr()
+        return stopped.value.code, streams.out, streams.err
+
+    return run
+
+
+@pytest.fixture
+def photo(tmp_path, chelsea_file):
+    return shutil.copy(chelsea_file, tmp_path / "cat.png")

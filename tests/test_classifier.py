@@ -102,8 +102,8 @@ def test_other_input_sizes_see_the_same_part_of_a_photo(num_crops):
 def ensemble():
     torch.manual_seed(0)
     names = ("table", "torchvision")
-    networks = [GoogLeNet(4, architecture=ARCHITECTURES[name]) for name in names]
-    classes, more = ("a", "b", "c"), {"background": True, "origin": "a test", "licence": "none"}
+    networks = [GoogLeNet(3, architecture=ARCHITECTURES[name]) for name in names]
+    classes, more = ("a", "b", "c"), {"background": False, "origin": "a test", "licence": "none"}
     preprocessings = (PLAIN, Preprocessing(mean=(127.5, 127.5, 127.5), scale=1 / 127.5))
     records = [WeightsRecord(classes=classes, preprocessing=each, **more) for each in preprocessings]
     return networks, records
@@ -128,8 +128,10 @@ def test_members_of_other_classes_are_refused(ensemble):
     other = records[1].model_copy(update={"classes": ("a", "b", "d")})
     with pytest.raises(WeightsError, match="differ in classes"):
         Classifier(networks, [records[0], other])
-    with pytest.raises(WeightsError, match="at least one"):
+    with pytest.raises(WeightsError, match="--weights"):
         Classifier([], [])
+    with pytest.raises(WeightsError, match="regions"):
+        Classifier(networks[:1], [records[0].model_copy(update={"background": True})])
 
 
 @pytest.fixture

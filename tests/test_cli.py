@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,33 +15,11 @@ import PIL.Image
 import pytest
 import torch
 
-from incdet import cli, console
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.proposers import opencv_engine
 
 FEW = ("--set", "proposals.limit=24")
-
-
-@pytest.fixture
-def incdet(capsys, monkeypatch, tmp_path):
-    """Runs the program in an empty folder: arguments -> (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["incdet", *map(str, arguments)])
-        monkeypatch.setattr(console.notes, "width", 200)
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        streams = capsys.readouterr()
-        return stopped.value.code, streams.out, streams.err
-
-    return run
-
-
-@pytest.fixture
-def photo(tmp_path, chelsea_file):
-    return shutil.copy(chelsea_file, tmp_path / "cat.png")
 
 
 def one_sentence(err):
@@ -252,15 +229,6 @@ def test_propose_writes_boxes_best_first(incdet, photo):
     assert incdet("propose", photo, "--output", "p")[0] == 0
     assert json.loads(Path("p/proposals.jsonl").read_text()) == line
     assert PIL.Image.open("p/cat.jpg").size == (451, 300)
-
-
-def test_info_tells_versions_weights_and_opencv(incdet):
-    code, out, _ = incdet("info", "--json")
-    facts = json.loads(out)
-    assert code == 0
-    assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert facts["weights"]["googlenet-voc"]["classes"] == 20
-    assert facts["opencv_engine"] == "ok"
 
 
 def test_interrupted_and_run_again(tmp_path, chelsea_file):

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from test_cli import FEW, incdet, one_sentence, photo
+from test_cli import FEW, one_sentence
 
 from incdet.batch import Batch, OutputOptions
-
-__all__ = ["incdet", "photo"]
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])

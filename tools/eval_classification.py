@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from incdet.classifier import Classifier, NumCrops
+from incdet.classifier import KNOWN_CROPS, Classifier, NumCrops
 from incdet.config import Config, load_config
 from incdet.console import notes, progress_bar, run_program
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
@@ -22,7 +22,6 @@ from incdet.evaluation.classification import top_k_accuracy
 from incdet.images import read_image
 from incdet.storage import load_arrays, save_arrays, write_text
 
-KNOWN_CROPS: tuple[NumCrops, ...] = (1, 10, 144)
 CHUNK = 50
 """Photos whose probabilities are stored together; an interrupted run loses no more."""
 

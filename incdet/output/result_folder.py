@@ -12,7 +12,7 @@ from incdet.storage import write_text
 
 DESCRIPTION = "run.json"
 
-NAMES = ("detections", "proposals")
+NAMES = ("detections", "proposals", "classifications")
 RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
 """Of the files that a run writes about all its photos."""
 
@@ -32,7 +32,7 @@ class ResultFolder:
 
     Args:
         path: where; nothing is made or changed there before `begin`.
-        name: of the results: "detections" or "proposals".
+        name: of the results: "detections", "proposals" or "classifications".
         description: everything that decides the results: configuration, versions, weights.
         overwrite: whether an earlier result in the folder may be replaced.
         numbered: take `<path>-2`, `<path>-3`, ... where the folder holds other results, instead of refusing.

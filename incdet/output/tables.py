@@ -19,13 +19,13 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
     """What was found, a row per photo: the best labels with their scores; only the first photos of many.
 
     Args:
-        lines: as written by `detections_json` or `proposals_json`.
-        name: "detections" or "proposals".
+        lines: as written by `detections_json`, `proposals_json` or `classification_json`.
+        name: "detections", "proposals" or "classifications".
     """
     table = Table()
     table.add_column("photo", overflow="fold")
     table.add_column(name, justify="right")
-    if name == "detections":
+    if name != "proposals":
         table.add_column("best", overflow="fold")
     for line in lines[:_SHOWN_PHOTOS]:
         found = line[name]

@@ -13,7 +13,7 @@ import numpy as np
 from incdet.boxes import box_areas, boxes_to_xywh
 from incdet.errors import DataError
 from incdet.storage import read_text
-from incdet.structures import Detections, Image, Proposals
+from incdet.structures import Classification, Detections, Image, Proposals
 
 LARGEST_CORNER = 1e9
 """In pixels; beyond it a number is no place in an image."""
@@ -93,6 +93,13 @@ def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, flo
     entries = [{"box": box, "score": score, "source": source} for box, score, source in rows]
     line: dict[str, Any] = {"image": image.name, "width": image.width, "height": image.height, "proposals": entries}
     return line if seconds is None else line | {"seconds": _rounded(seconds)}
+
+
+def classification_json(found: Classification, top: int) -> dict[str, Any]:
+    """One line of `classifications.jsonl`: the photo and its most probable classes, best first."""
+    ids = {name: class_id for class_id, name in enumerate(found.class_names)}
+    best = [{"label": label, "class_id": ids[label], "score": round(score, 6)} for label, score in found.best(top)]
+    return {"image": found.image, "width": found.width, "height": found.height, "classifications": best}
 
 
 def coco_results(
