@@ -66,12 +66,15 @@ def _group(
 ) -> tuple[np.ndarray, np.ndarray]:
     num_first = len(first_sizes)
     num_regions = 2 * num_first - 1
+    # element by element: what numba makes of whole rows brings seconds of compiling for their error messages
     merges = np.empty((num_first - 1, 2), np.int32)
     sizes, boxes = np.empty(num_regions, np.int64), np.empty((num_regions, 4), np.int64)
-    sizes[:num_first], boxes[:num_first] = first_sizes, first_boxes
     # a merged region takes over the histogram of its first part
     rows, histograms = np.arange(num_regions), np.empty_like(counts)
     for region in range(num_first):
+        sizes[region] = first_sizes[region]
+        for side in range(4):
+            boxes[region, side] = first_boxes[region, side]
         _normalise(counts[region], shares, sizes[region], histograms[region])
     regions = (sizes, boxes, rows, histograms)
     queue = [(0.0, 0, 0) for _ in range(0)]
@@ -85,13 +88,15 @@ def _group(
         _, one, other = heapq.heappop(queue)
         while wholes[one] != one or wholes[other] != other:
             _, one, other = heapq.heappop(queue)
-        merges[new - num_first] = one, other
+        merges[new - num_first, 0], merges[new - num_first, 1] = one, other
         wholes[one] = wholes[other] = new
         sizes[new] = sizes[one] + sizes[other]
-        boxes[new, :2] = np.minimum(boxes[one, :2], boxes[other, :2])
-        boxes[new, 2:] = np.maximum(boxes[one, 2:], boxes[other, 2:])
+        for side in range(2):
+            boxes[new, side] = min(boxes[one, side], boxes[other, side])
+            boxes[new, side + 2] = max(boxes[one, side + 2], boxes[other, side + 2])
         row = rows[new] = rows[one]
-        counts[row] += counts[rows[other]]
+        for i in range(counts.shape[1]):
+            counts[row, i] += counts[rows[other], i]
         _normalise(counts[row], shares, sizes[new], histograms[row])
         _join_lists(lists, wholes, one, other, new)
         entry = heads[new]
