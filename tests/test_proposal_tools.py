@@ -133,6 +133,16 @@ def test_the_benchmark_tells_what_compiling_costs(benchmark):
     assert benchmark["first_process_seconds"] > benchmark["second_process_seconds"] > 0
 
 
+def test_the_benchmark_of_growing_frames(chelsea_file, tmp_path):
+    sizes = "--megapixels", 0.04, "--megapixels", 0.01
+    result = run_tool("benchmark.py", "proposal-scaling", chelsea_file, *sizes, "--json", "out.json", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    small, large = json.loads((tmp_path / "out.json").read_text())
+    assert (small["megapixels"], large["megapixels"]) == (0.01, 0.04)
+    assert 0 < small["superpixels"] < large["superpixels"]
+    assert small["seconds_per_megapixel"] == pytest.approx(100 * small["seconds"])
+
+
 def test_a_benchmark_without_photos_is_one_sentence(tmp_path):
     one_sentence(run_tool("benchmark.py", "proposals", tmp_path, folder=tmp_path), 1)
 

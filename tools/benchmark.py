@@ -2,6 +2,7 @@
 
 python tools/benchmark.py evaluation --root ILSVRC --split val2
 python tools/benchmark.py proposals VOC2012/JPEGImages
+python tools/benchmark.py proposal-scaling photo.jpg
 """
 
 import json
@@ -19,7 +20,15 @@ from typing import Annotated
 import cv2
 import numpy as np
 import typer
-from proposal_benchmark import measure_photo, proposal_numbers, proposals_table, start_up_seconds
+from proposal_benchmark import (
+    SCALING_MEGAPIXELS,
+    measure_frame,
+    measure_photo,
+    proposal_numbers,
+    proposals_table,
+    scaling_table,
+    start_up_seconds,
+)
 from rich.table import Table
 
 from incdet.config import SelectiveSearchConfig, load_config
@@ -150,6 +159,28 @@ def proposals(
     notes.print(proposals_table(numbers))
     if json_file is not None:
         write_text(json_file, json.dumps(numbers | {"configuration": config.model_dump(mode="json")}, indent=2) + "\n")
+
+
+@app.command()
+def proposal_scaling(
+    photo: Annotated[Path, typer.Argument(help="A photo; it is enlarged or shrunk to each size.")],
+    megapixels: Annotated[
+        list[float] | None, typer.Option(min=0.01, max=16, help="Repeatable (default: 0.1 to 12 in doublings).")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Selective search on frames of growing size, one thread: seconds per megapixel, and peak memory so far."""
+    image = read_image(photo)
+    rows = []
+    sizes = sorted(megapixels or SCALING_MEGAPIXELS)
+    with progress_bar("frames", len(sizes)) as update:
+        for done, size in enumerate(sizes):
+            update(done, f"{size} megapixels")
+            rows.append(measure_frame(image, size))
+        update(len(sizes), "")
+    notes.print(scaling_table(rows))
+    if json_file is not None:
+        write_text(json_file, json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""What `tools/benchmark.py proposals` measures on each photo, and how it is told."""
+"""What `tools/benchmark.py proposals` and `proposal-scaling` measure, and how it is told."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -13,20 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import skimage.segmentation
 from rich.table import Table
 
 from incdet.config import SelectiveSearchConfig
 from incdet.data.voc import VOC_CLASSES
 from incdet.data.xml_annotations import VOC_BOXES, read_annotation
+from incdet.description import peak_memory_gigabytes
 from incdet.evaluation.recall import coverage_at, measure_coverage
 from incdet.proposers.colors import convert
 from incdet.proposers.segmentation import order_edges, segment
-from incdet.proposers.selective_search import make_frame, propose
+from incdet.proposers.selective_search import group_all, make_frame, propose
 from incdet.structures import GroundTruth, Image, Proposals
 
 ENGINES = {"incdet": ("incdet", 1), "incdet_two_threads": ("incdet", 2), "opencv": ("opencv", 1)}
 """Name -> engine and threads."""
+
+
+SCALING_MEGAPIXELS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.0, 6.0, 12.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,4 +161,35 @@ def proposals_table(numbers: dict[str, Any]) -> Table:
         )
     for name, row in numbers["segmentation"].items():
         table.add_row(f"segmentation, {name}", f"{row['seconds']:.3f}", f"{row['superpixels']:.0f}", "", "")
+    return table
+
+
+def measure_frame(image: Image, megapixels: float) -> dict[str, float]:
+    """Seconds of the default search on the image as a frame of this size, after a small one for warm-up."""
+    config = SelectiveSearchConfig()
+    scale = math.sqrt(megapixels * 1e6 / (image.width * image.height))
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    frame = np.asarray(PIL.Image.fromarray(image.pixels).resize(size, PIL.Image.Resampling.BICUBIC))
+    group_all(frame[:64, :64].copy(), config, 1)
+    started = time.perf_counter()
+    groupings = group_all(frame, config, 1)
+    seconds = time.perf_counter() - started
+    superpixels = statistics.mean(int(grouping.labels.max()) + 1 for grouping in groupings)
+    return {
+        "megapixels": megapixels,
+        "seconds": seconds,
+        "seconds_per_megapixel": seconds / megapixels,
+        "superpixels": superpixels,
+        "peak_gigabytes": peak_memory_gigabytes(),
+    }
+
+
+def scaling_table(rows: Sequence[dict[str, float]]) -> Table:
+    """A row per size."""
+    table = Table(title="selective search by the size of its frame, one thread")
+    for heading in ("megapixels", "seconds", "seconds per megapixel", "superpixels", "peak GB"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        cells = (f"{row['megapixels']:g}", f"{row['seconds']:.2f}", f"{row['seconds_per_megapixel']:.2f}")
+        table.add_row(*cells, f"{row['superpixels']:.0f}", f"{row['peak_gigabytes']:.2f}")
     return table
