@@ -1,0 +1,124 @@
+"""Training crops of the classifier (paper, section 6): sampled areas, photometric distortions, random interpolation.
+
+Everything random comes from the generator that is passed in, so a crop can be made again from its seed.
+"""
+
+import math
+from typing import Annotated, Literal, get_args
+
+import cv2
+import numpy as np
+from pydantic import Field, field_validator
+
+from incdet.config import Section
+
+Interpolation = Literal["bilinear", "area", "nearest", "cubic"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+
+_FLAGS = {
+    "bilinear": cv2.INTER_LINEAR,
+    "area": cv2.INTER_AREA,
+    "nearest": cv2.INTER_NEAREST,
+    "cubic": cv2.INTER_CUBIC,
+}
+
+_ATTEMPTS = 10
+"""To find a crop of the sampled area and shape that fits into the image; then the largest of the nearest shape is
+taken."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+PRINCIPAL_AMOUNTS = np.array([55.46, 4.794, 1.148], np.float32)
+PRINCIPAL_COLORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], np.float32
+)
+"""Amounts in grey levels and directions (columns, RGB) of the principal colours of ImageNet's photos, for the noise of
+Krizhevsky et al. 2012, who print none; these are the numbers in common use."""
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class DistortionsConfig(Section):
+    """How training crops differ from the photos; each at its identity switches that distortion off.
+
+    Attributes:
+        area: smallest and largest share of the photo's area, evenly distributed between.
+        aspect: narrowest and widest width / height; its logarithm is evenly distributed.
+        mirror: probability of a mirror image.
+        photometric: contrast, brightness and colour are multiplied by 1 - x to 1 + x, in random order (Howard 2013).
+        noise: deviation of the noise along the principal colours, as a share of their amounts.
+        interpolations: one of these is drawn for each crop.
+    """
+
+    area: tuple[Share, Share] = (0.08, 1.0)
+    aspect: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (3 / 4, 4 / 3)
+    mirror: float = Field(0.5, ge=0, le=1)
+    photometric: float = Field(0.5, ge=0, le=1)
+    noise: float = Field(0.1, ge=0)
+    interpolations: tuple[Interpolation, ...] = Field(INTERPOLATIONS, min_length=1)
+
+    @field_validator("area", "aspect")
+    @classmethod
+    def _limits_in_order(cls, limits: tuple[float, float]) -> tuple[float, float]:
+        if limits[0] > limits[1]:
+            raise ValueError("the first limit must not be above the second")
+        return limits
+
+
+def distorted_crop(
+    pixels: np.ndarray, size: int, config: DistortionsConfig, generator: np.random.Generator
+) -> np.ndarray:
+    """A training crop of a photo.
+
+    Args:
+        pixels: [H, W, 3] uint8, RGB.
+        size: of the crop, in pixels.
+        config: how much is distorted.
+        generator: of everything random.
+
+    Returns:
+        [size, size, 3] float32 in 0..255 without noise, a little outside with it.
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = sample_area(width, height, config, generator)
+    interpolation = config.interpolations[generator.integers(len(config.interpolations))]
+    crop = cv2.resize(pixels[top:bottom, left:right], (size, size), interpolation=_FLAGS[interpolation])
+    if generator.random() < config.mirror:
+        crop = crop[:, ::-1]
+    distorted = distort_colors(crop.astype(np.float32), config.photometric, generator)
+    return distorted + principal_noise(config.noise, generator)
+
+
+def sample_area(
+    width: int, height: int, config: DistortionsConfig, generator: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """A part of an image of this size, in pixels: left, top, right, bottom, half-open."""
+    narrowest, widest = (math.log(aspect) for aspect in config.aspect)
+    for _ in range(_ATTEMPTS):
+        area = generator.uniform(*config.area) * width * height
+        aspect = math.exp(generator.uniform(narrowest, widest))
+        across, down = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < across <= width and 0 < down <= height:
+            left, top = int(generator.integers(width - across + 1)), int(generator.integers(height - down + 1))
+            return left, top, left + across, top + down
+    aspect = min(max(width / height, config.aspect[0]), config.aspect[1])
+    across, down = min(width, max(round(height * aspect), 1)), min(height, max(round(width / aspect), 1))
+    left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down
+
+
+def distort_colors(pixels: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
+    """Contrast, brightness and colour of [H, W, 3] float32 in 0..255, changed in random order (Howard 2013)."""
+    for kind in generator.permutation(3):
+        factor = np.float32(generator.uniform(1 - strength, 1 + strength))
+        grey = (pixels @ _LUMA)[..., None]
+        # what stays at any factor: the mean grey, black, or each pixel's own grey
+        kept = (grey.mean(), np.float32(0), grey)[kind]
+        pixels = np.clip(kept + factor * (pixels - kept), 0, 255)
+    return pixels
+
+
+def principal_noise(deviation: float, generator: np.random.Generator) -> np.ndarray:
+    """[3] float32: what is added to every pixel of a crop, along the principal colours (Krizhevsky et al. 2012)."""
+    amounts = generator.normal(0, 1, 3).astype(np.float32) * np.float32(deviation)
+    return PRINCIPAL_COLORS @ (amounts * PRINCIPAL_AMOUNTS)
