@@ -10,14 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, make_trainer
+from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, losses, make_trainer
 from torch import nn
 
 from incdet import storage
 from incdet.errors import OutputError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.inception import BatchNorm
 from incdet.training.averaging import ParameterAverage
-from incdet.training.loop import NonFiniteLossError, OptimizationConfig, averaged_parameters
+from incdet.training.loop import (
+    NonFiniteLossError,
+    OptimizationConfig,
+    Schedule,
+    Task,
+    Trainer,
+    averaged_parameters,
+)
 from incdet.training.regions import replace_classifier
 
 HERE = Path(__file__).parent
@@ -259,3 +267,22 @@ def test_replacing_the_classifier_keeps_every_other_layer():
     same, other = (replace_classifier(initial, 21, 0.3, seed).classifier.weight for seed in (1, 2))
     assert torch.equal(network.classifier.weight, same)
     assert not torch.equal(same, other)
+
+
+def test_checkpoints_hold_the_statistics_of_batch_normalisation(tmp_path):
+    def trainer():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 4), BatchNorm(4), nn.Linear(4, 1))
+        task = Task(network, (), draw, losses, lambda _: {})
+        return Trainer(task, OptimizationConfig(steps=6, batch_size=8), Schedule(checkpoint_every=3), tmp_path, seed=3)
+
+    first = trainer()
+    first.resume({})
+    first.run(nothing)
+    statistics = first.task.network[1].state_dict()
+    assert not torch.equal(statistics["running_mean"], torch.zeros(4))
+    second = trainer()
+    second.resume({})
+    assert second.step == 6
+    for name, value in second.task.network[1].state_dict().items():
+        assert torch.equal(value, statistics[name]), name

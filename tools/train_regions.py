@@ -35,12 +35,12 @@ def main(
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(RegionsTrainingConfig, config, settings or ())
     dataset = read_dataset(Collection(training.data.dataset), Path(training.data.root), training.data.split)
-    network, _ = load_network(find_weights(training.initial_weights))
+    initial = load_network(find_weights(training.initial_weights))
     proposals = ProposalCache(cache, training.proposals)
     with progress_bar("proposals", len(dataset), quiet) as update:
         for done, path in enumerate(proposals.fill(dataset.image_paths, ImagesConfig()), 1):
             update(done, path.name)
-    task = RegionsTask(dataset, proposals, network, training)
+    task = RegionsTask(dataset, proposals, initial, training)
     write_text(output / "config.json", training.model_dump_json(indent=2) + "\n")
     trainer = Trainer(task.task(), training.optimization, training.schedule(), output, training.seed)
     trainer.resume(training.model_dump(mode="json", exclude=NOT_PART_OF_THE_RESULT))

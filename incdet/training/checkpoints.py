@@ -28,7 +28,8 @@ def save_checkpoint(
         OutputError: the folder cannot be written to.
     """
     parameters = dict(network.named_parameters())
-    tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in parameters.items()}
+    # with the statistics of batch normalisation, where there are any
+    tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state().items()}
     for name, parameter in parameters.items():
         buffer = optimizer.state[parameter].get("momentum_buffer") if parameter in optimizer.state else None
@@ -68,8 +69,9 @@ def load_checkpoint(
                 f"{configuration.get(key)}; use the old value or another output folder"
             )
     with torch.no_grad():
+        for name, value in network.state_dict().items():
+            value.copy_(tensors[f"network.{name}"])
         for name, parameter in network.named_parameters():
-            parameter.copy_(tensors[f"network.{name}"])
             average.tensors[name].copy_(tensors[f"average.{name}"])
             if f"momentum.{name}" in tensors:
                 buffer = tensors[f"momentum.{name}"].to(parameter.device)

@@ -110,18 +110,27 @@ def replace_classifier(network: GoogLeNet, num_columns: int, dropout: float, see
 class RegionsTask:
     """The region classifier as a task of the training loop."""
 
-    def __init__(self, dataset: Dataset, cache: ProposalCache, initial: GoogLeNet, config: RegionsTrainingConfig):
+    def __init__(
+        self,
+        dataset: Dataset,
+        cache: ProposalCache,
+        initial: tuple[GoogLeNet, WeightsRecord],
+        config: RegionsTrainingConfig,
+    ) -> None:
         self.config, self.cache = config, cache
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.training, self.validation = split_validation(dataset, config.data.validation_images)
         self.classes = dataset.class_names
-        self.preprocessing = Preprocessing()
+        start, self.initial = initial
+        # what the network has learnt to expect, with R-CNN's context around regions
+        context = Preprocessing().context
+        self.preprocessing = self.initial.preprocessing.model_copy(update={"context": context})
         self.photos = PhotoStore(self.training.image_paths, config.memory_gigabytes)
         truths, proposals = self._regions()
         pool = build_pool(truths, proposals, config.sampling.positive_iou)
         self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
-        network = replace_classifier(initial, len(self.classes) + 1, config.dropout, config.seed)
+        network = replace_classifier(start, len(self.classes) + 1, config.dropout, config.seed)
         self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
 
     def _regions(self) -> tuple[list[GroundTruth], list[Proposals]]:
@@ -179,7 +188,7 @@ class RegionsTask:
             background=True,
             preprocessing=self.preprocessing,
             recipe=recipe,
-            origin=f"all layers fine-tuned by incdet on {self.training.name}, from BVLC's GoogLeNet (ImageNet)",
+            origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
             measured=measured,
-            licence="Apache-2.0; trained on PASCAL VOC photos, from weights released for unrestricted use",
+            licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
         )
