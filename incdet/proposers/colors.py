@@ -9,8 +9,8 @@ import numpy as np
 from incdet.config import ColorSpace
 from incdet.proposers.compilation import kernel
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""ITU-R BT.601, as MATLAB's rgb2gray."""
+_LUMA = np.array([299, 587, 114])
+"""Thousandths of red, green and blue: ITU-R BT.601, as MATLAB's rgb2gray."""
 
 _LAB_STEPS = 1 << 14
 """Resolution of the table for Lab's cube root: its error is far below half a step of uint8."""
@@ -143,4 +143,4 @@ def _opponent(pixels: np.ndarray) -> np.ndarray:
 
 
 def _intensity(pixels: np.ndarray) -> np.ndarray:
-    return np.floor(pixels @ _LUMA + np.float32(0.5)).astype(np.uint8)
+    return ((pixels.astype(np.int32) @ _LUMA + 500) // 1000).astype(np.uint8)
