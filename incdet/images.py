@@ -206,7 +206,7 @@ def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGBA", picture.size, "white")
         picture = PIL.Image.alpha_composite(canvas, picture)
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:

@@ -30,9 +30,10 @@ def main(
     """Draw rows x columns training crops of a photo."""
     config = load_config(DistortionsConfig, settings=settings or ())
     pixels, generator = read_image(photo).pixels, np.random.default_rng(seed)
-    crops = [[distorted_crop(pixels, size, config, generator) for _ in range(columns)] for _ in range(rows)]
-    sheet = np.concatenate([np.concatenate(row, axis=1) for row in crops])
-    save_picture(output, np.clip(np.round(sheet), 0, 255).astype(np.uint8))
+    distorted = [distorted_crop(pixels, size, config, generator) for _ in range(rows * columns)]
+    crops = [np.clip(np.round(crop + noise), 0, 255).astype(np.uint8) for crop, noise in distorted]
+    lines = (np.concatenate(crops[start : start + columns], axis=1) for start in range(0, len(crops), columns))
+    save_picture(output, np.concatenate(list(lines)))
     notes.print(f"wrote {output}", markup=False)
 
 

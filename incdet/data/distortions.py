@@ -26,7 +26,7 @@ _ATTEMPTS = 10
 """To find a crop of the sampled area and shape that fits into the image; then the largest of the nearest shape is
 taken."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+CONTRAST, BRIGHTNESS, COLOR = range(3)
 
 PRINCIPAL_AMOUNTS = np.array([55.46, 4.794, 1.148], np.float32)
 PRINCIPAL_COLORS = np.array(
@@ -67,7 +67,7 @@ class DistortionsConfig(Section):
 
 def distorted_crop(
     pixels: np.ndarray, size: int, config: DistortionsConfig, generator: np.random.Generator
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """A training crop of a photo.
 
     Args:
@@ -77,16 +77,16 @@ def distorted_crop(
         generator: of everything random.
 
     Returns:
-        [size, size, 3] float32 in 0..255 without noise, a little outside with it.
+        The crop [size, size, 3] uint8, and the noise [3] float32 in grey levels: what is to be added to each of its
+        pixels, kept apart so that a crop takes a byte per value until it is on the device.
     """
     height, width = pixels.shape[:2]
     left, top, right, bottom = sample_area(width, height, config, generator)
     interpolation = config.interpolations[generator.integers(len(config.interpolations))]
     crop = cv2.resize(pixels[top:bottom, left:right], (size, size), interpolation=_FLAGS[interpolation])
     if generator.random() < config.mirror:
-        crop = crop[:, ::-1]
-    distorted = distort_colors(crop.astype(np.float32), config.photometric, generator)
-    return distorted + principal_noise(config.noise, generator)
+        crop = cv2.flip(crop, 1)
+    return distort_colors(crop, config.photometric, generator), principal_noise(config.noise, generator)
 
 
 def sample_area(
@@ -108,13 +108,17 @@ def sample_area(
 
 
 def distort_colors(pixels: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """Contrast, brightness and colour of [H, W, 3] float32 in 0..255, changed in random order (Howard 2013)."""
+    """Contrast, brightness and colour of [H, W, 3] uint8, changed in random order (Howard 2013)."""
     for kind in generator.permutation(3):
-        factor = np.float32(generator.uniform(1 - strength, 1 + strength))
-        grey = (pixels @ _LUMA)[..., None]
+        factor = generator.uniform(1 - strength, 1 + strength)
+        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         # what stays at any factor: the mean grey, black, or each pixel's own grey
-        kept = (grey.mean(), np.float32(0), grey)[kind]
-        pixels = np.clip(kept + factor * (pixels - kept), 0, 255)
+        if kind == CONTRAST:
+            pixels = cv2.addWeighted(pixels, factor, pixels, 0, cv2.mean(grey)[0] * (1 - factor))
+        elif kind == BRIGHTNESS:
+            pixels = cv2.addWeighted(pixels, factor, pixels, 0, 0)
+        else:
+            pixels = cv2.addWeighted(pixels, factor, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), 1 - factor, 0)
     return pixels
 
 
