@@ -1,6 +1,7 @@
 """The training loop: what it learns from, that it goes on exactly where it stopped, and what it refuses."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,23 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, losses, make_trainer
+from tiny_training import CONFIGURATION, STEPS, TinyNetwork, draw, losses, make_trainer, names
 from torch import nn
 
 from incdet import storage
-from incdet.errors import OutputError, WeightsError
+from incdet.config import make_config
+from incdet.errors import ConfigurationError, OutputError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import BatchNorm
-from incdet.training.averaging import ParameterAverage
-from incdet.training.loop import (
-    NonFiniteLossError,
-    OptimizationConfig,
-    Schedule,
-    Task,
-    Trainer,
-    averaged_parameters,
-)
-from incdet.training.regions import replace_classifier
+from incdet.training.averaging import ParameterAverage, averaged_parameters
+from incdet.training.loop import NonFiniteLossError, Schedule, Task, Trainer, prefetched
+from incdet.training.new_layers import replace_classifier
+from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
 
 HERE = Path(__file__).parent
 
@@ -80,7 +76,7 @@ def test_the_log_holds_every_due_step_and_the_validation(uninterrupted):
     entries = log_of(uninterrupted)
     assert [entry["step"] for entry in entries if "squared_error" in entry] == list(range(5, STEPS + 1, 5))
     assert [entry["step"] for entry in entries if "error" in entry] == [STEPS]
-    assert entries[0]["learning_rate"] == pytest.approx(OptimizationConfig(steps=STEPS).rate(4) * 0.02)
+    assert entries[0]["learning_rate"] == pytest.approx(0.02 * (1 + math.cos(math.pi * 4 / STEPS)) / 2)
 
 
 def test_validation_sees_the_averaged_parameters_and_training_keeps_its_own(tmp_path):
@@ -169,14 +165,20 @@ def test_without_a_checkpoint_the_log_starts_anew(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_names_step_and_term(tmp_path, value):
+def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, value):
+    def penalty(step):
+        values = torch.zeros(8)
+        values[[2, 5]] = value if step == 3 else 0.0
+        return values
+
     trainer = make_trainer(tmp_path)
     losses = trainer.task.losses
-    trainer.task.losses = lambda network, batch: (
-        losses(network, batch) | {"penalty": torch.tensor(value if trainer.step == 3 else 0.0)}
-    )
+    trainer.task.losses = lambda network, batch: losses(network, batch) | {"penalty": penalty(trainer.step)}
     trainer.resume(CONFIGURATION)
-    with pytest.raises(NonFiniteLossError, match=f"step 3: the loss term 'penalty' is {value}"):
+    with pytest.raises(
+        NonFiniteLossError,
+        match=f"step 3: the loss term 'penalty' is {value} for 2 of 8 images, such as sample 2, sample 5;",
+    ):
         trainer.run(nothing)
     assert all(parameter.isfinite().all() for parameter in trainer.task.network.parameters())
 
@@ -238,20 +240,44 @@ def test_the_average_by_hand():
     assert network.weight.item() == 3.0
 
 
+def rates(steps_per_epoch=10, **settings):
+    return LearningRate(OptimizationConfig(learning_rate=2.0, **settings), steps_per_epoch)
+
+
 def test_the_learning_rate_rises_linearly_and_falls_as_a_half_cosine():
-    config = OptimizationConfig(steps=110, warmup_steps=9)
-    assert [config.rate(step) for step in (0, 4, 8)] == pytest.approx([0.1, 0.5, 0.9])
-    assert config.rate(9) == 1.0
-    assert config.rate(9 + 101 // 2) == pytest.approx(0.5, abs=0.01)
-    assert config.rate(109) < 0.001
+    rate = rates(steps=110, warmup_steps=9)
+    assert [rate(step) for step in (0, 4, 8)] == pytest.approx([0.2, 1.0, 1.8])
+    assert rate(9) == 2.0
+    assert rate(9 + 101 // 2) == pytest.approx(1.0, abs=0.02)
+    assert rate(109) < 0.002
 
 
-def test_new_layers_learn_faster_and_biases_do_not_decay(tmp_path):
-    trainer = make_trainer(tmp_path)
-    groups = dict(zip(dict(TinyNetwork().named_parameters()), trainer.optimizer.param_groups, strict=True))
-    assert [groups[name]["factor"] for name in ("hidden.weight", "output.weight", "output.bias")] == [1, 4, 4]
-    assert [groups[name]["weight_decay"] for name in ("hidden.weight", "output.bias")] == [0.0002, 0.0]
-    assert draw(3)[0].shape == (8, 6)
+def test_in_stairs_the_learning_rate_loses_4_percent_every_8_epochs():
+    rate = rates(epochs=100, schedule="stairs")
+    assert rate.steps == 1000
+    assert [rate(step) for step in (0, 79)] == [2.0, 2.0]
+    assert [rate(step) for step in (80, 159, 160, 999)] == pytest.approx([1.92, 1.92, 2 * 0.96**2, 2 * 0.96**12])
+    assert rates(epochs=0.01).steps == 1
+    assert rates(steps_per_epoch=2.5, epochs=4).steps == 10
+
+
+@pytest.mark.parametrize("length", [{}, {"steps": 5, "epochs": 1.0}])
+def test_a_training_has_steps_or_epochs(length):
+    with pytest.raises(ConfigurationError, match="either steps or epochs"):
+        make_config(OptimizationConfig, length, "test")
+
+
+def test_new_layers_learn_faster_and_biases_do_not_decay():
+    network = TinyNetwork()
+    groups = parameter_groups(network, ("output.",), OptimizationConfig(steps=1, new_layer_factor=4))
+    found = {id(parameter): group for group in groups for parameter in group["params"]}
+    settings = {name: found[id(parameter)] for name, parameter in network.named_parameters()}
+    assert {name: (group["factor"], group["weight_decay"]) for name, group in settings.items()} == {
+        "hidden.weight": (1.0, 0.0002),
+        "hidden.bias": (1.0, 0.0),
+        "output.weight": (4.0, 0.0002),
+        "output.bias": (4.0, 0.0),
+    }
 
 
 def test_replacing_the_classifier_keeps_every_other_layer():
@@ -273,7 +299,7 @@ def test_checkpoints_hold_the_statistics_of_batch_normalisation(tmp_path):
     def trainer():
         torch.manual_seed(0)
         network = nn.Sequential(nn.Linear(6, 4), BatchNorm(4), nn.Linear(4, 1))
-        task = Task(network, (), draw, losses, lambda _: {})
+        task = Task(network, (), 48, prefetched(draw), losses, names, lambda _: {})
         return Trainer(task, OptimizationConfig(steps=6, batch_size=8), Schedule(checkpoint_every=3), tmp_path, seed=3)
 
     first = trainer()

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from incdet.training.loop import OptimizationConfig, Schedule, Task, Trainer
+from incdet.training.loop import Schedule, Task, Trainer, prefetched
+from incdet.training.optimization import OptimizationConfig
 
 STEPS = 40
 CONFIGURATION = {"seed": 3, "steps": STEPS}
@@ -34,7 +35,11 @@ def draw(step):
 
 def losses(network, batch):
     inputs, targets = batch
-    return {"squared_error": F.mse_loss(network(inputs), targets)}
+    return {"squared_error": (network(inputs) - targets).square()[:, 0]}
+
+
+def names(batch):
+    return [f"sample {number}" for number in range(len(batch[0]))]
 
 
 def validate(network):
@@ -46,7 +51,7 @@ def validate(network):
 
 def make_trainer(folder, steps=STEPS):
     torch.manual_seed(0)
-    task = Task(TinyNetwork(), ("output.",), draw, losses, validate)
+    task = Task(TinyNetwork(), ("output.",), 8 * 10, prefetched(draw), losses, names, validate)
     config = OptimizationConfig(steps=steps, batch_size=8, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
     return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, seed=3)
 

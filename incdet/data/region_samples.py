@@ -39,10 +39,17 @@ class SamplingConfig(Section):
 
 @dataclass(frozen=True, eq=False)
 class RegionBatch:
-    """crops [B, 3, size, size] float32 and targets [B] int64, where background is the number of classes."""
+    """What a step learns from.
+
+    Attributes:
+        crops: [B, 3, size, size] float32, preprocessed.
+        targets: [B] int64, where background is the number of classes.
+        rows: [B] int64, rows of the pool.
+    """
 
     crops: Tensor
     targets: Tensor
+    rows: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +120,11 @@ class RegionSampler:
             )
         self._near = self._far[pool.overlaps[self._far] >= config.near_iou]
 
+    @property
+    def num_objects(self) -> int:
+        """Objects that have at least one region."""
+        return len(self._objects)
+
     def draw(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the pool [B] and whether each is mirrored [B], for one step."""
         generator = np.random.default_rng([seed, step])
@@ -143,4 +155,4 @@ class RegionSampler:
             crops[torch.from_numpy(chosen).to(device)] = cropper.crop(self.pool.boxes[rows[chosen]], flipped[chosen])
         objects = self.pool.objects[rows]
         targets = np.where(objects >= 0, self.pool.object_classes[objects], self.background)
-        return RegionBatch(crops, torch.from_numpy(targets).to(device))
+        return RegionBatch(crops, torch.from_numpy(targets).to(device), rows)

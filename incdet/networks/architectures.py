@@ -95,6 +95,7 @@ _ALL = (
         name="batchnorm",
         description="Table 1 with batch normalisation: trains from scratch easily",
         batch_norm=True,
+        adaptive_heads=True,
     ),
     Architecture(
         "torchvision",

@@ -10,6 +10,7 @@ from incdet.networks.inception import (
     ConvNormReLU,
     ConvReLU,
     ConvUnit,
+    Dropout,
     Inception,
     LocalResponseNorm,
     NaiveInception,
@@ -35,7 +36,7 @@ class AuxiliaryHead(nn.Module):
         self.adaptive = adaptive
         self.reduce = unit(in_channels, 128, 1)
         self.hidden = nn.Linear(128 * 4 * 4, 1024)
-        self.dropout = nn.Dropout(0.7)
+        self.dropout = Dropout(0.7)
         self.classifier = nn.Linear(1024, num_classes)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ class GoogLeNet(nn.Module):
             channels = inception.out_channels
             if auxiliary and name in heads:
                 heads[name] = AuxiliaryHead(channels, num_classes, unit, architecture.adaptive_heads)
-        self.dropout = nn.Dropout(architecture.dropout if dropout is None else dropout)
+        self.dropout = Dropout(architecture.dropout if dropout is None else dropout)
         self.classifier = nn.Linear(channels, num_classes)
         self.auxiliary_4a, self.auxiliary_4d = heads["4a"], heads["4d"]
 

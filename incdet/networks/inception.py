@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 
@@ -124,6 +124,22 @@ class SeparableConvReLU(nn.Sequential):
         )
         nn.init.xavier_uniform_(depthwise.weight)
         super().__init__(depthwise, ConvReLU(in_channels * multiplier, out_channels, 1))
+
+
+class Dropout(nn.Dropout):
+    """Dropout that draws the mask of the whole batch of all processes, of which each takes its own samples' part.
+
+    So N processes train as one does that takes steps of N times as many samples. Sample i of a batch belongs to
+    process i modulo N; all of them must have seeded torch alike.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return input
+        together = distributed.is_available() and distributed.is_initialized()
+        count, rank = (distributed.get_world_size(), distributed.get_rank()) if together else (1, 0)
+        mask = torch.empty(len(input), count, *input.shape[1:], dtype=input.dtype, device=input.device)
+        return input * mask.bernoulli_(1 - self.p)[:, rank] / (1 - self.p)
 
 
 ConvUnit = type[ConvReLU] | type[ConvNormReLU]

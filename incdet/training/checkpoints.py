@@ -61,7 +61,7 @@ def load_checkpoint(
         raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
     if not {"step", "configuration"} <= metadata.keys():
         raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
-    earlier = json.loads(metadata["configuration"])
+    earlier, configuration = _flat(json.loads(metadata["configuration"])), _flat(configuration)
     for key in sorted(earlier.keys() | configuration.keys()):
         if earlier.get(key) != configuration.get(key):
             raise WeightsError(
@@ -71,10 +71,18 @@ def load_checkpoint(
     with torch.no_grad():
         for name, value in network.state_dict().items():
             value.copy_(tensors[f"network.{name}"])
-        for name, parameter in network.named_parameters():
             average.tensors[name].copy_(tensors[f"average.{name}"])
+        for name, parameter in network.named_parameters():
             if f"momentum.{name}" in tensors:
                 buffer = tensors[f"momentum.{name}"].to(parameter.device)
                 # the memory layout decides how a sum is rounded: it must be that of the parameter, as before
                 optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer)
     return int(metadata["step"])
+
+
+def _flat(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys with dots between them."""
+    flat: dict[str, Any] = {}
+    for key, value in configuration.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -1,71 +1,45 @@
 """The training loop: draw a batch, forward, backward, step, average, log, checkpoint. Any task can use it."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from incdet.config import Section, Unit
 from incdet.errors import IncdetError
-from incdet.storage import write_text
-from incdet.training.averaging import ParameterAverage
+from incdet.training.averaging import ParameterAverage, averaged_parameters
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
+from incdet.training.interruption import finish_first, stop_like_ctrl_c
+from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
+from incdet.training.processes import Processes
+from incdet.training.run_log import RunLog
 
 Batch = TypeVar("Batch")
 
 
-class OptimizationConfig(Section):
-    """Stochastic gradient descent with momentum; the learning rate rises linearly, then falls as a half cosine.
-
-    Attributes:
-        steps: number of batches in all.
-        batch_size: samples per step.
-        learning_rate: highest rate of the layers that start from trained weights.
-        new_layer_factor: the new layer learns this many times faster (R-CNN: 10).
-        warmup_steps: steps until the highest rate.
-        average_decay: of the parameter averaging.
-        gradient_limit: gradients are scaled down to this norm at most.
-    """
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(0.001, gt=0)
-    new_layer_factor: float = Field(10.0, gt=0)
-    momentum: Unit = 0.9
-    weight_decay: float = Field(0.0002, ge=0)
-    warmup_steps: int = Field(0, ge=0)
-    average_decay: Unit = 0.998
-    gradient_limit: float = Field(10.0, gt=0)
-
-    def rate(self, step: int) -> float:
-        """The share of the highest learning rate that is used at a step, in [0, 1]."""
-        if step < self.warmup_steps:
-            return (step + 1) / (self.warmup_steps + 1)
-        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
-        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
 class NonFiniteLossError(IncdetError):
-    """The loss became NaN or infinite; says at which step, and which term."""
+    """The loss became NaN or infinite; says at which step, which term, and for which images."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the loop logs, stores its state and validates, in steps; 0 = never (validation: at the end only)."""
+    """When the loop logs, stores its state and validates, in steps; 0 = never (validation: at the end only).
+
+    Attributes:
+        validate_without_averaging: also judge the parameters as they are; these numbers end in "_without_averaging".
+    """
 
     log_every: int = 10
     checkpoint_every: int = 100
     validate_every: int = 0
+    validate_without_averaging: bool = False
 
 
 @dataclass
@@ -74,159 +48,216 @@ class Task(Generic[Batch]):
 
     Attributes:
         network: trained in place.
-        new_parameters: those that learn faster, by prefix of their name.
-        draw: step -> batch; depends on nothing but the step, so that resuming is exact.
-        losses: network, batch -> named scalar terms; their sum is minimised.
-        validate: network with averaged parameters -> named numbers for the log.
+        new_layers: those that learn faster, by the beginning of their name.
+        epoch_size: samples that are one pass over the data.
+        batches: the steps to come -> their batches; a batch depends on nothing but its step and the process, so that
+            resuming is exact.
+        losses: network, batch -> named terms [B], one value per sample; the sum of their means is minimised.
+        names: what a batch's samples are called, for messages.
+        validate: network -> named numbers for the log.
     """
 
     network: nn.Module
-    new_parameters: tuple[str, ...]
-    draw: Callable[[int], Batch]
+    new_layers: tuple[str, ...]
+    epoch_size: int
+    batches: Callable[[range], Iterator[Batch]]
     losses: Callable[[nn.Module, Batch], dict[str, Tensor]]
+    names: Callable[[Batch], Sequence[str]]
     validate: Callable[[nn.Module], dict[str, float]]
 
 
-class Trainer(Generic[Batch]):
-    """Trains a task; its whole state is in `folder`: `checkpoint.safetensors` and `log.jsonl`."""
+def prefetched(draw: Callable[[int], Batch]) -> Callable[[range], Iterator[Batch]]:
+    """`Task.batches` of a function of the step: the next batch is drawn while this one is trained on."""
 
-    def __init__(self, task: Task[Batch], config: OptimizationConfig, schedule: Schedule, folder: Path, seed: int):
+    def batches(steps: range) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as pool:
+            upcoming = pool.submit(draw, steps[0])
+            for step in steps:
+                batch = upcoming.result()
+                if step != steps[-1]:
+                    upcoming = pool.submit(draw, step + 1)
+                yield batch
+
+    return batches
+
+
+class _Window:
+    """The steps since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.steps, self._totals = 0, dict[str, float]()
+        self._started = time.perf_counter()
+
+    def add(self, terms: dict[str, float]) -> None:
+        self.steps += 1
+        self._totals = {name: self._totals.get(name, 0.0) + value for name, value in terms.items()}
+
+    def means(self) -> dict[str, float]:
+        return {name: round(total / self.steps, 6) for name, total in self._totals.items()}
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def pause(self, other_work: Callable[[], None]) -> None:
+        """Does what takes time without being training."""
+        before = time.perf_counter()
+        other_work()
+        self._started += time.perf_counter() - before
+
+
+class Trainer(Generic[Batch]):
+    """Trains a task; its whole state is in `folder`: `checkpoint.safetensors` and `log.jsonl`.
+
+    Args:
+        task: what is trained on what.
+        config: how.
+        schedule: when to log, store and validate.
+        folder: of the run.
+        seed: of dropout.
+        processes: the others that train the same network, if any.
+        tensorboard: write TensorBoard's events, too.
+
+    Raises:
+        PackageError: TensorBoard is wanted and not installed.
+    """
+
+    def __init__(
+        self,
+        task: Task[Batch],
+        config: OptimizationConfig,
+        schedule: Schedule,
+        folder: Path,
+        seed: int,
+        processes: Processes | None = None,
+        tensorboard: bool = False,
+    ) -> None:
         self.task, self.config, self.schedule, self.folder, self.seed = task, config, schedule, folder, seed
+        self.processes = processes or Processes()
+        self.samples_per_step = config.batch_size * self.processes.count
+        self.learning_rate = LearningRate(config, task.epoch_size / self.samples_per_step)
         self.average = ParameterAverage(task.network, config.average_decay)
-        self.optimizer = torch.optim.SGD(self._groups(), lr=config.learning_rate, momentum=config.momentum)
+        groups = parameter_groups(task.network, task.new_layers, config)
+        self.optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        self.device = next(task.network.parameters()).device
+        self.log = RunLog(folder, tensorboard) if self.processes.leads else None
         self.step = 0
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Parameter groups: new and old layers, biases without decay."""
-        groups = []
-        for name, parameter in self.task.network.named_parameters():
-            factor = self.config.new_layer_factor if name.startswith(self.task.new_parameters) else 1.0
-            decay = 0.0 if name.endswith("bias") else self.config.weight_decay
-            groups.append({"params": [parameter], "weight_decay": decay, "factor": factor})
-        return groups
+    @property
+    def steps(self) -> int:
+        """Length of the run."""
+        return self.learning_rate.steps
 
     def resume(self, configuration: dict[str, Any]) -> None:
         """Takes up the folder's checkpoint where there is one.
 
+        Args:
+            configuration: all that decides the result; a checkpoint of another one is refused. The number of
+                processes may change between them as long as they take equally large steps together.
+
         Raises:
             WeightsError: the checkpoint is damaged or belongs to another configuration.
         """
-        self.configuration = configuration
+        self.configuration = configuration | {"samples_per_step": self.samples_per_step}
         file = self.folder / "checkpoint.safetensors"
         if file.exists():
-            arguments = (self.task.network, self.optimizer, self.average, configuration)
+            arguments = (self.task.network, self.optimizer, self.average, self.configuration)
             self.step = load_checkpoint(file, *arguments)
-        self._cut_log()
+        if self.log is not None:
+            self.log.resume(self.step)
 
     def checkpoint(self) -> None:
         """Stores the state after the last finished step."""
-        file = self.folder / "checkpoint.safetensors"
-        save_checkpoint(file, self.step, self.task.network, self.optimizer, self.average, self.configuration)
+        if self.processes.leads:
+            file = self.folder / "checkpoint.safetensors"
+            save_checkpoint(file, self.step, self.task.network, self.optimizer, self.average, self.configuration)
 
-    def run(self, progress: Callable[[int, dict[str, Any]], None]) -> None:
+    def run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
         """Trains to the last step; when interrupted, stores the state and raises KeyboardInterrupt again.
 
         Args:
-            progress: called after every step with the number of finished steps and the step's numbers.
+            progress: called after every step with the number of finished steps and the step's loss terms.
 
         Raises:
             NonFiniteLossError: the loss is NaN or infinite.
         """
-        started, seen = time.perf_counter(), 0
-        totals: dict[str, float] = {}
         try:
-            for batch in self._batches():
-                terms = self._update(batch)
-                self.step += 1
-                seen += 1
-                totals = {name: totals.get(name, 0.0) + value for name, value in terms.items()}
-                if self._due(self.schedule.log_every):
-                    seconds = time.perf_counter() - started
-                    numbers = self._log_entry(totals, seen, seconds)
-                    self._log(numbers)
-                    started, seen, totals = time.perf_counter(), 0, {}
-                progress(self.step, terms)
-                if self._due(self.schedule.checkpoint_every):
-                    self.checkpoint()
-                if self._due(self.schedule.validate_every) or self.step == self.config.steps:
-                    self._validate()
-                    started = time.perf_counter()
+            with stop_like_ctrl_c():
+                self._run(progress)
         except KeyboardInterrupt:
             self.checkpoint()
             raise
         self.checkpoint()
 
-    def _batches(self) -> Iterator[Batch]:
-        """The batches from the current step on; the next one is prepared while this one is trained on."""
-        with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(self.task.draw, self.step)
-            for step in range(self.step, self.config.steps):
-                batch = upcoming.result()
-                if step + 1 < self.config.steps:
-                    upcoming = pool.submit(self.task.draw, step + 1)
-                yield batch
+    def _run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
+        network = self.processes.parallel(self.task.network, self.device)
+        # a run that was interrupted during a validation makes up for it
+        self._validate_if_due()
+        window = _Window()
+        for batch in self.task.batches(range(self.step, self.steps)) if self.step < self.steps else ():
+            with finish_first():
+                terms = self._update(network, batch)
+                self.step += 1
+                window.add(terms)
+                if self._due(self.schedule.log_every):
+                    self._log_terms(window)
+                    window = _Window()
+            progress(self.step, terms)
+            if self._due(self.schedule.checkpoint_every):
+                window.pause(self.checkpoint)
+            window.pause(self._validate_if_due)
 
-    def _update(self, batch: Batch) -> dict[str, float]:
+    def _update(self, network: nn.Module, batch: Batch) -> dict[str, float]:
         # dropout draws from the global generator: seeded per step, so that a resumed run draws the same
         torch.manual_seed(self.seed * 1_000_003 + self.step)
-        rate = self.config.rate(self.step) * self.config.learning_rate
+        rate = self.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self.task.network.train()
-        losses = self.task.losses(self.task.network, batch)
-        terms = {name: float(term.detach()) for name, term in losses.items()}
-        for name, value in terms.items():
-            if not math.isfinite(value):
-                raise NonFiniteLossError(
-                    f"training stopped at step {self.step}: the loss term '{name}' is {value}; lower the learning rate"
-                )
+        losses = self.task.losses(network, batch)
+        means = {name: values.mean() for name, values in losses.items()}
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(means.values())).sum().backward()  # type: ignore[no-untyped-call]
+        # read after the backward pass has been asked for: a GPU computes it meanwhile
+        terms = self.processes.mean(means)
+        self._check_finite(terms, losses, batch)
         nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.gradient_limit)
         self.optimizer.step()
         self.average.update(self.task.network, self.step)
         return terms
 
+    def _check_finite(self, terms: dict[str, float], losses: dict[str, Tensor], batch: Batch) -> None:
+        """Compares the same numbers in every process, so that all of them stop."""
+        for term, value in terms.items():
+            if math.isfinite(value):
+                continue
+            values, names = losses[term].detach().cpu(), self.task.names(batch)
+            mine = [name for name, finite in zip(names, values.isfinite().tolist(), strict=True) if not finite]
+            found = self.processes.gather(mine)
+            share = f" for {len(found)} of {self.samples_per_step} images, such as {', '.join(found[:3])}"
+            raise NonFiniteLossError(
+                f"training stopped at step {self.step}: the loss term '{term}' is {value}{share if found else ''}; "
+                "lower the learning rate, or look at the images if it is always the same ones"
+            )
+
     def _due(self, every: int) -> bool:
-        return every > 0 and (self.step % every == 0 or self.step == self.config.steps)
+        return every > 0 and (self.step % every == 0 or self.step == self.steps)
 
-    def _log_entry(self, totals: dict[str, float], count: int, seconds: float) -> dict[str, Any]:
-        means = {name: round(total / count, 6) for name, total in totals.items()}
-        rate = self.config.rate(self.step - 1) * self.config.learning_rate
-        speed = round(count * self.config.batch_size / seconds, 2)
-        return {"step": self.step, **means, "learning_rate": rate, "samples_per_second": speed}
+    def _log_terms(self, window: _Window) -> None:
+        if self.log is not None:
+            speed = round(window.steps * self.samples_per_step / window.seconds, 2)
+            rate = self.learning_rate(self.step - 1)
+            self.log.add({"step": self.step, **window.means(), "learning_rate": rate, "samples_per_second": speed})
 
-    def _validate(self) -> None:
-        with averaged_parameters(self.task.network, self.average):
-            self._log({"step": self.step, **self.task.validate(self.task.network.eval())})
-
-    def _cut_log(self) -> None:
-        """Drops what was logged after the checkpoint was written: those steps will be taken again."""
-        file = self.folder / "log.jsonl"
-        if file.exists():
-            lines = file.read_text().splitlines()
-            whole = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self.step]
-            write_text(file, "".join(f"{line}\n" for line in whole))
-
-    def _log(self, entry: dict[str, Any]) -> None:
-        with (self.folder / "log.jsonl").open("a") as stream:
-            stream.write(json.dumps(entry) + "\n")
-
-
-class averaged_parameters:  # noqa: N801 (a context manager reads like a function)
-    """Within the block the network holds the averaged parameters; afterwards its own again."""
-
-    def __init__(self, network: nn.Module, average: ParameterAverage):
-        self.network, self.average = network, average
-
-    def __enter__(self) -> None:
-        self._own = {name: value.detach().clone() for name, value in self.network.named_parameters()}
-        self._load(self.average.state())
-
-    def __exit__(self, *_: object) -> None:
-        self._load(self._own)
-
-    @torch.no_grad()
-    def _load(self, tensors: dict[str, Tensor]) -> None:
-        for name, value in self.network.named_parameters():
-            value.copy_(tensors[name])
+    def _validate_if_due(self) -> None:
+        if self.step == 0 or not (self._due(self.schedule.validate_every) or self.step == self.steps):
+            return
+        if self.log is not None and not self.log.validated(self.step):
+            network = self.task.network
+            with averaged_parameters(network, self.average):
+                numbers = self.task.validate(network.eval())
+            if self.schedule.validate_without_averaging:
+                own = self.task.validate(network.eval())
+                numbers |= {f"{name}_without_averaging": value for name, value in own.items()}
+            self.log.add({"step": self.step, **numbers})
+        self.processes.wait()

@@ -22,7 +22,10 @@ from incdet.proposals import ProposalCache
 from incdet.regions import crop_regions
 from incdet.scores import score_regions
 from incdet.structures import GroundTruth, Image, Proposals, RegionScores
-from incdet.training.loop import OptimizationConfig, Schedule, Task
+from incdet.training.loop import Schedule, Task, prefetched
+from incdet.training.new_layers import replace_classifier
+from incdet.training.optimization import OptimizationConfig
+from incdet.training.processes import Processes
 
 VALIDATION_BATCH = 64
 
@@ -95,18 +98,6 @@ def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Da
     return dataset.subset(rest), dataset.subset(sorted(chosen))
 
 
-def replace_classifier(network: GoogLeNet, num_columns: int, dropout: float, seed: int) -> GoogLeNet:
-    """The same network with a new last layer: Gaussian weights of deviation 0.01 and zero biases, as R-CNN's."""
-    fresh = GoogLeNet(num_columns, dropout=dropout, architecture=network.architecture)
-    kept = {name: value for name, value in network.state_dict().items() if not name.startswith("classifier.")}
-    fresh.load_state_dict(kept, strict=False)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        fresh.classifier.weight.copy_(torch.randn(fresh.classifier.weight.shape, generator=generator) * 0.01)
-        fresh.classifier.bias.zero_()
-    return fresh
-
-
 class RegionsTask:
     """The region classifier as a task of the training loop."""
 
@@ -116,8 +107,9 @@ class RegionsTask:
         cache: ProposalCache,
         initial: tuple[GoogLeNet, WeightsRecord],
         config: RegionsTrainingConfig,
+        processes: Processes | None = None,
     ) -> None:
-        self.config, self.cache = config, cache
+        self.config, self.cache, self.processes = config, cache, processes or Processes()
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.training, self.validation = split_validation(dataset, config.data.validation_images)
@@ -142,12 +134,16 @@ class RegionsTask:
         return truths, proposals
 
     def task(self) -> Task[RegionBatch]:
-        """What the loop needs to know."""
-        return Task(self.network, ("classifier.",), self.draw, self.losses, self.validate)
+        """What the loop needs to know; an epoch is as many regions with an object as there are objects."""
+        epoch_size = round(self.sampler.num_objects / max(self.config.sampling.positive_share, 1e-9))
+        batches = prefetched(self.draw)
+        return Task(self.network, ("classifier.",), epoch_size, batches, self.losses, self.names, self.validate)
 
     def draw(self, step: int) -> RegionBatch:
-        """The batch of a step, cut on the device."""
-        rows, flipped = self.sampler.draw(step, self.config.optimization.batch_size, self.config.seed)
+        """What is this process's of the batch of a step, cut on the device."""
+        rank, count = self.processes.rank, self.processes.count
+        samples = self.sampler.draw(step, self.config.optimization.batch_size * count, self.config.seed)
+        rows, flipped = (column[rank::count] for column in samples)
         return self.sampler.batch(rows, flipped, self.photos, self.preprocessing, self.device)
 
     def losses(self, network: nn.Module, batch: RegionBatch) -> dict[str, Tensor]:
@@ -155,7 +151,13 @@ class RegionsTask:
         inputs = batch.crops.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             logits = network(inputs).main
-        return {"cross_entropy": F.cross_entropy(logits.float(), batch.targets)}
+        return {"cross_entropy": F.cross_entropy(logits.float(), batch.targets, reduction="none")}
+
+    def names(self, batch: RegionBatch) -> list[str]:
+        """The photo of each region, and the region."""
+        boxes, images = self.sampler.pool.boxes[batch.rows].round(), self.sampler.pool.images[batch.rows]
+        paths = self.training.image_paths
+        return [f"{paths[image]} at {box.astype(int).tolist()}" for image, box in zip(images, boxes, strict=True)]
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """mAP (VOC rules) on the photos kept out of training; a rough guide, on a share of the proposals."""
@@ -176,8 +178,10 @@ class RegionsTask:
         evaluation = evaluate_detections(self.classes, truths, detections)
         return {"validation_mAP": round(evaluation.mean_average_precision, 6)}
 
-    def record(self, measured: dict[str, float]) -> WeightsRecord:
-        """What is stored with the trained weights."""
+    def record(self, logged: dict[str, float]) -> WeightsRecord:
+        """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
+        what = "mAP on photos of the training split kept out of training"
+        measured = {what: logged["validation_mAP"]} if logged else {}
         recipe = self.config.model_dump(mode="json", exclude={"device", "memory_gigabytes"})
         # where the photos lay is nobody's business
         recipe["data"]["root"] = Path(recipe["data"]["root"]).name

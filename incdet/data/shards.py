@@ -1,0 +1,118 @@
+"""Tar shards in WebDataset's layout, read in place: `key.jpg` beside `key.cls`, thousands of pairs a file.
+
+Few large files suit network disks and object stores better than millions of small ones. Unlike a stream, an index of
+where each photo lies lets any process read any photo, so the order of a training does not depend on how many
+processes and workers read it, and a resumed one goes on where it was. The standard library's `tarfile` finds the
+photos; only their class ids are read when the shards are opened.
+"""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from incdet.errors import DataError, ImageError, reason
+from incdet.images import SUFFIXES, read_image
+from incdet.structures import Image
+
+SHUFFLED_TOGETHER = 16
+"""Shards whose photos are mixed: so many files are read at a time."""
+
+
+class _Place(NamedTuple):
+    """Where a photo's bytes are."""
+
+    shard: int
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What a shard says under one key."""
+
+    image: tarfile.TarInfo | None = None
+    label: tarfile.TarInfo | None = None
+
+
+class ShardPhotos:
+    """A `PhotoSource` of the tar files in a folder.
+
+    Args:
+        folder: with `*.tar`, in whose alphabetical order the photos are counted.
+        class_names: the C classes; a `.cls` holds an index into them, or a name.
+
+    Raises:
+        DataError: no shards, a damaged one, a photo without a class, or a class that is not known.
+    """
+
+    def __init__(self, folder: Path, class_names: tuple[str, ...]):
+        self.class_names = class_names
+        self._shards = sorted(folder.glob("*.tar"))
+        if not self._shards:
+            raise DataError(f"the folder {folder} holds no shards; expected files ending in .tar")
+        ids = {name: index for index, name in enumerate(class_names)} | {str(i): i for i in range(len(class_names))}
+        self._places: list[_Place] = []
+        self._keys: list[str] = []
+        class_ids = []
+        for shard, file in enumerate(self._shards):
+            for key, place, label in _read_index(file, shard):
+                if label not in ids:
+                    raise DataError(f"{file}: the class of {key} is '{label}'; known are {len(class_names)} classes")
+                self._places.append(place)
+                self._keys.append(key)
+                class_ids.append(ids[label])
+        self.class_ids = np.array(class_ids, np.int64)
+        self.groups = np.arange(len(class_ids))
+
+    def name(self, index: int) -> str:
+        return f"{self._shards[self._places[index].shard]}: {self._keys[index]}"
+
+    def read(self, index: int) -> Image:
+        place = self._places[index]
+        try:
+            with self._shards[place.shard].open("rb") as stream:
+                stream.seek(place.start)
+                content = stream.read(place.size)
+            return Image(read_image(content).pixels, self.name(index))
+        except (ImageError, OSError) as error:
+            raise ImageError(f"cannot read {self.name(index)}: {reason(error)}") from None
+
+    def order(self, generator: np.random.Generator) -> np.ndarray:
+        """Shards in random order, and the photos of a few neighbours in this order mixed."""
+        shard_of = np.array([place.shard for place in self._places])
+        rank = generator.permutation(len(self._shards))
+        window = rank[shard_of] // SHUFFLED_TOGETHER
+        return np.lexsort((generator.random(len(window)), window))
+
+
+def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
+    """(key, place, class) of every photo of a shard, in its order."""
+    pairs: dict[str, _Pair] = {}
+    try:
+        with tarfile.open(file, "r:") as archive:
+            for member in archive:
+                folder, _, name = member.name.rpartition("/")
+                stem, _, suffix = name.partition(".")
+                key, pair = f"{folder}/{stem}".lstrip("/"), pairs.get(f"{folder}/{stem}".lstrip("/"), _Pair())
+                if member.isfile() and f".{suffix.lower()}" in SUFFIXES:
+                    pairs[key] = _Pair(member, pair.label)
+                elif member.isfile() and suffix == "cls":
+                    pairs[key] = _Pair(pair.image, member)
+            found = []
+            for key, pair in pairs.items():
+                if pair.image is None or pair.label is None:
+                    missing = "class (.cls)" if pair.label is None else "photo"
+                    raise DataError(f"{file}: {key} has no {missing}; expected pairs of {key}.jpg and {key}.cls")
+                place = _Place(shard, pair.image.offset_data, pair.image.size)
+                found.append((key, place, _text(archive, pair.label)))
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"cannot read the shard {file}: {reason(error)}; expected an uncompressed tar file") from None
+    return found
+
+
+def _text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    stream = archive.extractfile(member)
+    return "" if stream is None else stream.read().decode(errors="replace").strip()

@@ -1,0 +1,87 @@
+"""Several processes, on one machine or many, that train one network: torch's own engine, started by `torchrun`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from incdet.device import choose_device
+
+PATIENCE = timedelta(hours=4)
+"""How long the others wait for the first process, which validates and prepares the data."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this one is; alone unless `joined_processes` says otherwise.
+
+    Attributes:
+        rank: 0 writes the files.
+        count: of all.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process logs, validates and writes."""
+        return self.rank == 0
+
+    def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network, whose gradients become those of the mean over all processes in the backward pass.
+
+        Batch normalisation sees the samples of its own process, as is usual; rank 0's statistics are kept.
+        """
+        if self.count == 1:
+            return network
+        return DistributedDataParallel(
+            network, device_ids=[device.index or 0] if device.type == "cuda" else None, gradient_as_bucket_view=True
+        )
+
+    def mean(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """Scalars of all processes, averaged; every process must call it with the same names."""
+        values = torch.stack([term.detach().double() for term in terms.values()])
+        if self.count > 1:
+            distributed.all_reduce(values)
+            values /= self.count
+        return dict(zip(terms, values.tolist(), strict=True))
+
+    def gather(self, names: list[str]) -> list[str]:
+        """The names of all processes, one after the other."""
+        if self.count == 1:
+            return names
+        lists: list[list[str]] = [[] for _ in range(self.count)]
+        distributed.all_gather_object(lists, names)
+        return [name for names in lists for name in names]
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Processes]:
+    """The processes that `torchrun` started, connected (NCCL on GPUs, each its own; gloo on CPUs); or this one alone.
+
+    Raises:
+        ConfigurationError: device "cuda" without a usable GPU.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Processes()
+        return
+    on_gpu = choose_device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
