@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,14 @@ from torch import nn
 
 from incdet import storage
 from incdet.config import make_config
-from incdet.errors import ConfigurationError, OutputError, WeightsError
+from incdet.errors import ConfigurationError, OutputError, PackageError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import BatchNorm
 from incdet.training.averaging import ParameterAverage, averaged_parameters
 from incdet.training.loop import NonFiniteLossError, Schedule, Task, Trainer, prefetched
 from incdet.training.new_layers import replace_classifier
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
+from incdet.training.run_log import RunLog
 
 HERE = Path(__file__).parent
 
@@ -120,9 +122,10 @@ def test_resuming_needs_momentum_and_average(tmp_path, uninterrupted, dropped):
         )
 
 
-def start_script(folder, pause):
+def start_script(folder, pause, launcher=()):
+    folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(HERE / "tiny_training.py"), str(folder), str(pause)]
+    command = [sys.executable, *launcher, str(HERE / "tiny_training.py"), str(folder), str(pause)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
@@ -145,6 +148,66 @@ def test_a_stopped_process_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninter
     steps = [entry["step"] for entry in log_of(tmp_path) if "squared_error" in entry]
     assert steps == sorted(set(steps))
     assert steps[-1] == STEPS
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_step_waits_for_its_end(tmp_path, uninterrupted, sent):
+    trainer = make_trainer(tmp_path)
+    losses = trainer.task.losses
+
+    def interrupted(network, batch):
+        if trainer.step == 7:
+            os.kill(os.getpid(), sent)
+        return losses(network, batch)
+
+    trainer.task.losses = interrupted
+    before = signal.getsignal(sent)
+    trainer.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(nothing)
+    assert signal.getsignal(sent) is before
+    again = trained_on(tmp_path, from_step=8)
+    assert_identical(state_of(tmp_path), state_of(uninterrupted))
+    assert again.step == STEPS
+
+
+def test_a_validation_that_was_interrupted_is_made_up_for(tmp_path, uninterrupted):
+    trainer = make_trainer(tmp_path)
+
+    def interrupted(network):
+        raise KeyboardInterrupt
+
+    trainer.task.validate = interrupted
+    trainer.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(nothing)
+    trained_on(tmp_path, from_step=STEPS)
+    trained_on(tmp_path, from_step=STEPS)
+    for entry, other in zip(log_of(tmp_path), log_of(uninterrupted), strict=True):
+        assert entry.pop("samples_per_second", 0) == other.pop("samples_per_second", 0) or "norm" not in entry
+        assert entry == other
+
+
+def trained_on(folder, from_step):
+    trainer = make_trainer(folder)
+    trainer.resume(CONFIGURATION)
+    assert trainer.step == from_step
+    trainer.run(nothing)
+    return trainer
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path):
+    """In double precision, with dropout: the same losses and weights up to the order of additions."""
+    for number in (1, 2):
+        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+        start_script(tmp_path / str(number), 0, command).communicate(timeout=120)
+    one, several = (state_of(tmp_path / str(number)) for number in (1, 2))
+    assert one["network.hidden.weight"].dtype == torch.float64
+    for name, value in one.items():
+        assert torch.allclose(value, several[name], rtol=1e-10, atol=1e-13), name
+    for entry, other in zip(*(log_of(tmp_path / str(number)) for number in (1, 2)), strict=True):
+        assert entry.pop("samples_per_second", 0) != other.pop("samples_per_second", 1)
+        assert other == pytest.approx(entry, abs=2e-6)
 
 
 def test_the_log_is_cut_where_the_checkpoint_was_written(tmp_path):
@@ -223,6 +286,48 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monke
         trainer.checkpoint()
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.safetensors", "log.jsonl"]
+
+
+def test_the_average_takes_in_the_statistics_of_batch_normalisation():
+    network = BatchNorm(1)
+    average = ParameterAverage(network, decay=0.5)
+    network.running_mean.fill_(4.0)
+    average.update(network, 100)
+    assert average.state()["running_mean"].item() == pytest.approx(2.0)
+    with averaged_parameters(network, average):
+        assert network.running_mean.item() == pytest.approx(2.0)
+    assert network.running_mean.item() == 4.0
+
+
+def test_validation_may_judge_the_parameters_without_averaging_too(tmp_path):
+    trainer = make_trainer(tmp_path, steps=10)
+    trainer.schedule = replace(trainer.schedule, validate_without_averaging=True)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    last = log_of(tmp_path)[-1]
+    assert last["norm_without_averaging"] == pytest.approx(float(trainer.task.network.output.weight.norm().detach()))
+    assert last["norm"] != pytest.approx(last["norm_without_averaging"], abs=1e-4)
+
+
+def test_tensorboard_gets_what_the_log_gets_and_loses_what_a_resumed_run_takes_again(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = RunLog(tmp_path, tensorboard=True)
+    log.resume(0)
+    for step in (5, 10, 15):
+        log.add({"step": step, "loss": step / 10})
+    log = RunLog(tmp_path, tensorboard=True)
+    log.resume(10)
+    log.add({"step": 15, "loss": 9.0})
+    assert [(entry["step"], entry["loss"]) for entry in log_of(tmp_path)] == [(5, 0.5), (10, 1.0), (15, 9.0)]
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in events] == [(5, 0.5), (10, 1.0), (15, 9.0)]
+
+
+def test_tensorboard_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(PackageError, match=r"incdet\[tensorboard\]"):
+        RunLog(tmp_path, tensorboard=True)
 
 
 def test_the_average_by_hand():

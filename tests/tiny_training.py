@@ -1,5 +1,9 @@
-"""A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER PAUSE`."""
+"""A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER PAUSE`.
 
+With `torchrun` the processes share a batch of 8 samples, and compute in double precision.
+"""
+
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,8 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from incdet.networks.inception import Dropout
 from incdet.training.loop import Schedule, Task, Trainer, prefetched
 from incdet.training.optimization import OptimizationConfig
+from incdet.training.processes import Processes, joined_processes
 
 STEPS = 40
 CONFIGURATION = {"seed": 3, "steps": STEPS}
@@ -21,10 +27,11 @@ class TinyNetwork(nn.Module):
     def __init__(self):
         super().__init__()
         self.hidden = nn.Linear(6, 32)
+        self.dropout = Dropout(0.1)
         self.output = nn.Linear(32, 1)
 
     def forward(self, inputs):
-        return self.output(F.dropout(self.hidden(inputs).relu(), 0.1, self.training))
+        return self.output(self.dropout(self.hidden(inputs).relu()))
 
 
 def draw(step):
@@ -49,11 +56,18 @@ def validate(network):
         return {"error": float(error), "norm": float(network.output.weight.norm())}
 
 
-def make_trainer(folder, steps=STEPS):
+def make_trainer(folder, steps=STEPS, processes=None):
+    processes = processes or Processes()
     torch.manual_seed(0)
-    task = Task(TinyNetwork(), ("output.",), 8 * 10, prefetched(draw), losses, names, validate)
-    config = OptimizationConfig(steps=steps, batch_size=8, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
-    return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, seed=3)
+    network = TinyNetwork()
+
+    def draw_share(step):
+        return tuple(part[processes.rank :: processes.count] for part in draw(step))
+
+    task = Task(network, ("output.",), 8 * 10, prefetched(draw_share), losses, names, validate)
+    size = 8 // processes.count
+    config = OptimizationConfig(steps=steps, batch_size=size, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
+    return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, 3, processes)
 
 
 def main(folder, pause):
@@ -61,9 +75,12 @@ def main(folder, pause):
         print(step, flush=True)
         time.sleep(pause)
 
-    trainer = make_trainer(folder)
-    trainer.resume(CONFIGURATION)
-    trainer.run(progress)
+    with joined_processes("cpu") as processes:
+        if "WORLD_SIZE" in os.environ:
+            torch.set_default_dtype(torch.float64)
+        trainer = make_trainer(folder, processes=processes)
+        trainer.resume(CONFIGURATION)
+        trainer.run(progress)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where a classifier's training photos come from: folders, tar shards, or the objects of a detection data set."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -8,13 +9,15 @@ import numpy as np
 
 from incdet.config import Section
 from incdet.data.dataset import Dataset
-from incdet.data.imagenet import LabelledPhotos, find_labelled_photos, read_synset_words
+from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.data.readers import Collection, read_dataset
 from incdet.data.shards import ShardPhotos
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
 from incdet.storage import read_text
 from incdet.structures import Image
+
+_WORDNET_ID = re.compile(r"n\d{8}")
 
 
 class PhotosConfig(Section):
@@ -157,8 +160,9 @@ def _read_classes(file: Path) -> tuple[str, ...]:
     """WordNet ids where every line begins with one, else whole lines."""
     lines = read_text(file, "the class list", "check the path").splitlines()
     names = [line.strip() for line in lines if line.strip()]
-    wordnet = all(name[0] == "n" and name.split()[0][1:].isdecimal() for name in names)
-    classes = tuple(wnid for wnid, _ in read_synset_words(file)) if wordnet and " " in names[0] else tuple(names)
+    first = [name.split()[0] for name in names]
+    # a class may be called "dining table", but behind a WordNet id there are only explanations
+    classes = tuple(first if all(_WORDNET_ID.fullmatch(word) for word in first) else names)
     if not classes or len(set(classes)) < len(classes):
         raise DataError(f"the class list {file} is empty or names a class twice; expected one class a line")
     return classes

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from incdet.device import choose_device
 
-PATIENCE = timedelta(hours=4)
+PATIENCE = timedelta(hours=2)
 """How long the others wait for the first process, which validates and prepares the data."""
 
 
