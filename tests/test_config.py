@@ -5,6 +5,25 @@ import pytest
 
 from incdet.config import Config, DetectionsConfig, load_config, make_config, valid_keys
 from incdet.errors import ConfigurationError
+from incdet.training.classification import ClassifierTrainingConfig
+from incdet.training.regions import RegionsTrainingConfig
+
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+SECTIONS = {
+    "classifier_voc": ClassifierTrainingConfig,
+    "googlenet_imagenet": ClassifierTrainingConfig,
+    "regions_voc": RegionsTrainingConfig,
+}
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.iterdir()), ids=lambda file: file.stem)
+def test_every_experiment_is_a_valid_configuration_and_names_its_command(file):
+    load_config(SECTIONS[file.stem], file)
+    header = file.read_text().partition("\ndata:")[0]
+    assert f"configs/{file.name}" in header
+    assert {"Reproduces:", "Cost:", "Expected:"} <= set(header.split())
 
 
 def refusal(tmp_path: Path, text: str) -> str:

@@ -3,6 +3,7 @@
 python tools/benchmark.py evaluation --root ILSVRC --split val2
 python tools/benchmark.py proposals VOC2012/JPEGImages
 python tools/benchmark.py proposal-scaling photo.jpg
+python tools/benchmark.py loader ILSVRC/train
 """
 
 import json
@@ -20,6 +21,7 @@ from typing import Annotated
 import cv2
 import numpy as np
 import typer
+from loader_benchmark import loaders_table, measure_loaders
 from proposal_benchmark import (
     SCALING_MEGAPIXELS,
     measure_frame,
@@ -145,8 +147,7 @@ def proposals(
     both engines' lists are cut to the shorter one's length.
     """
     config = load_config(SelectiveSearchConfig, settings=settings or ())
-    files = find_images([path])
-    files = [files[i * len(files) // min(limit, len(files))] for i in range(min(limit, len(files)))]
+    files = _evenly_spaced(find_images([path]), limit)
     cv2.setNumThreads(1)
     measured = []
     with progress_bar("photos", len(files)) as update:
@@ -181,6 +182,27 @@ def proposal_scaling(
     notes.print(scaling_table(rows))
     if json_file is not None:
         write_text(json_file, json.dumps(rows, indent=2) + "\n")
+
+
+@app.command()
+def loader(
+    path: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    limit: Annotated[int, typer.Option(min=64, help="At most so many photos, evenly spaced over the folder.")] = 480,
+    workers: Annotated[list[int] | None, typer.Option(min=0, help="Repeatable (default: 0 and 2).")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Passes over the photos; the median counts.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Training crops per second, from files to batches, beside torchvision's reference transforms."""
+    files = _evenly_spaced(find_images([path]), limit)
+    rows = measure_loaders(files, workers or [0, 2], runs)
+    notes.print(loaders_table(rows))
+    if json_file is not None:
+        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+
+
+def _evenly_spaced(files: list[Path], limit: int) -> list[Path]:
+    count = min(limit, len(files))
+    return [files[i * len(files) // count] for i in range(count)]
 
 
 if __name__ == "__main__":

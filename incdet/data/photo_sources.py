@@ -1,7 +1,7 @@
 """Where a classifier's training photos come from: folders, tar shards, or the objects of a detection data set."""
 
+import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -74,29 +74,23 @@ class PhotoSource(Protocol):
         """[N] every index once, in random order, such that reading in this order is fast."""
 
 
-@dataclass(frozen=True, eq=False)
 class FolderPhotos:
     """A `PhotoSource` of single files."""
 
-    photos: LabelledPhotos
-    class_names: tuple[str, ...]
-
-    @property
-    def class_ids(self) -> np.ndarray:
-        return self.photos.class_ids
-
-    @property
-    def groups(self) -> np.ndarray:
-        return np.arange(len(self.photos.paths))
+    def __init__(self, photos: LabelledPhotos, class_names: tuple[str, ...]):
+        self.class_names, self.class_ids = class_names, photos.class_ids
+        self.groups = np.arange(len(photos.paths))
+        # one array, which worker processes share; of a million objects each of them would soon have its own copy
+        self._paths = np.array([os.fsencode(path) for path in photos.paths])
 
     def name(self, index: int) -> str:
-        return str(self.photos.paths[index])
+        return os.fsdecode(bytes(self._paths[index]))
 
     def read(self, index: int) -> Image:
-        return read_image(self.photos.paths[index])
+        return read_image(self.name(index))
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
-        return generator.permutation(len(self.photos.paths))
+        return generator.permutation(len(self.class_ids))
 
 
 class ObjectPhotos:

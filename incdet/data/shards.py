@@ -54,24 +54,25 @@ class ShardPhotos:
         if not self._shards:
             raise DataError(f"the folder {folder} holds no shards; expected files ending in .tar")
         ids = {name: index for index, name in enumerate(class_names)} | {str(i): i for i in range(len(class_names))}
-        self._places: list[_Place] = []
-        self._keys: list[str] = []
-        class_ids = []
+        places, keys, class_ids = [], [], []
         for shard, file in enumerate(self._shards):
             for key, place, label in _read_index(file, shard):
                 if label not in ids:
                     raise DataError(f"{file}: the class of {key} is '{label}'; known are {len(class_names)} classes")
-                self._places.append(place)
-                self._keys.append(key)
+                places.append(place)
+                keys.append(key.encode(errors="surrogateescape"))
                 class_ids.append(ids[label])
+        # arrays, which worker processes share; of a million objects each of them would soon have its own copy
+        self._places, self._keys = np.array(places, np.int64).reshape(-1, 3), np.array(keys)
         self.class_ids = np.array(class_ids, np.int64)
         self.groups = np.arange(len(class_ids))
 
     def name(self, index: int) -> str:
-        return f"{self._shards[self._places[index].shard]}: {self._keys[index]}"
+        key = bytes(self._keys[index]).decode(errors="replace")
+        return f"{self._shards[self._places[index][0]]}: {key}"
 
     def read(self, index: int) -> Image:
-        place = self._places[index]
+        place = _Place(*self._places[index].tolist())
         try:
             with self._shards[place.shard].open("rb") as stream:
                 stream.seek(place.start)
@@ -82,9 +83,8 @@ class ShardPhotos:
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
         """Shards in random order, and the photos of a few neighbours in this order mixed."""
-        shard_of = np.array([place.shard for place in self._places])
         rank = generator.permutation(len(self._shards))
-        window = rank[shard_of] // SHUFFLED_TOGETHER
+        window = rank[self._places[:, 0]] // SHUFFLED_TOGETHER
         return np.lexsort((generator.random(len(window)), window))
 
 

@@ -119,7 +119,8 @@ class ClassificationTask:
         if config.initial_weights is not None:
             initial, record = load_network(find_weights(config.initial_weights))
             network = replace_classifier(initial, len(self.classes), config.dropout, config.seed, config.auxiliary)
-            return network, record.preprocessing, f"all layers fine-tuned by incdet, from: {record.origin}"
+            preprocessing = record.preprocessing.model_copy(update={"size": config.size})
+            return network, preprocessing, f"all layers fine-tuned by incdet, from: {record.origin}"
         torch.manual_seed(config.seed)
         architecture = ARCHITECTURES[config.architecture]
         network = GoogLeNet(len(self.classes), config.auxiliary, config.dropout, architecture)
