@@ -8,7 +8,6 @@ from incdet.errors import ConfigurationError
 from incdet.training.classification import ClassifierTrainingConfig
 from incdet.training.regions import RegionsTrainingConfig
 
-
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 SECTIONS = {
