@@ -9,8 +9,9 @@ from test_photo_sources import folders  # noqa: F401 (a fixture)
 
 from incdet.classifier import crop_image
 from incdet.data.distortions import DistortionsConfig, distorted_crop
+from incdet.data.loading import ATTEMPTS
 from incdet.data.photo_sources import PhotosConfig, open_photos
-from incdet.data.training_crops import ATTEMPTS, centre_batches, crop_batches
+from incdet.data.training_crops import centre_batches, crop_batches
 from incdet.errors import DataError
 from incdet.networks.weights import Preprocessing
 from incdet.training.processes import Processes

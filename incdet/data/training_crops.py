@@ -1,39 +1,22 @@
 """Batches of distorted crops, made by worker processes; which crop comes where depends on the seed alone."""
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Self
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from incdet.classifier import crop_image
 from incdet.data.dataset import Warn, no_warning
 from incdet.data.distortions import DistortionsConfig, distorted_crop
+from incdet.data.loading import ATTEMPTS, Place, Places, load
 from incdet.data.photo_sources import PhotoSource
 from incdet.errors import DataError, ImageError
 from incdet.networks.weights import Preprocessing
 from incdet.training.processes import Processes
-
-ATTEMPTS = 10
-"""Photos in a row that may be unreadable."""
-
-PREFETCHED = 4
-"""Batches that every worker makes in advance."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A sample of a training: the how manyth it is, which seeds its distortions, and the photo's index."""
-
-    number: int
-    index: int
 
 
 @dataclass(eq=False)
@@ -88,40 +71,6 @@ class _TrainingCrops(TorchDataset[CropBatch]):
         return CropBatch(nothing, nothing, nothing, [], problems)
 
 
-class _Places:
-    """The places of every step's batch: each epoch takes every photo once, in an order of its own."""
-
-    def __init__(
-        self,
-        source: PhotoSource,
-        chosen: np.ndarray,
-        seed: int,
-        steps: range,
-        batch_size: int,
-        processes: Processes,
-    ) -> None:
-        self.source, self.chosen, self.seed, self.steps = source, chosen, seed, steps
-        self.batch_size, self.processes = batch_size, processes
-        self._order = lru_cache(maxsize=2)(self._new_order)
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __iter__(self) -> Iterator[list[Place]]:
-        together = self.batch_size * self.processes.count
-        for step in self.steps:
-            numbers = range(step * together, (step + 1) * together)[self.processes.rank :: self.processes.count]
-            yield [self._place(number) for number in numbers]
-
-    def _place(self, number: int) -> Place:
-        epoch, position = divmod(number, len(self.chosen))
-        return Place(number, int(self._order(epoch)[position]))
-
-    def _new_order(self, epoch: int) -> np.ndarray:
-        order = self.source.order(np.random.default_rng([self.seed, epoch]))
-        return order[np.isin(order, self.chosen)]
-
-
 def crop_batches(
     source: PhotoSource,
     chosen: np.ndarray,
@@ -148,8 +97,8 @@ def crop_batches(
     """
 
     def batches(steps: range) -> Iterator[CropBatch]:
-        places = _Places(source, chosen, seed, steps, batch_size, processes or Processes())
-        for batch in _load(_TrainingCrops(source, size, distortions, seed), places, _join, num_workers):
+        places = Places(source.order, chosen, seed, steps, batch_size, processes or Processes())
+        for batch in load(_TrainingCrops(source, size, distortions, seed), places, _join, num_workers):
             for problem in batch.problems:
                 warn(f"{problem}; the next photo takes its place")
             if len(batch.targets) < batch_size:
@@ -187,7 +136,7 @@ def centre_batches(
 ) -> Iterator[tuple[Tensor, np.ndarray]]:
     """The centre crops [B, 3, size, size] of the chosen photos in order, and class ids [B]; without unreadable ones."""
     batches = [chosen[start : start + batch_size].tolist() for start in range(0, len(chosen), batch_size)]
-    for samples in _load(_CentreCrops(source, preprocessing), batches, _readable, num_workers):
+    for samples in load(_CentreCrops(source, preprocessing), batches, _readable, num_workers):
         if samples:
             crops, class_ids = zip(*samples, strict=True)
             yield torch.stack(crops), np.array(class_ids)
@@ -195,21 +144,3 @@ def centre_batches(
 
 def _readable(samples: Sequence[tuple[Tensor, int] | None]) -> list[tuple[Tensor, int]]:
     return [sample for sample in samples if sample is not None]
-
-
-def _load(dataset: TorchDataset, batches: object, join: Callable, num_workers: int) -> DataLoader:  # type: ignore[type-arg]
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,  # type: ignore[arg-type]
-        collate_fn=join,
-        num_workers=num_workers,
-        prefetch_factor=PREFETCHED if num_workers else None,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
-    )
-
-
-def _start_worker(_: int) -> None:
-    """A worker is one thread, and it leaves Ctrl-C to the process that owns it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
