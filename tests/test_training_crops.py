@@ -2,6 +2,7 @@
 
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -73,6 +74,13 @@ def test_a_crop_is_the_distortion_of_its_photo(source):
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_the_number_of_workers_changes_nothing(source, num_workers):
     assert_equal(draw(source, range(6)), draw(source, range(6), num_workers=num_workers))
+
+
+def test_workers_start_where_opencv_has_started_threads(source):
+    """A worker that is a fork of this process would wait for these threads for ever."""
+    cv2.setNumThreads(2)
+    cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (900, 900))
+    assert_equal(draw(source, range(2)), draw(source, range(2), num_workers=1))
 
 
 def test_beginning_in_the_middle_changes_nothing(source):

@@ -1,5 +1,7 @@
 """Samples made by worker processes, in an order that depends on the seed alone, whoever makes them."""
 
+import multiprocessing
+import multiprocessing.context
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,8 +96,21 @@ def load(
         prefetch_factor=PREFETCHED if num_workers else None,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_start_worker,
+        multiprocessing_context=_context() if num_workers else None,
     )
     return iter(loader)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers are forks of a server without threads where the system has such: a fork of this process would wait
+    forever for the threads that OpenCV has started here and that the fork lacks.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # read once, by the server, and not by every worker
+    context.set_forkserver_preload(["incdet.data.training_crops", "incdet.data.box_samples"])
+    return context
 
 
 def _start_worker(_: int) -> None:

@@ -91,6 +91,15 @@ class GoogLeNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Logits:
         """Preprocessed crops [B, 3, 224, 224] -> logits; the pooling rounds sizes up, as Caffe's does."""
+        maps, auxiliary_4a, auxiliary_4d = self._maps(crops)
+        features = maps.mean(dim=(2, 3))
+        return Logits(self.classifier(self.dropout(features)), auxiliary_4a, auxiliary_4d)
+
+    def feature_map(self, crops: Tensor) -> Tensor:
+        """Preprocessed crops [B, 3, S, S] -> what leaves the last module, [B, 1024, S / 32, S / 32] as published."""
+        return self._maps(crops)[0]
+
+    def _maps(self, crops: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         maps = _halve(self.conv1(crops))
         maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
         maps = _halve(self.norm2(maps))
@@ -104,8 +113,7 @@ class GoogLeNet(nn.Module):
             maps = self.get_submodule(f"inception_{name}")(maps)
             if (head := heads.get(name)) is not None:
                 auxiliary[name] = head(maps)
-        features = maps.mean(dim=(2, 3))
-        return Logits(self.classifier(self.dropout(features)), auxiliary["4a"], auxiliary["4d"])
+        return maps, auxiliary["4a"], auxiliary["4d"]
 
 
 def _halve(maps: Tensor, size: int = 3) -> Tensor:

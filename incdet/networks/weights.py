@@ -16,6 +16,7 @@ from torch import Tensor
 from incdet.errors import WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
+from incdet.networks.multibox import MultiBox, MultiBoxDescription
 from incdet.storage import atomic_file
 
 DEFAULT_WEIGHTS = "googlenet-voc"
@@ -36,6 +37,17 @@ class Preprocessing(BaseModel):
     size: int = Field(INPUT_SIZE, ge=96, le=1024)
     context: int = Field(16, ge=0)
 
+    def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Pixels [B, S, S, 3] uint8, RGB -> the network's input [B, 3, S, S] float32, channels last in memory.
+
+        Args:
+            pixels: of the images.
+            noise: [B, 3] float32 in grey levels, added to every pixel of an image.
+        """
+        mean = torch.tensor(self.mean, device=pixels.device)
+        offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
+        return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)
+
     @model_validator(mode="after")
     def _context_leaves_room(self) -> Self:
         if self.context * 4 > self.size:
@@ -55,6 +67,7 @@ class WeightsRecord(BaseModel):
         origin: where the weights come from, in words.
         measured: what was measured with them, for example {"voc2012-subset val mAP": 0.45}.
         licence: terms of use.
+        multibox: what is on top of the convolutions, where the network proposes boxes instead of naming classes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +80,7 @@ class WeightsRecord(BaseModel):
     origin: str
     measured: dict[str, float] = {}
     licence: str
+    multibox: MultiBoxDescription | None = None
 
     @field_validator("architecture", mode="before")
     @classmethod
@@ -115,7 +129,25 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
         WeightsError: unreadable, without a record, or tensors that do not fit the network the record names.
     """
     record = load_record(file)
+    if record.multibox is not None:
+        raise WeightsError(f"the weights {file} propose boxes (MultiBox), they name no classes; give others")
     network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
+    load_tensors(network, read_tensors(file), str(file))
+    return network.eval(), record
+
+
+def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
+    """The network that proposes boxes, in float32, ready for inference, and its record.
+
+    Raises:
+        WeightsError: unreadable, without a record, of another kind, or tensors that do not fit the network.
+    """
+    record = load_record(file)
+    if record.multibox is None:
+        raise WeightsError(
+            f"the weights {file} name classes, they propose no boxes; train with tools/train_multibox.py"
+        )
+    network = MultiBox.from_description(record.multibox, ARCHITECTURES[record.architecture])
     load_tensors(network, read_tensors(file), str(file))
     return network.eval(), record
 

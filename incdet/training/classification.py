@@ -146,9 +146,7 @@ class ClassificationTask:
     def inputs(self, batch: CropBatch) -> Tensor:
         """Preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
         crops, noise = (part.to(self.device, non_blocking=True) for part in (batch.crops, batch.noise))
-        mean = torch.tensor(self.preprocessing.mean, device=self.device)
-        pixels = (crops.float() + (noise - mean)[:, None, None, :]) * self.preprocessing.scale
-        return pixels.permute(0, 3, 1, 2)
+        return self.preprocessing.apply(crops, noise)
 
     def losses(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
         """Cross entropy of the main classifier and, with their weight, of the auxiliary ones (section 5)."""

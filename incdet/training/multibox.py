@@ -1,0 +1,203 @@
+"""Training MultiBox: the network that proposes boxes (Erhan et al. 2014; Szegedy et al. 2014)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from incdet.config import Section, Unit
+from incdet.data.box_samples import BoxBatch, BoxSamplingConfig, box_batches
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.device import choose_device, choose_precision
+from incdet.errors import ImageError
+from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
+from incdet.images import read_image
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.multibox import INPUT_SIZES, Form, MultiBox
+from incdet.networks.priors import grid_priors
+from incdet.networks.weights import WeightsRecord
+from incdet.proposers.multibox import propose_all
+from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.loop import Schedule, Task
+from incdet.training.matching import Matching, match_bipartite, match_by_overlap, multibox_losses
+from incdet.training.optimization import OptimizationConfig
+from incdet.training.priors import cluster_priors
+from incdet.training.processes import Processes
+from incdet.training.regions import DataConfig, split_validation
+
+VALIDATION_BATCH = 32
+
+
+class LossConfig(Section):
+    """F = alpha F_match + F_conf.
+
+    Attributes:
+        alpha: weight of the locations; 0.3 in the papers, 1000 in the re-implementation that works.
+        matching: see `training.matching.Matching`.
+        overlap: Jaccard index from which a prior answers for an object, where matching goes by overlap.
+    """
+
+    alpha: float = Field(1000.0, gt=0)
+    matching: Matching = "bipartite"
+    overlap: Unit = 0.5
+
+
+class MultiBoxTrainingConfig(Section):
+    """A whole training of MultiBox; see configs/multibox_voc.yaml.
+
+    Attributes:
+        data: the photos; `validation_proposals` boxes per held-out photo are judged.
+        initial_weights: whose convolutions training starts from: a classifier's or a region classifier's.
+        form: of the network, see `networks.multibox.Form`.
+        num_priors: clusters of the training boxes; "grids" has priors of its own.
+        nms_iou: a box that overlaps a better one by more is no proposal.
+    """
+
+    data: DataConfig
+    initial_weights: str
+    form: Form = "grids"
+    num_priors: int = Field(200, ge=1)
+    loss: LossConfig = LossConfig()
+    sampling: BoxSamplingConfig = BoxSamplingConfig()
+    nms_iou: Unit = 0.7
+    optimization: OptimizationConfig
+    log_every: int = Field(10, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    validate_every: int = Field(0, ge=0)
+    compare_averaging: bool = False
+    workers: int = Field(1, ge=0)
+    seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def schedule(self) -> Schedule:
+        """When to log, store and validate."""
+        return Schedule(self.log_every, self.checkpoint_every, self.validate_every, self.compare_averaging)
+
+
+class MultiBoxTask:
+    """MultiBox as a task of the training loop."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        initial: tuple[GoogLeNet, WeightsRecord],
+        config: MultiBoxTrainingConfig,
+        processes: Processes | None = None,
+        warn: Warn = no_warning,
+    ) -> None:
+        self.config, self.processes, self.warn = config, processes or Processes(), warn
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.training, self.validation = split_validation(dataset, config.data.validation_images)
+        trunk, self.initial = initial
+        size = INPUT_SIZES[config.form]
+        self.preprocessing = self.initial.preprocessing.model_copy(update={"size": size})
+        torch.manual_seed(config.seed)
+        priors = torch.from_numpy(self._priors())
+        network = MultiBox(priors, config.form, trunk.architecture)
+        kept = {name: value for name, value in trunk.state_dict().items() if not name.startswith("classifier.")}
+        network.trunk.load_state_dict(kept)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+
+    def _priors(self) -> np.ndarray:
+        if self.config.form == "grids":
+            return grid_priors()
+        boxes = [
+            truth.boxes[~truth.ignored] / np.array([truth.width, truth.height] * 2, np.float32)
+            for truth in self.training.ground_truths
+        ]
+        return cluster_priors(np.concatenate(boxes), self.config.num_priors, self.config.seed)
+
+    def task(self) -> Task[BoxBatch]:
+        """What the loop needs to know."""
+        config = self.config
+        arguments = self.training, self.preprocessing.size, config.sampling, config.optimization.batch_size, config.seed
+        batches = box_batches(*arguments, config.workers, self.processes, self.warn)
+        return Task(self.network, ("head.",), len(self.training), batches, self.losses, _names, self.validate)
+
+    def inputs(self, batch: BoxBatch) -> Tensor:
+        """Preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
+        return self.preprocessing.apply(batch.crops.to(self.device), batch.noise.to(self.device))
+
+    def losses(self, network: nn.Module, batch: BoxBatch) -> dict[str, Tensor]:
+        """The two terms of every image, as published: sums over priors."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            outputs = network(self.inputs(batch))
+        locations, logits = self.network.decode(outputs.offsets), outputs.logits.float()
+        pairs = [
+            self._image_losses(locations[row], logits[row], boxes.to(self.device))
+            for row, boxes in enumerate(batch.boxes_unit)
+        ]
+        location, confidence = (torch.stack(terms) for terms in zip(*pairs, strict=True))
+        return {"location": location, "confidence": confidence}
+
+    def _image_losses(self, locations: Tensor, logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        loss = self.config.loss
+        if loss.matching == "bipartite":
+            matched = match_bipartite(locations, logits, boxes, loss.alpha)
+        else:
+            matched = match_by_overlap(self.network.get_buffer("priors"), boxes, loss.overlap)
+        return multibox_losses(locations, logits, matched, boxes, loss.alpha)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Coverage at IoU 0.5 and average recall of the best boxes on the photos kept out of training."""
+        assert isinstance(network, MultiBox)
+        truths, proposals = [], []
+        for start in range(0, len(self.validation), VALIDATION_BATCH):
+            images, found = self._readable(range(start, min(start + VALIDATION_BATCH, len(self.validation))))
+            truths += found
+            proposals += self._propose(network, images)
+        if not truths:
+            return {}
+        best = measure_coverage(truths, proposals).best
+        return {
+            "validation_coverage": round(coverage_at(best), 6),
+            "validation_average_recall": round(average_recall(best), 6),
+        }
+
+    def _readable(self, indices: Sequence[int]) -> tuple[list[Image], list[GroundTruth]]:
+        images, truths = [], []
+        for index in indices:
+            try:
+                image = read_image(self.validation.image_paths[index])
+            except ImageError as error:
+                self.warn(str(error))
+                continue
+            images.append(image)
+            truths.append(self.validation.ground_truths[index].rescaled(image.width, image.height))
+        return images, truths
+
+    def _propose(self, network: MultiBox, images: list[Image]) -> list[Proposals]:
+        if not images:
+            return []
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            limit = self.config.data.validation_proposals
+            return propose_all(images, network, self.preprocessing, self.config.nms_iou, limit)
+
+    def record(self, logged: dict[str, float]) -> WeightsRecord:
+        """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
+        recipe = self.config.model_dump(mode="json", exclude={"device", "workers"})
+        # where the photos lay is nobody's business
+        recipe["data"]["root"] = Path(recipe["data"]["root"]).name
+        recipe["initial_weights"] = Path(recipe["initial_weights"]).name
+        what = f"coverage of {self.config.data.validation_proposals} boxes, IoU 0.5, photos kept out of training"
+        return WeightsRecord(
+            architecture=self.network.trunk.architecture.name,
+            classes=self.training.class_names,
+            background=False,
+            preprocessing=self.preprocessing,
+            recipe=recipe,
+            origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
+            measured={what: logged["validation_coverage"]} if logged else {},
+            licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
+            multibox=self.network.describe(),
+        )
+
+
+def _names(batch: BoxBatch) -> list[str]:
+    return batch.names

@@ -1,0 +1,385 @@
+"""MultiBox: priors, matching and loss against slow independent ones, samples, network, boxes, training."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from test_tools import run_tool
+
+from incdet.boxes import box_iou
+from incdet.config import make_config
+from incdet.data.box_samples import BoxSamplingConfig, box_sample, objects_inside
+from incdet.data.distortions import DistortionsConfig
+from incdet.data.voc import read_voc
+from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.multibox import INPUT_SIZES, MultiBox, MultiBoxDescription
+from incdet.networks.priors import GRIDS, grid_priors
+from incdet.networks.weights import Preprocessing, WeightsRecord, load_multibox, load_network, save_weights
+from incdet.proposers.multibox import propose_all, propose_batch, squeeze
+from incdet.structures import GroundTruth, Image
+from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
+from incdet.training.multibox import MultiBoxTrainingConfig
+from incdet.training.priors import cluster_priors
+
+
+def random_boxes(count, seed=0, dtype=torch.float64):
+    corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    return torch.cat([corners.amin(dim=1), corners.amax(dim=1) + 1e-3], dim=1)
+
+
+# priors
+
+
+def test_grid_priors_are_eleven_in_every_cell_and_one_whole():
+    priors = grid_priors()
+    assert len(priors) == 11 * (64 + 36 + 16 + 9 + 4) + 1 == 1420
+    assert priors[-1].tolist() == [0, 0, 1, 1]
+    assert (priors[:, 2:] > priors[:, :2]).all()
+    # the first cell of the finest grid, its sixth shape but for clipping: 1.6 cells, three times as high as wide
+    last = priors[11 * 63 : 11 * 64]
+    squares = last[[2, 7]]
+    assert squares[0].tolist() == pytest.approx([7 / 8, 7 / 8, 1, 1])
+    assert squares[1].tolist() == pytest.approx([(7.5 - 0.8) / 8, (7.5 - 0.8) / 8, 1, 1])
+    # a cell in the middle is not clipped: areas of 1, 2.56 and 5.29 cells, aspects of 1/3 to 3
+    middle = priors[11 * (3 * 8 + 4) : 11 * (3 * 8 + 5)] * 8
+    width, height = (middle[:, 2:] - middle[:, :2]).T
+    assert (width * height).tolist() == pytest.approx([1.0] * 5 + [2.56] * 5 + [5.29], rel=1e-4)
+    assert (width / height).tolist() == pytest.approx([1 / 3, 1 / 2, 1, 2, 3] * 2 + [1], rel=1e-4)
+    assert ((middle[:, :2] + middle[:, 2:]) / 2).mean(axis=0).tolist() == pytest.approx([4.5, 3.5])
+    assert GRIDS == (8, 6, 4, 3, 2)
+
+
+def test_clusters_are_found_again_whatever_the_order_of_the_boxes():
+    centres = np.array([[0, 0, 1, 1], [0.1, 0.1, 0.5, 0.5], [0.6, 0.2, 0.7, 0.4]])
+    noise = np.random.default_rng(0).normal(0, 0.004, (3, 50, 4))
+    boxes = (centres[:, None] + noise).reshape(-1, 4)
+    priors = cluster_priors(boxes, 3)
+    assert priors.dtype == np.float32
+    assert np.allclose(priors, boxes.reshape(3, 50, 4).mean(axis=1), atol=1e-6)
+    assert np.array_equal(priors, cluster_priors(boxes, 3))
+
+
+def test_more_priors_than_boxes_are_refused():
+    with pytest.raises(ConfigurationError, match="3 priors of 2 different"):
+        cluster_priors(np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0.5, 1]]), 3)
+
+
+def test_200_priors_cover_what_the_sources_say(shared_folder):
+    """About 0.72 of the val objects, before any photo is looked at."""
+    splits = []
+    for split in ("train", "val"):
+        truths = read_voc(shared_folder / "data" / "voc2012-subset", split).ground_truths
+        splits.append(np.concatenate([truth.boxes / np.array([truth.width, truth.height] * 2) for truth in truths]))
+    train, val = splits
+    coverage = (box_iou(val, cluster_priors(train, 200)).max(axis=1) >= 0.5).mean()
+    assert 0.68 < coverage < 0.76
+
+
+# matching and loss
+
+
+def slow_loss(locations, logits, assignment, boxes, alpha):
+    """F of the paper, term by term; `assignment` maps priors to objects."""
+    total = 0.0
+    for prior in range(len(logits)):
+        confidence = 1 / (1 + math.exp(-float(logits[prior])))
+        if prior in assignment:
+            distance = sum(
+                (float(a) - float(b)) ** 2 for a, b in zip(locations[prior], boxes[assignment[prior]], strict=True)
+            )
+            total += alpha * 0.5 * distance - math.log(confidence)
+        else:
+            total -= math.log(1 - confidence)
+    return total
+
+
+@pytest.mark.parametrize("alpha", [0.3, 30.0, 1000.0])
+@pytest.mark.parametrize(("priors", "objects"), [(5, 3), (4, 4), (3, 1), (2, 4), (4, 0)])
+def test_the_bipartite_matching_has_the_least_loss_of_all(alpha, priors, objects):
+    locations, boxes = random_boxes(priors, 1), random_boxes(objects, 2)
+    logits = torch.randn(priors, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    matched = match_bipartite(locations, logits, boxes, alpha)
+    count = min(priors, objects)
+    assert len(set(matched[0].tolist())) == len(set(matched[1].tolist())) == len(matched[0]) == count
+    possible = [
+        slow_loss(locations, logits, dict(zip(chosen, order, strict=True)), boxes, alpha)
+        for chosen in itertools.combinations(range(priors), count)
+        for order in itertools.permutations(range(objects), count)
+    ]
+    found = float(sum(multibox_losses(locations, logits, matched, boxes, alpha)))
+    assert found == pytest.approx(min(possible), rel=1e-9)
+
+
+def test_matching_by_overlap_against_a_loop():
+    priors, boxes = random_boxes(300, 4), random_boxes(6, 5)
+    overlaps = box_iou(priors.numpy(), boxes.numpy())
+    expected = {prior: int(row.argmax()) for prior, row in enumerate(overlaps) if row.max() >= 0.4}
+    expected |= {int(column.argmax()): index for index, column in enumerate(overlaps.T)}
+    matched = match_by_overlap(priors, boxes, 0.4)
+    assert dict(zip(*(part.tolist() for part in matched), strict=True)) == expected
+    assert len(expected) > 6
+    assert [len(part) for part in match_by_overlap(priors, boxes[:0], 0.4)] == [0, 0]
+
+
+def test_gradients_of_the_loss_are_numerical_ones():
+    locations, boxes = random_boxes(6, 6).requires_grad_(), random_boxes(3, 7)
+    logits = torch.randn(6, generator=torch.Generator().manual_seed(8), dtype=torch.float64, requires_grad=True)
+    matched = match_bipartite(locations, logits, boxes, 50.0)
+    assert torch.autograd.gradcheck(
+        lambda *inputs: sum(multibox_losses(*inputs, matched, boxes, 50.0)), (locations, logits)
+    )
+
+
+def test_without_objects_every_confidence_is_pushed_down():
+    locations, nothing = random_boxes(5), torch.zeros(0, 4, dtype=torch.float64)
+    logits = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    location, confidence = multibox_losses(
+        locations, logits, match_bipartite(locations, logits, nothing, 1.0), nothing, 1.0
+    )
+    confidence.backward()
+    assert float(location) == 0
+    assert float(confidence.detach()) == pytest.approx(5 * math.log(2))
+    assert (logits.grad > 0).all()
+
+
+# samples
+
+
+def test_objects_count_where_their_centre_and_half_of_them_are_visible():
+    boxes = np.array([
+        [10, 10, 30, 30],  # whole
+        [-10, 0, 20, 20],  # two thirds
+        [-12, 0, 8, 20],  # centre outside
+        [40, 40, 90, 90],  # centre inside, a quarter visible
+        [60, 10, 80, 20],  # elsewhere
+    ], np.float32) + 100  # fmt: skip
+    found = objects_inside(boxes, (100, 100, 150, 170), 0.5)
+    assert found.tolist() == [[10, 10, 30, 30], [0, 0, 20, 20]]
+    assert len(objects_inside(boxes, (100, 100, 150, 170), 0.0)) == 2
+    assert objects_inside(boxes[:0], (0, 0, 5, 5), 0.5).shape == (0, 4)
+    flat = np.array([[110, 110, 110, 120]], np.float32)
+    assert objects_inside(flat, (100, 100, 150, 150), 0.0).shape == (0, 4)
+
+
+def plain(**changes):
+    nothing = {"photometric": 0.0, "noise": 0.0, "mirror": 0.0, "interpolations": ("nearest",), "area": (0.3, 1.0)}
+    return BoxSamplingConfig(distortions=DistortionsConfig(**(nothing | changes)), whole_share=0.0)
+
+
+def marked_photo():
+    """A photo that is white inside its only object and black elsewhere."""
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    pixels[60:120, 90:170] = 255
+    box = np.array([[90, 60, 170, 120]], np.float32)
+    return Image(pixels), GroundTruth("marked", 300, 200, box, np.zeros(1, np.int64), np.zeros(1, bool))
+
+
+@pytest.mark.parametrize("mirror", [0.0, 1.0])
+def test_boxes_follow_their_objects_through_crop_and_mirror(mirror):
+    image, truth = marked_photo()
+    seen = 0
+    for seed in range(40):
+        crop, _, boxes = box_sample(image, truth, 256, plain(mirror=mirror), np.random.default_rng(seed))
+        for box in boxes:
+            seen += 1
+            rows, columns = np.nonzero(crop[:, :, 0])
+            found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            assert np.abs(np.array(found) / 256 - box).max() < 0.02
+    assert seen > 20
+
+
+def test_whole_photos_are_squeezed_as_in_inference():
+    image, truth = marked_photo()
+    config = BoxSamplingConfig(whole_share=1.0, distortions=plain().distortions)
+    _, _, boxes = box_sample(image, truth, 64, config, np.random.default_rng(0))
+    assert boxes.tolist() == [pytest.approx([0.3, 0.3, 170 / 300, 0.6])]
+
+
+def test_ignored_objects_are_not_learnt():
+    image, truth = marked_photo()
+    ignored = GroundTruth("marked", 300, 200, truth.boxes, truth.class_ids, np.ones(1, bool))
+    assert len(box_sample(image, ignored, 64, plain(), np.random.default_rng(0))[2]) == 0
+
+
+# network and boxes
+
+
+def network_of(form="grids", count=12, seed=0):
+    torch.manual_seed(seed)
+    priors = torch.from_numpy(grid_priors()) if form == "grids" else random_boxes(count, dtype=torch.float32)
+    return MultiBox(priors, form).eval()
+
+
+@pytest.mark.parametrize("form", ["pooled", "map", "grids"])
+def test_the_first_boxes_are_the_priors_with_low_confidence(form):
+    network = network_of(form)
+    with torch.inference_mode():
+        outputs = network(torch.randn(2, 3, INPUT_SIZES[form], INPUT_SIZES[form]))
+    count = len(network.get_buffer("priors"))
+    assert outputs.offsets.shape == (2, count, 4)
+    assert outputs.logits.shape == (2, count)
+    assert outputs.logits.sigmoid().max() < 0.05
+    assert (network.decode(outputs.offsets) - network.get_buffer("priors")).abs().max() < 0.01
+
+
+def test_encoding_and_decoding_are_inverse():
+    network = network_of("map")
+    boxes = random_boxes(12, 9, torch.float32)
+    assert torch.allclose(network.decode(network.encode(boxes)), boxes, atol=1e-6)
+
+
+def test_outputs_of_a_grid_are_in_the_order_of_its_priors():
+    """A bias on one shape moves the confidence of exactly that shape in every cell."""
+    network = network_of()
+    for layer in network.head.outputs:
+        torch.nn.init.zeros_(layer.weight)
+    network.head.outputs[1].bias.data.view(11, 5)[4, 4] = 7.0
+    with torch.inference_mode():
+        logits = network(torch.zeros(1, 3, 256, 256)).logits[0]
+    moved = (logits > 6).nonzero()[:, 0]
+    assert moved.tolist() == list(range(64 * 11 + 4, (64 + 36) * 11, 11))
+    # and cells are row by row: the map's position (y, x) is the prior's
+    network.head.to_6[0].bias.data.zero_()
+    centres = network.get_buffer("priors")[64 * 11 + 2 : 100 * 11 : 11]
+    middle = (centres[:, :2] + centres[:, 2:]) / 2
+    expected = torch.tensor([((x + 0.5) / 6, (y + 0.5) / 6) for y in range(6) for x in range(6)])
+    assert torch.allclose(middle, expected, atol=0.05)
+
+
+class Fixed(torch.nn.Module):
+    """Says the same about every image."""
+
+    def __init__(self, boxes, scores):
+        super().__init__()
+        self.register_buffer("priors", torch.zeros(len(boxes), 4))
+        self.boxes, self.logits = torch.tensor(boxes), torch.tensor(scores).logit()
+
+    def decode(self, offsets):
+        return offsets
+
+    def forward(self, inputs):
+        from incdet.networks.multibox import BoxOutputs
+
+        return BoxOutputs(self.boxes.expand(len(inputs), -1, -1), self.logits.expand(len(inputs), -1))
+
+
+def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
+    boxes = [[-0.2, 0.1, 0.5, 0.6], [0.5, 0.5, 0.9, 0.9], [0.51, 0.5, 0.9, 0.9], [1.1, 0, 1.4, 1], [0, 0, 1, 1]]
+    network = Fixed(boxes, [0.2, 0.6, 0.9, 0.95, 0.1])
+    (found, scores), _ = propose_batch(network, torch.zeros(2, 3, 8, 8), 0.7, 10)
+    assert torch.allclose(found, torch.tensor([[0.51, 0.5, 0.9, 0.9], [0, 0.1, 0.5, 0.6], [0, 0, 1, 1]]))
+    assert scores.tolist() == pytest.approx([0.9, 0.2, 0.1])
+    assert len(next(iter(propose_batch(network, torch.zeros(1, 3, 8, 8), 0.7, 2)))[0]) == 2
+
+
+def test_proposals_are_in_the_pixels_of_each_photo(astronaut):
+    network = Fixed([[0.25, 0.5, 0.75, 1.0]], [0.5])
+    wide = Image(np.zeros((100, 400, 3), np.uint8))
+    first, second = propose_all([astronaut, wide], network, Preprocessing(), 0.7, 200)
+    assert first.boxes.tolist() == [[128, 256, 384, 512]]
+    assert second.boxes.tolist() == [[100, 50, 300, 100]]
+    assert first.sources.tolist() == ["multibox"]
+
+
+def test_squeezed_photos_are_preprocessed(astronaut):
+    inputs = squeeze(Image(np.full((50, 90, 3), 130, np.uint8)), Preprocessing(size=96))
+    assert inputs.shape == (3, 96, 96)
+    assert inputs[:, 5, 7].tolist() == pytest.approx([7, 13, 26])
+
+
+# weights
+
+
+def record_of(network):
+    return WeightsRecord(
+        classes=("cat",), background=False, origin="a test", licence="none", multibox=network.describe()
+    )
+
+
+def test_weights_bring_their_priors_with_them(tmp_path):
+    network = network_of("map", seed=4)
+    save_weights(tmp_path / "m.safetensors", network.state_dict(), record_of(network), torch.float32)
+    loaded, record = load_multibox(tmp_path / "m.safetensors")
+    assert record.multibox.form == "map"
+    assert torch.allclose(loaded.get_buffer("priors"), network.get_buffer("priors"), atol=1e-6)
+    inputs = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(loaded(inputs).logits, network(inputs).logits)
+
+
+def test_boxes_and_classes_are_not_mixed_up(tmp_path):
+    network, file = network_of("map"), tmp_path / "m.safetensors"
+    save_weights(file, network.state_dict(), record_of(network), torch.float32)
+    with pytest.raises(WeightsError, match="name no classes"):
+        load_network(file)
+    record = WeightsRecord(classes=("cat",), background=False, origin="a test", licence="none")
+    save_weights(file, GoogLeNet(1).state_dict(), record, torch.float32)
+    with pytest.raises(WeightsError, match="propose no boxes"):
+        load_multibox(file)
+
+
+def test_shipped_limits_hold():
+    """Half precision, at most 16 MB, whatever the form."""
+    for form, count in (("pooled", 200), ("map", 200), ("grids", 1420)):
+        parameters = sum(parameter.numel() for parameter in network_of(form, count).parameters())
+        assert parameters * 2 < 16e6, form
+
+
+# training
+
+
+@pytest.fixture(scope="module")
+def training_folder(tmp_path_factory, small_voc):
+    folder = tmp_path_factory.mktemp("multibox")
+    (small_voc / "ImageSets" / "Main" / "train.txt").write_text("first\nsecond\n")
+    torch.manual_seed(0)
+    record = WeightsRecord(classes=("cat",), background=False, origin="a test", licence="none")
+    save_weights(folder / "initial.safetensors", GoogLeNet(1).state_dict(), record, torch.float16)
+    config = {
+        "data": {"dataset": "voc", "root": str(small_voc), "split": "train", "validation_images": 1},
+        "initial_weights": "initial.safetensors",
+        "optimization": {"steps": 3, "batch_size": 2, "learning_rate": 0.0001, "gradient_limit": 100.0},
+        "log_every": 1,
+    }
+    (folder / "c.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.mark.parametrize("matching", ["bipartite", "overlap"])
+def test_training_writes_weights_that_propose(training_folder, matching):
+    arguments = "c.yaml", "--output", matching, "--set", f"loss.matching={matching}"
+    run = run_tool("train_multibox.py", *arguments, folder=training_folder)
+    assert run.returncode == 0, run.stderr
+    entries = [json.loads(line) for line in (training_folder / matching / "log.jsonl").read_text().splitlines()]
+    assert all({"location", "confidence"} <= set(entry) for entry in entries[:3])
+    assert 0 <= entries[-1]["validation_coverage"] <= 1
+    network, record = load_multibox(training_folder / matching / "weights.safetensors")
+    assert record.multibox.form == "grids"
+    assert record.preprocessing.size == 256
+    assert "root" not in json.dumps(record.recipe) or str(training_folder.parent) not in json.dumps(record.recipe)
+    found = propose_all([Image(np.zeros((60, 90, 3), np.uint8))], network, record.preprocessing, 0.7, 200)[0]
+    assert 100 < len(found) <= 200
+
+
+def test_mistakes_are_sentences(training_folder):
+    for setting, code, words in (
+        ("loss.alfa=1", 2, "did you mean 'loss.alpha'"),
+        ("initial_weights=none", 3, "none"),
+        ("form=map", 2, "different boxes"),
+    ):
+        run = run_tool("train_multibox.py", "c.yaml", "--output", "x", "--set", setting, folder=training_folder)
+        assert run.returncode == code, run.stderr
+        assert words in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_descriptions_and_configurations_are_strict():
+    with pytest.raises(ConfigurationError, match="alpha"):
+        make_config(MultiBoxTrainingConfig, {"loss": {"alpha": 0}}, "test")
+    with pytest.raises(ValueError, match="priors"):
+        MultiBoxDescription(form="map", offset_unit=0.01, priors=())
