@@ -22,7 +22,7 @@ from incdet.output.writers import (
     proposals_json,
     voc_xml,
 )
-from incdet.proposals import propose
+from incdet.proposals import Proposers
 from incdet.storage import write_text
 
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
@@ -81,14 +81,15 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, sh
     if "hierarchy" in kinds and config.proposals.selective_search.engine == "opencv":
         raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
     _check_engine(config)
-    batch = Batch(paths, options, kinds, "proposals", describe_run(config, {}))
+    proposers = Proposers(config.proposals, config.device)
+    batch = Batch(paths, options, kinds, "proposals", describe_run(config, proposers.origin))
 
     def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
         watch = Stopwatch()
         with watch.stage("read"):
             image = read_image(photo, config.images)
         with watch.stage("proposals"):
-            proposals = propose(image, config.proposals)
+            proposals = proposers(image)
         if file := batch.file_of(photo, "image"):
             save_picture(file, draw_proposals(image, proposals))
         if file := batch.file_of(photo, "hierarchy"):

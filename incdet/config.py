@@ -111,12 +111,36 @@ class SelectiveSearchConfig(Section):
         return {**STRATEGIES[name], **values} if isinstance(name, str) and name in STRATEGIES else values
 
 
-class ProposalsConfig(Section):
-    """Which proposers run, and how many of their boxes go on (None = all)."""
+class MultiBoxConfig(Section):
+    """The network that proposes boxes.
 
-    methods: tuple[Literal["selective_search"], ...] = Field(("selective_search",), min_length=1)
+    Attributes:
+        weights: a file that tools/train_multibox.py wrote, or the name of shipped weights.
+        limit: best boxes that are kept (paper: 200).
+        iou_threshold: a box that overlaps a better one by more is left out.
+        parts: besides the whole photo, four corners and the middle are looked at, each of two thirds of its sides.
+    """
+
+    weights: str = ""
+    limit: int = Field(200, ge=1)
+    iou_threshold: Unit = 0.7
+    parts: bool = False
+
+
+class ProposalsConfig(Section):
+    """Which proposers run, and what becomes of their boxes.
+
+    Attributes:
+        methods: the proposers, in the order of their boxes.
+        limit: best boxes that go on; None = all.
+        duplicate_iou: a box that overlaps one of an earlier proposer by more is left out.
+    """
+
+    methods: tuple[Literal["selective_search", "multibox"], ...] = Field(("selective_search",), min_length=1)
     limit: int | None = Field(None, ge=1)
+    duplicate_iou: Unit = 0.95
     selective_search: SelectiveSearchConfig = SelectiveSearchConfig()
+    multibox: MultiBoxConfig = MultiBoxConfig()
 
 
 class ScoresConfig(Section):
@@ -259,7 +283,8 @@ def _nearest_key(section: type[BaseModel], path: str) -> str:
     keys = valid_keys(section)
     by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
     deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
-    nearest = by_leaf or deeper or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    # of several sections with such a key, the outermost is meant most often
+    nearest = sorted(by_leaf, key=lambda key: key.count(".")) or deeper or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
     return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
 
 

@@ -24,7 +24,7 @@ from incdet.networks.weights import (
     same_classes,
     sha256,
 )
-from incdet.proposals import propose
+from incdet.proposals import Proposers
 from incdet.regions import crop_regions
 from incdet.scores import prepare_network, score_regions
 from incdet.structures import Detections, Image, Proposals, RegionScores
@@ -68,6 +68,7 @@ class Detector:
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
         self.networks = [prepare_network(network, self.device, self.precision) for network in networks]
+        self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
 
     @classmethod
@@ -81,7 +82,7 @@ class Detector:
         files = [find_weights(name) for name in weights or (DEFAULT_WEIGHTS,)]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
         detector = cls(networks, records, config)
-        detector.origin = {file.name: sha256(file) for file in files}
+        detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
         return detector
 
     def detect(self, source: ImageSource, watch: "Stopwatch | None" = None) -> Detections:
@@ -100,7 +101,7 @@ class Detector:
         with watch.stage("read"):
             image = read_image(source, self.config.images)
         with watch.stage("proposals"):
-            proposals = propose(image, self.config.proposals)
+            proposals = self.proposers(image)
         scores = self.score(image, proposals, watch)
         with watch.stage("detections"):
             found = self.select(scores, image)

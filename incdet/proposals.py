@@ -2,50 +2,84 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
+from incdet.boxes import box_iou
 from incdet.config import ImagesConfig, ProposalsConfig
+from incdet.device import choose_device
 from incdet.errors import ImageError
 from incdet.images import read_image
+from incdet.networks.weights import find_weights, sha256
 from incdet.proposers import selective_search
+from incdet.proposers.multibox import MultiBoxProposer
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
 
-Proposer = Callable[[Image], Proposals]
-"""Anything that turns an image into proposals, best first, of one source."""
 
+class Proposers:
+    """Whatever the configuration says proposes, its networks loaded once.
 
-def make_proposers(config: ProposalsConfig, num_threads: int | None = None) -> list[Proposer]:
-    """The proposers that the configuration names, in its order; None is one thread for each core."""
-    proposers: list[Proposer] = []
-    for method in config.methods:
-        if method == "selective_search":
-            proposers.append(partial(selective_search.propose, config=config.selective_search, num_threads=num_threads))
-    return proposers
+    Attributes:
+        origin: weights' file name -> SHA-256.
+
+    Raises:
+        WeightsError: a network's weights are missing, damaged or of another kind.
+        ConfigurationError: the device is not there.
+    """
+
+    def __init__(self, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"):
+        self.config = config
+        self.origin: dict[str, str] = {}
+        self._multibox: MultiBoxProposer | None = None
+        if "multibox" in config.methods:
+            self._multibox = MultiBoxProposer(config.multibox, choose_device(device))
+            self.origin = self._multibox.origin
+
+    def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
+        """All proposals of an image, each proposer's in turn, at most `config.limit`.
+
+        Args:
+            image: the photo.
+            num_threads: of selective search; None is one for each core.
+        """
+        found = []
+        for method in self.config.methods:
+            if method == "multibox":
+                assert self._multibox is not None
+                found.append(self._multibox(image))
+            else:
+                found.append(selective_search.propose(image, self.config.selective_search, num_threads))
+        return merge(found, self.config.duplicate_iou)[: self.config.limit]
 
 
 def propose(image: Image, config: ProposalsConfig, num_threads: int | None = None) -> Proposals:
-    """All proposals of an image: each proposer's in turn, equal boxes once, at most `config.limit`."""
-    found = [proposer(image) for proposer in make_proposers(config, num_threads)]
-    return merge(found)[: config.limit]
+    """All proposals of one image; for many, `Proposers` loads its networks once."""
+    return Proposers(config)(image, num_threads)
 
 
-def merge(parts: list[Proposals]) -> Proposals:
-    """Joins proposals of several sources; of equal boxes the first stays, with its source and score."""
-    if len(parts) == 1:
-        return parts[0]
-    boxes = np.concatenate([part.boxes for part in parts])
-    _, first = np.unique(boxes, axis=0, return_index=True)
-    kept = np.sort(first)
-    scores = np.concatenate([part.scores for part in parts])
-    sources = np.concatenate([part.sources for part in parts])
-    return Proposals(boxes[kept], scores[kept], sources[kept])
+def merge(parts: list[Proposals], duplicate_iou: float = 1.0) -> Proposals:
+    """Joins proposals of several sources, one after the other; each box keeps its source and score.
+
+    Args:
+        parts: each best first.
+        duplicate_iou: a box that is equal to one of an earlier part, or overlaps it by more, is left out.
+    """
+    kept = parts[0]
+    for part in parts[1:]:
+        overlaps = box_iou(part.boxes, kept.boxes).max(axis=1, initial=0)
+        # up to rounding, the overlap of equal boxes is 1
+        new = part[(overlaps <= duplicate_iou) & (overlaps < 1 - 1e-9)]
+        columns = zip((kept.boxes, kept.scores, kept.sources), (new.boxes, new.scores, new.sources), strict=True)
+        kept = Proposals(*(np.concatenate(pair) for pair in columns))
+    return kept
 
 
 class ProposalCache:
@@ -54,8 +88,13 @@ class ProposalCache:
     def __init__(self, folder: Path | str, config: ProposalsConfig):
         self.folder = Path(folder)
         self.config = config
-        settings = f"{config.model_dump_json()} {selective_search.engine_version(config.selective_search)}"
+        self._proposers: Proposers | None = None
+        settings = f"{_decisive(config)} {selective_search.engine_version(config.selective_search)}"
         self._settings_key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Networks are not sent to other processes, which load them when they first need them."""
+        return self.__dict__ | {"_proposers": None}
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """The image's proposals, computed now or at an earlier time."""
@@ -63,7 +102,9 @@ class ProposalCache:
         arrays = load_arrays(file)
         if arrays is not None:
             return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
-        proposals = propose(image, self.config, num_threads)
+        if self._proposers is None:
+            self._proposers = Proposers(self.config)
+        proposals = self._proposers(image, num_threads)
         save_arrays(file, boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
         return proposals
 
@@ -75,12 +116,21 @@ class ProposalCache:
         work = partial(_fill_one, self, images)
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_processes or selective_search.num_cores(), context) as pool:
+        number = num_processes or selective_search.num_cores()
+        # each process is one thread, in torch, too
+        with ProcessPoolExecutor(number, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:
                 yield from pool.map(work, paths, chunksize=4)
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _decisive(config: ProposalsConfig) -> str:
+    """The settings that decide the proposals, as text."""
+    if "multibox" not in config.methods:
+        return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
+    return config.model_dump_json() + sha256(find_weights(config.multibox.weights))
 
 
 def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path) -> Path:

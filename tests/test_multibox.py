@@ -11,7 +11,7 @@ import yaml
 from test_tools import run_tool
 
 from incdet.boxes import box_iou
-from incdet.config import make_config
+from incdet.config import MultiBoxConfig, make_config
 from incdet.data.box_samples import BoxSamplingConfig, box_sample, objects_inside
 from incdet.data.distortions import DistortionsConfig
 from incdet.data.voc import read_voc
@@ -20,7 +20,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import INPUT_SIZES, MultiBox, MultiBoxDescription
 from incdet.networks.priors import GRIDS, grid_priors
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_multibox, load_network, save_weights
-from incdet.proposers.multibox import propose_all, propose_batch, squeeze
+from incdet.proposers.multibox import propose_boxes, squeeze
 from incdet.structures import GroundTruth, Image
 from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.multibox import MultiBoxTrainingConfig
@@ -268,22 +268,41 @@ class Fixed(torch.nn.Module):
         return BoxOutputs(self.boxes.expand(len(inputs), -1, -1), self.logits.expand(len(inputs), -1))
 
 
+def proposed(network, *images, **settings):
+    return propose_boxes(images, network, Preprocessing(), MultiBoxConfig(**settings))
+
+
 def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
     boxes = [[-0.2, 0.1, 0.5, 0.6], [0.5, 0.5, 0.9, 0.9], [0.51, 0.5, 0.9, 0.9], [1.1, 0, 1.4, 1], [0, 0, 1, 1]]
     network = Fixed(boxes, [0.2, 0.6, 0.9, 0.95, 0.1])
-    (found, scores), _ = propose_batch(network, torch.zeros(2, 3, 8, 8), 0.7, 10)
-    assert torch.allclose(found, torch.tensor([[0.51, 0.5, 0.9, 0.9], [0, 0.1, 0.5, 0.6], [0, 0, 1, 1]]))
-    assert scores.tolist() == pytest.approx([0.9, 0.2, 0.1])
-    assert len(next(iter(propose_batch(network, torch.zeros(1, 3, 8, 8), 0.7, 2)))[0]) == 2
+    photo = Image(np.zeros((100, 200, 3), np.uint8))
+    (found,) = proposed(network, photo)
+    expected = np.array([[102, 50, 180, 90], [0, 10, 100, 60], [0, 0, 200, 100]])
+    assert np.allclose(found.boxes, expected, atol=1e-4)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.2, 0.1])
+    assert len(proposed(network, photo, limit=2)[0]) == 2
+    assert len(proposed(network, photo, iou_threshold=0.99)[0]) == 4
 
 
 def test_proposals_are_in_the_pixels_of_each_photo(astronaut):
     network = Fixed([[0.25, 0.5, 0.75, 1.0]], [0.5])
-    wide = Image(np.zeros((100, 400, 3), np.uint8))
-    first, second = propose_all([astronaut, wide], network, Preprocessing(), 0.7, 200)
+    first, second = proposed(network, astronaut, Image(np.zeros((100, 400, 3), np.uint8)))
     assert first.boxes.tolist() == [[128, 256, 384, 512]]
     assert second.boxes.tolist() == [[100, 50, 300, 100]]
     assert first.sources.tolist() == ["multibox"]
+
+
+def test_parts_add_boxes_but_none_of_objects_that_they_cut():
+    """In the middle of a part, in every part; at its right border, only where the photo ends there, too."""
+    photo = Image(np.zeros((90, 300, 3), np.uint8))
+    (found,) = proposed(Fixed([[0.4, 0.4, 0.6, 0.6]], [0.5]), photo, parts=True)
+    size, steps = (40, 12), [(0, 0), (100, 0), (0, 30), (100, 30), (50, 15)]
+    expected = [[120, 36, 180, 54]] + [[80 + x, 24 + y, 80 + x + size[0], 24 + y + size[1]] for x, y in steps]
+    assert sorted(np.round(found.boxes).tolist()) == sorted(expected)
+    (found,) = proposed(Fixed([[0.7, 0.4, 1.0, 0.6]], [0.5]), photo, parts=True)
+    assert sorted(np.round(found.boxes).tolist()) == sorted(
+        [[210, 36, 300, 54], [240, 24, 300, 36], [240, 54, 300, 66]]
+    )
 
 
 def test_squeezed_photos_are_preprocessed(astronaut):
@@ -358,12 +377,22 @@ def test_training_writes_weights_that_propose(training_folder, matching):
     entries = [json.loads(line) for line in (training_folder / matching / "log.jsonl").read_text().splitlines()]
     assert all({"location", "confidence"} <= set(entry) for entry in entries[:3])
     assert 0 <= entries[-1]["validation_coverage"] <= 1
-    network, record = load_multibox(training_folder / matching / "weights.safetensors")
+    _, record = load_multibox(training_folder / matching / "weights.safetensors")
     assert record.multibox.form == "grids"
     assert record.preprocessing.size == 256
     assert "root" not in json.dumps(record.recipe) or str(training_folder.parent) not in json.dumps(record.recipe)
-    found = propose_all([Image(np.zeros((60, 90, 3), np.uint8))], network, record.preprocessing, 0.7, 200)[0]
-    assert 100 < len(found) <= 200
+    coverage = run_tool(
+        "proposal_coverage.py", "--dataset", "voc", "--root", root_of(training_folder), "--split", "train",
+        "--method", "merged", "--set", f"proposals.multibox.weights={matching}/weights.safetensors",
+        "--set", "proposals.selective_search.width=100", "--json", "out.json", folder=training_folder,
+    )  # fmt: skip
+    assert coverage.returncode == 0, coverage.stderr
+    numbers = json.loads((training_folder / "out.json").read_text())
+    assert numbers["proposals_per_image"] > 200
+
+
+def root_of(folder):
+    return yaml.safe_load((folder / "c.yaml").read_text())["data"]["root"]
 
 
 def test_mistakes_are_sentences(training_folder):

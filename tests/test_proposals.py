@@ -22,6 +22,19 @@ def test_merging_keeps_the_first_of_equal_boxes():
     assert merged.sources.tolist() == ["a", "a", "b"]
 
 
+def test_merging_leaves_out_near_duplicates_of_earlier_sources_only():
+    boxes = np.array([[0, 0, 100, 100], [0, 0, 100, 98]], np.float32)
+    first = Proposals(boxes, np.array([1, 0.5], np.float32), np.array(["a", "a"]))
+    others = np.array([[0, 0, 100, 97], [0, 0, 100, 50], [0, 0, 100, 51]], np.float32)
+    second = Proposals(others, np.array([0.9, 0.2, 0.1], np.float32), np.array(["b"] * 3))
+    merged = merge([first, second], 0.95)
+    assert merged.boxes[:, 3].tolist() == [100, 98, 50, 51]
+    assert merged.scores.tolist() == pytest.approx([1, 0.5, 0.2, 0.1])
+    assert merged.sources.tolist() == ["a", "a", "b", "b"]
+    assert len(merge([first[:0], second], 0.95)) == 3
+    assert len(merge([first, second[:0]], 0.95)) == 2
+
+
 def test_the_limit_keeps_the_best(astronaut):
     everything = propose(astronaut, ProposalsConfig(selective_search=SMALL))
     few = propose(astronaut, ProposalsConfig(selective_search=SMALL, limit=7))
@@ -39,7 +52,8 @@ def files(cache):
 
 def test_the_cache_computes_once(cache, astronaut, monkeypatch):
     first = cache(astronaut)
-    monkeypatch.setattr(proposals_module, "propose", None)
+    monkeypatch.setattr(proposals_module, "Proposers", None)
+    cache = ProposalCache(cache.folder, cache.config)
     second = cache(Image(astronaut.pixels.copy(), "another name"))
     assert np.array_equal(first.boxes, second.boxes)
     assert first.sources.tolist() == second.sources.tolist()

@@ -24,7 +24,7 @@ from incdet.evaluation.plots import coverage_over_number_plot, coverage_over_ove
 from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.evaluation.report import coverage_table
 from incdet.images import read_image
-from incdet.proposals import ProposalCache, propose
+from incdet.proposals import ProposalCache, Proposers
 from incdet.storage import atomic_file, write_text
 from incdet.structures import GroundTruth, Proposals
 
@@ -36,6 +36,14 @@ class Method(StrEnum):
     """What proposes."""
 
     selective_search = "selective-search"
+    multibox = "multibox"
+    merged = "merged"
+
+    @property
+    def setting(self) -> str:
+        """Of the configuration: merged is selective search's boxes, then MultiBox's."""
+        methods = [self.value.replace("-", "_")] if self != "merged" else ["selective_search", "multibox"]
+        return f"proposals.methods=[{', '.join(methods)}]"
 
 
 def main(
@@ -58,7 +66,7 @@ def main(
 ) -> int:
     """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
-    effective = load_config(Config, config, [*(settings or ()), *scale])
+    effective = load_config(Config, config, [method.setting, *(settings or ()), *scale])
     data = read_dataset(dataset, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
     truths, proposals, failures = _propose(data, effective, cache / "proposals", quiet)
@@ -105,6 +113,7 @@ def _without_ignored(truth: GroundTruth) -> GroundTruth:
 def _seconds_per_image(data: Dataset, config: Config) -> float:
     """Median of the first photos that can be read, with all cores."""
     seconds: list[float] = []
+    proposers = Proposers(config.proposals, config.device)
     for path in data.image_paths:
         if len(seconds) > TIMED_IMAGES:
             break
@@ -113,7 +122,7 @@ def _seconds_per_image(data: Dataset, config: Config) -> float:
         except ImageError:
             continue
         started = time.perf_counter()
-        propose(image, config.proposals)
+        proposers(image)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[1:] or seconds)
 

@@ -1,18 +1,88 @@
 """MultiBox as a proposer: the network's boxes, cut at the image's border, near-duplicates removed, best first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
+from incdet.config import MultiBoxConfig
+from incdet.errors import WeightsError
 from incdet.networks.multibox import MultiBox
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights import Preprocessing, find_weights, load_multibox, sha256
 from incdet.structures import Image, Proposals
 
 SOURCE = "multibox"
+
+PART_SIDE = 2 / 3
+"""Of the photo's sides, where parts of it are looked at."""
+
+CUT = 0.02
+"""A box that ends so close to the border of a part, in shares of it, is that of a cut object."""
+
+
+class MultiBoxProposer:
+    """A trained network, loaded once.
+
+    Attributes:
+        origin: the weights' file name -> SHA-256.
+
+    Raises:
+        WeightsError: the weights are missing, damaged or name classes.
+    """
+
+    def __init__(self, config: MultiBoxConfig, device: torch.device):
+        if not config.weights:
+            raise WeightsError(
+                "MultiBox has no weights; train some with tools/train_multibox.py and name them in "
+                "proposals.multibox.weights"
+            )
+        file = find_weights(config.weights)
+        self.config, self.origin = config, {file.name: sha256(file)}
+        network, record = load_multibox(file)
+        self.network, self.preprocessing = (
+            network.to(device).to(memory_format=torch.channels_last),
+            record.preprocessing,
+        )
+
+    def __call__(self, image: Image) -> Proposals:
+        """The best boxes of a photo, best first."""
+        return propose_boxes([image], self.network, self.preprocessing, self.config)[0]
+
+
+def propose_boxes(
+    images: Sequence[Image], network: MultiBox, preprocessing: Preprocessing, config: MultiBoxConfig
+) -> list[Proposals]:
+    """The best boxes of several photos, computed as one batch.
+
+    Args:
+        images: the photos.
+        network: in evaluation mode.
+        preprocessing: that it was trained with.
+        config: how many boxes, and of which parts of the photos.
+    """
+    device = network.get_buffer("priors").device
+    parts = [part for image in images for part in _parts(image, config.parts)]
+    inputs = torch.stack([squeeze(part.image, preprocessing) for part in parts]).to(device)
+    boxes, scores = predict_boxes(network, inputs)
+    per_image = len(parts) // len(images)
+    proposals = []
+    for number, image in enumerate(images):
+        rows = range(number * per_image, (number + 1) * per_image)
+        placed = [parts[row].place(boxes[row], scores[row], image) for row in rows]
+        columns = zip(*placed, strict=True)
+        proposals.append(_best(torch.cat(next(columns)), torch.cat(next(columns)), config))
+    return proposals
+
+
+@torch.inference_mode()
+def predict_boxes(network: MultiBox, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs [B, 3, S, S] -> boxes [B, P, 4] in shares of the image, cut at its border, and confidences [B, P]."""
+    outputs = network(inputs.contiguous(memory_format=torch.channels_last))
+    return network.decode(outputs.offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
 
 
 def squeeze(image: Image, preprocessing: Preprocessing) -> Tensor:
@@ -23,44 +93,41 @@ def squeeze(image: Image, preprocessing: Preprocessing) -> Tensor:
     return preprocessing.apply(torch.from_numpy(pixels)[None])[0]
 
 
-@torch.inference_mode()
-def propose_batch(
-    network: MultiBox, inputs: Tensor, iou_threshold: float, limit: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The best boxes of every image of a batch.
+@dataclass(frozen=True)
+class _Part:
+    """A part of a photo, and where its upper left corner lies, in pixels."""
 
-    Args:
-        network: in evaluation mode.
-        inputs: [B, 3, S, S], preprocessed.
-        iou_threshold: a box that overlaps a better one by more is left out.
-        limit: so many boxes at most.
+    image: Image
+    left: int
+    top: int
 
-    Yields:
-        Per image boxes [N, 4] in shares of the image, and confidences [N], descending, both float32 on the CPU.
-    """
-    outputs = network(inputs.to(memory_format=torch.channels_last))
-    boxes = network.decode(outputs.offsets).clamp(0, 1).cpu()
-    scores = outputs.logits.float().sigmoid().cpu()
-    for image_boxes, image_scores in zip(boxes, scores, strict=True):
-        solid = ((image_boxes[:, 2:] - image_boxes[:, :2]) > 0).all(dim=1)
-        image_boxes, image_scores = image_boxes[solid], image_scores[solid]
-        same = torch.zeros(len(image_boxes), dtype=torch.int64)
-        kept = batched_nms(image_boxes, image_scores, same, iou_threshold)[:limit]
-        yield image_boxes[kept], image_scores[kept]
+    def place(self, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Tensor, Tensor]:
+        """Boxes [P, 4] in shares of the part -> in pixels of the photo, without those that the part's border cuts."""
+        corner = torch.tensor([self.left, self.top] * 2)
+        pixels = boxes * torch.tensor([self.image.width, self.image.height] * 2) + corner
+        # where the part ends and the photo does not, objects are cut
+        inner = torch.tensor([
+            self.left > 0, self.top > 0,
+            self.left + self.image.width < whole.width, self.top + self.image.height < whole.height,
+        ])  # fmt: skip
+        at_border = torch.cat([boxes[:, :2] < CUT, boxes[:, 2:] > 1 - CUT], dim=1)
+        solid = (pixels[:, 2:] > pixels[:, :2]).all(dim=1)
+        kept = solid & ~(at_border & inner).any(dim=1)
+        return pixels[kept], scores[kept]
 
 
-def to_proposals(found: tuple[Tensor, Tensor], image: Image) -> Proposals:
-    """Boxes in shares of the image -> proposals in its pixels."""
-    boxes, scores = (part.numpy() for part in found)
-    pixels = boxes * np.array([image.width, image.height] * 2, np.float32)
-    return Proposals(pixels.astype(np.float32), scores.astype(np.float32), np.full(len(boxes), SOURCE))
+def _parts(image: Image, more: bool) -> list[_Part]:
+    """The whole photo, and the corners and the middle where they are wanted, too."""
+    parts = [_Part(image, 0, 0)]
+    if more:
+        width, height = (max(round(side * PART_SIDE), 1) for side in (image.width, image.height))
+        right, bottom = image.width - width, image.height - height
+        for left, top in ((0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2)):
+            pixels = np.ascontiguousarray(image.pixels[top : top + height, left : left + width])
+            parts.append(_Part(Image(pixels), left, top))
+    return parts
 
 
-def propose_all(
-    images: Sequence[Image], network: MultiBox, preprocessing: Preprocessing, iou_threshold: float, limit: int
-) -> list[Proposals]:
-    """Proposals of several photos, computed as one batch."""
-    device = network.get_buffer("priors").device
-    inputs = torch.stack([squeeze(image, preprocessing) for image in images]).to(device)
-    found = propose_batch(network, inputs, iou_threshold, limit)
-    return [to_proposals(part, image) for part, image in zip(found, images, strict=True)]
+def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
+    kept = nms(boxes, scores, config.iou_threshold)[: config.limit]
+    return Proposals(boxes[kept].numpy(), scores[kept].numpy(), np.full(len(kept), SOURCE))

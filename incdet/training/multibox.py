@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from incdet.config import Section, Unit
+from incdet.config import MultiBoxConfig, Section, Unit
 from incdet.data.box_samples import BoxBatch, BoxSamplingConfig, box_batches
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.device import choose_device, choose_precision
@@ -20,7 +20,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import INPUT_SIZES, Form, MultiBox
 from incdet.networks.priors import grid_priors
 from incdet.networks.weights import WeightsRecord
-from incdet.proposers.multibox import propose_all
+from incdet.proposers.multibox import propose_boxes
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.loop import Schedule, Task
 from incdet.training.matching import Matching, match_bipartite, match_by_overlap, multibox_losses
@@ -54,7 +54,6 @@ class MultiBoxTrainingConfig(Section):
         initial_weights: whose convolutions training starts from: a classifier's or a region classifier's.
         form: of the network, see `networks.multibox.Form`.
         num_priors: clusters of the training boxes; "grids" has priors of its own.
-        nms_iou: a box that overlaps a better one by more is no proposal.
     """
 
     data: DataConfig
@@ -63,7 +62,6 @@ class MultiBoxTrainingConfig(Section):
     num_priors: int = Field(200, ge=1)
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
-    nms_iou: Unit = 0.7
     optimization: OptimizationConfig
     log_every: int = Field(10, ge=1)
     checkpoint_every: int = Field(100, ge=1)
@@ -177,7 +175,7 @@ class MultiBoxTask:
             return []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             limit = self.config.data.validation_proposals
-            return propose_all(images, network, self.preprocessing, self.config.nms_iou, limit)
+            return propose_boxes(images, network, self.preprocessing, MultiBoxConfig(limit=limit))
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
