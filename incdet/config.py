@@ -284,7 +284,11 @@ def _nearest_key(section: type[BaseModel], path: str) -> str:
     by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
     deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
     # of several sections with such a key, the outermost is meant most often
-    nearest = sorted(by_leaf, key=lambda key: key.count(".")) or deeper or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    nearest = (
+        sorted(by_leaf, key=lambda key: key.count("."))
+        or deeper
+        or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    )
     return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
 
 

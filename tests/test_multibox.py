@@ -1,38 +1,28 @@
 """MultiBox: priors, matching and loss against slow independent ones, samples, network, boxes, training."""
 
 import itertools
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from test_tools import run_tool
 
 from incdet.boxes import box_iou
-from incdet.config import MultiBoxConfig, make_config
-from incdet.data.box_samples import BoxSamplingConfig, box_sample, objects_inside
-from incdet.data.distortions import DistortionsConfig
+from incdet.config import MultiBoxConfig
 from incdet.data.voc import read_voc
-from incdet.errors import ConfigurationError, WeightsError
-from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.multibox import INPUT_SIZES, MultiBox, MultiBoxDescription
+from incdet.errors import ConfigurationError
+from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import GRIDS, grid_priors
-from incdet.networks.weights import Preprocessing, WeightsRecord, load_multibox, load_network, save_weights
+from incdet.networks.weights import Preprocessing
 from incdet.proposers.multibox import propose_boxes, squeeze
-from incdet.structures import GroundTruth, Image
+from incdet.structures import Image
 from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
-from incdet.training.multibox import MultiBoxTrainingConfig
 from incdet.training.priors import cluster_priors
 
 
 def random_boxes(count, seed=0, dtype=torch.float64):
     corners = torch.rand(count, 2, 2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
     return torch.cat([corners.amin(dim=1), corners.amax(dim=1) + 1e-3], dim=1)
-
-
-# priors
 
 
 def test_grid_priors_are_eleven_in_every_cell_and_one_whole():
@@ -78,9 +68,6 @@ def test_200_priors_cover_what_the_sources_say(shared_folder):
     train, val = splits
     coverage = (box_iou(val, cluster_priors(train, 200)).max(axis=1) >= 0.5).mean()
     assert 0.68 < coverage < 0.76
-
-
-# matching and loss
 
 
 def slow_loss(locations, logits, assignment, boxes, alpha):
@@ -145,68 +132,6 @@ def test_without_objects_every_confidence_is_pushed_down():
     assert float(location) == 0
     assert float(confidence.detach()) == pytest.approx(5 * math.log(2))
     assert (logits.grad > 0).all()
-
-
-# samples
-
-
-def test_objects_count_where_their_centre_and_half_of_them_are_visible():
-    boxes = np.array([
-        [10, 10, 30, 30],  # whole
-        [-10, 0, 20, 20],  # two thirds
-        [-12, 0, 8, 20],  # centre outside
-        [40, 40, 90, 90],  # centre inside, a quarter visible
-        [60, 10, 80, 20],  # elsewhere
-    ], np.float32) + 100  # fmt: skip
-    found = objects_inside(boxes, (100, 100, 150, 170), 0.5)
-    assert found.tolist() == [[10, 10, 30, 30], [0, 0, 20, 20]]
-    assert len(objects_inside(boxes, (100, 100, 150, 170), 0.0)) == 2
-    assert objects_inside(boxes[:0], (0, 0, 5, 5), 0.5).shape == (0, 4)
-    flat = np.array([[110, 110, 110, 120]], np.float32)
-    assert objects_inside(flat, (100, 100, 150, 150), 0.0).shape == (0, 4)
-
-
-def plain(**changes):
-    nothing = {"photometric": 0.0, "noise": 0.0, "mirror": 0.0, "interpolations": ("nearest",), "area": (0.3, 1.0)}
-    return BoxSamplingConfig(distortions=DistortionsConfig(**(nothing | changes)), whole_share=0.0)
-
-
-def marked_photo():
-    """A photo that is white inside its only object and black elsewhere."""
-    pixels = np.zeros((200, 300, 3), np.uint8)
-    pixels[60:120, 90:170] = 255
-    box = np.array([[90, 60, 170, 120]], np.float32)
-    return Image(pixels), GroundTruth("marked", 300, 200, box, np.zeros(1, np.int64), np.zeros(1, bool))
-
-
-@pytest.mark.parametrize("mirror", [0.0, 1.0])
-def test_boxes_follow_their_objects_through_crop_and_mirror(mirror):
-    image, truth = marked_photo()
-    seen = 0
-    for seed in range(40):
-        crop, _, boxes = box_sample(image, truth, 256, plain(mirror=mirror), np.random.default_rng(seed))
-        for box in boxes:
-            seen += 1
-            rows, columns = np.nonzero(crop[:, :, 0])
-            found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-            assert np.abs(np.array(found) / 256 - box).max() < 0.02
-    assert seen > 20
-
-
-def test_whole_photos_are_squeezed_as_in_inference():
-    image, truth = marked_photo()
-    config = BoxSamplingConfig(whole_share=1.0, distortions=plain().distortions)
-    _, _, boxes = box_sample(image, truth, 64, config, np.random.default_rng(0))
-    assert boxes.tolist() == [pytest.approx([0.3, 0.3, 170 / 300, 0.6])]
-
-
-def test_ignored_objects_are_not_learnt():
-    image, truth = marked_photo()
-    ignored = GroundTruth("marked", 300, 200, truth.boxes, truth.class_ids, np.ones(1, bool))
-    assert len(box_sample(image, ignored, 64, plain(), np.random.default_rng(0))[2]) == 0
-
-
-# network and boxes
 
 
 def network_of(form="grids", count=12, seed=0):
@@ -309,106 +234,3 @@ def test_squeezed_photos_are_preprocessed(astronaut):
     inputs = squeeze(Image(np.full((50, 90, 3), 130, np.uint8)), Preprocessing(size=96))
     assert inputs.shape == (3, 96, 96)
     assert inputs[:, 5, 7].tolist() == pytest.approx([7, 13, 26])
-
-
-# weights
-
-
-def record_of(network):
-    return WeightsRecord(
-        classes=("cat",), background=False, origin="a test", licence="none", multibox=network.describe()
-    )
-
-
-def test_weights_bring_their_priors_with_them(tmp_path):
-    network = network_of("map", seed=4)
-    save_weights(tmp_path / "m.safetensors", network.state_dict(), record_of(network), torch.float32)
-    loaded, record = load_multibox(tmp_path / "m.safetensors")
-    assert record.multibox.form == "map"
-    assert torch.allclose(loaded.get_buffer("priors"), network.get_buffer("priors"), atol=1e-6)
-    inputs = torch.randn(1, 3, 224, 224)
-    with torch.inference_mode():
-        assert torch.equal(loaded(inputs).logits, network(inputs).logits)
-
-
-def test_boxes_and_classes_are_not_mixed_up(tmp_path):
-    network, file = network_of("map"), tmp_path / "m.safetensors"
-    save_weights(file, network.state_dict(), record_of(network), torch.float32)
-    with pytest.raises(WeightsError, match="name no classes"):
-        load_network(file)
-    record = WeightsRecord(classes=("cat",), background=False, origin="a test", licence="none")
-    save_weights(file, GoogLeNet(1).state_dict(), record, torch.float32)
-    with pytest.raises(WeightsError, match="propose no boxes"):
-        load_multibox(file)
-
-
-def test_shipped_limits_hold():
-    """Half precision, at most 16 MB, whatever the form."""
-    for form, count in (("pooled", 200), ("map", 200), ("grids", 1420)):
-        parameters = sum(parameter.numel() for parameter in network_of(form, count).parameters())
-        assert parameters * 2 < 16e6, form
-
-
-# training
-
-
-@pytest.fixture(scope="module")
-def training_folder(tmp_path_factory, small_voc):
-    folder = tmp_path_factory.mktemp("multibox")
-    (small_voc / "ImageSets" / "Main" / "train.txt").write_text("first\nsecond\n")
-    torch.manual_seed(0)
-    record = WeightsRecord(classes=("cat",), background=False, origin="a test", licence="none")
-    save_weights(folder / "initial.safetensors", GoogLeNet(1).state_dict(), record, torch.float16)
-    config = {
-        "data": {"dataset": "voc", "root": str(small_voc), "split": "train", "validation_images": 1},
-        "initial_weights": "initial.safetensors",
-        "optimization": {"steps": 3, "batch_size": 2, "learning_rate": 0.0001, "gradient_limit": 100.0},
-        "log_every": 1,
-    }
-    (folder / "c.yaml").write_text(yaml.safe_dump(config))
-    return folder
-
-
-@pytest.mark.parametrize("matching", ["bipartite", "overlap"])
-def test_training_writes_weights_that_propose(training_folder, matching):
-    arguments = "c.yaml", "--output", matching, "--set", f"loss.matching={matching}"
-    run = run_tool("train_multibox.py", *arguments, folder=training_folder)
-    assert run.returncode == 0, run.stderr
-    entries = [json.loads(line) for line in (training_folder / matching / "log.jsonl").read_text().splitlines()]
-    assert all({"location", "confidence"} <= set(entry) for entry in entries[:3])
-    assert 0 <= entries[-1]["validation_coverage"] <= 1
-    _, record = load_multibox(training_folder / matching / "weights.safetensors")
-    assert record.multibox.form == "grids"
-    assert record.preprocessing.size == 256
-    assert "root" not in json.dumps(record.recipe) or str(training_folder.parent) not in json.dumps(record.recipe)
-    coverage = run_tool(
-        "proposal_coverage.py", "--dataset", "voc", "--root", root_of(training_folder), "--split", "train",
-        "--method", "merged", "--set", f"proposals.multibox.weights={matching}/weights.safetensors",
-        "--set", "proposals.selective_search.width=100", "--json", "out.json", folder=training_folder,
-    )  # fmt: skip
-    assert coverage.returncode == 0, coverage.stderr
-    numbers = json.loads((training_folder / "out.json").read_text())
-    assert numbers["proposals_per_image"] > 200
-
-
-def root_of(folder):
-    return yaml.safe_load((folder / "c.yaml").read_text())["data"]["root"]
-
-
-def test_mistakes_are_sentences(training_folder):
-    for setting, code, words in (
-        ("loss.alfa=1", 2, "did you mean 'loss.alpha'"),
-        ("initial_weights=none", 3, "none"),
-        ("form=map", 2, "different boxes"),
-    ):
-        run = run_tool("train_multibox.py", "c.yaml", "--output", "x", "--set", setting, folder=training_folder)
-        assert run.returncode == code, run.stderr
-        assert words in run.stderr
-        assert "Traceback" not in run.stderr
-
-
-def test_descriptions_and_configurations_are_strict():
-    with pytest.raises(ConfigurationError, match="alpha"):
-        make_config(MultiBoxTrainingConfig, {"loss": {"alpha": 0}}, "test")
-    with pytest.raises(ValueError, match="priors"):
-        MultiBoxDescription(form="map", offset_unit=0.01, priors=())

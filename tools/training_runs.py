@@ -1,24 +1,20 @@
 """What the programs that train have in common: run, show progress, store the averaged weights."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from incdet.config import Section
 from incdet.console import notes, progress_bar
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.storage import write_text
 from incdet.training.averaging import averaged_parameters
 from incdet.training.loop import Trainer
-
-NOT_PART_OF_THE_RESULT = {"device", "memory_gigabytes", "workers", "log_every", "checkpoint_every"}
-"""Settings that may change when a run is resumed; the batch size too, if more processes make up for it."""
+from incdet.training.run_config import RunConfig
 
 
 def run_training(
-    trainer: Trainer[Any], config: Section, record: Callable[[dict[str, float]], WeightsRecord], quiet: bool
+    trainer: Trainer[Any], config: RunConfig, record: Callable[[dict[str, float]], WeightsRecord], quiet: bool
 ) -> None:
     """Trains from where the folder's checkpoint is to the end, then writes weights.safetensors, averaged, in fp16.
 
@@ -31,12 +27,9 @@ def run_training(
     Raises:
         IncdetError: as `Trainer.resume` and `Trainer.run`.
     """
-    effective = config.model_dump(mode="json")
-    decisive = {key: value for key, value in effective.items() if key not in NOT_PART_OF_THE_RESULT}
-    decisive["optimization"] = {key: value for key, value in effective["optimization"].items() if key != "batch_size"}
-    trainer.resume(decisive)
+    trainer.resume(config.decisive())
     if trainer.log is not None:
-        write_text(trainer.folder / "config.json", json.dumps(effective, indent=2) + "\n")
+        write_text(trainer.folder / "config.json", config.model_dump_json(indent=2) + "\n")
         _announce(trainer)
     with progress_bar("training", trainer.steps, quiet or trainer.log is None) as update:
         update(trainer.step, "")

@@ -14,8 +14,8 @@ from incdet.boxes import box_areas, clip_boxes, flip_boxes
 from incdet.config import Section, Unit
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.distortions import DistortionsConfig, distort_colors, principal_noise, sample_area
-from incdet.data.loading import ATTEMPTS, Place, Places, load
-from incdet.errors import DataError, ImageError
+from incdet.data.loading import ATTEMPTS, Place, Places, load, without_gaps
+from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.structures import GroundTruth, Image
 from incdet.training.processes import Processes
@@ -150,12 +150,9 @@ def box_batches(
         places = Places(
             lambda generator: generator.permutation(every), every, seed, steps, batch_size, processes or Processes()
         )
-        for batch in load(_BoxSamples(dataset, size, config, seed), places, _join, num_workers):
-            for problem in batch.problems:
-                warn(f"{problem}; the next photo takes its place")
-            if len(batch.names) < batch_size:
-                raise DataError(f"{ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
-            yield batch
+        yield from without_gaps(
+            load(_BoxSamples(dataset, size, config, seed), places, _join, num_workers), batch_size, warn
+        )
 
     return batches
 

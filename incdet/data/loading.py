@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from incdet.data.dataset import Warn
+from incdet.errors import DataError
 from incdet.training.processes import Processes
 
 ATTEMPTS = 10
@@ -24,6 +26,7 @@ PREFETCHED = 4
 
 Sample = TypeVar("Sample")
 Joined = TypeVar("Joined")
+LoadedBatchType = TypeVar("LoadedBatchType", bound="LoadedBatch")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,27 @@ class Places:
     def _new_order(self, epoch: int) -> np.ndarray:
         order = self.order(np.random.default_rng([self.seed, epoch]))
         return order[np.isin(order, self.chosen)]
+
+
+class LoadedBatch(Protocol):
+    """What batches have in common: the names of their samples, and why others are missing."""
+
+    names: list[str]
+    problems: list[str]
+
+
+def without_gaps(batches: Iterator[LoadedBatchType], batch_size: int, warn: Warn) -> Iterator[LoadedBatchType]:
+    """Passes batches on and tells of every photo that could not be read, whose place another one has taken.
+
+    Raises:
+        DataError: so many in a row are unreadable that a place stayed empty.
+    """
+    for batch in batches:
+        for problem in batch.problems:
+            warn(f"{problem}; the next photo takes its place")
+        if len(batch.names) < batch_size:
+            raise DataError(f"{ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
+        yield batch
 
 
 def load(

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset as TorchDataset
 from incdet.classifier import crop_image
 from incdet.data.dataset import Warn, no_warning
 from incdet.data.distortions import DistortionsConfig, distorted_crop
-from incdet.data.loading import ATTEMPTS, Place, Places, load
+from incdet.data.loading import ATTEMPTS, Place, Places, load, without_gaps
 from incdet.data.photo_sources import PhotoSource
-from incdet.errors import DataError, ImageError
+from incdet.errors import ImageError
 from incdet.networks.weights import Preprocessing
 from incdet.training.processes import Processes
 
@@ -98,12 +98,9 @@ def crop_batches(
 
     def batches(steps: range) -> Iterator[CropBatch]:
         places = Places(source.order, chosen, seed, steps, batch_size, processes or Processes())
-        for batch in load(_TrainingCrops(source, size, distortions, seed), places, _join, num_workers):
-            for problem in batch.problems:
-                warn(f"{problem}; the next photo takes its place")
-            if len(batch.targets) < batch_size:
-                raise DataError(f"{ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
-            yield batch
+        yield from without_gaps(
+            load(_TrainingCrops(source, size, distortions, seed), places, _join, num_workers), batch_size, warn
+        )
 
     return batches
 

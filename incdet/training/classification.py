@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.config import Section
 from incdet.data.dataset import Warn, no_warning
 from incdet.data.distortions import DistortionsConfig
 from incdet.data.photo_sources import PhotosConfig, hold_out, open_photos
@@ -21,15 +19,15 @@ from incdet.evaluation.classification import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, find_weights, load_network
-from incdet.training.loop import Schedule, Task
+from incdet.training.loop import Task
 from incdet.training.new_layers import replace_classifier
-from incdet.training.optimization import OptimizationConfig
 from incdet.training.processes import Processes
+from incdet.training.run_config import RunConfig
 
 VALIDATION_BATCH = 64
 
 
-class ClassifierTrainingConfig(Section):
+class ClassifierTrainingConfig(RunConfig):
     """A whole training of a classifier; see configs/googlenet_imagenet.yaml.
 
     Attributes:
@@ -43,7 +41,6 @@ class ClassifierTrainingConfig(Section):
         dropout: of the pooled features; none given is the architecture's (paper: 40 %).
         size: of the crops, in pixels.
         distortions: of the crops.
-        compare_averaging: also judge the parameters without averaging.
         workers: processes that read and distort photos; none given is one, and with a GPU all but one of the cores.
     """
 
@@ -57,15 +54,7 @@ class ClassifierTrainingConfig(Section):
     dropout: float | None = Field(None, ge=0, lt=1)
     size: int = Field(INPUT_SIZE, ge=96, le=1024)
     distortions: DistortionsConfig = DistortionsConfig()
-    optimization: OptimizationConfig
-    log_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(100, ge=1)
-    validate_every: int = Field(0, ge=0)
-    compare_averaging: bool = False
     workers: int | None = Field(None, ge=0)
-    seed: int = Field(0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @field_validator("architecture")
     @classmethod
@@ -73,10 +62,6 @@ class ClassifierTrainingConfig(Section):
         if name not in ARCHITECTURES:
             raise ValueError(f"there is no network '{name}'; known: {', '.join(ARCHITECTURES)}")
         return name
-
-    def schedule(self) -> Schedule:
-        """When to log, store and validate."""
-        return Schedule(self.log_every, self.checkpoint_every, self.validate_every, self.compare_averaging)
 
 
 class ClassificationTask:
@@ -179,15 +164,6 @@ class ClassificationTask:
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
-        recipe = self.config.model_dump(mode="json", exclude={"device", "workers"})
-        # where the photos lay is nobody's business
-        for section in filter(None, (recipe["data"], recipe["validation"])):
-            section["root"] = Path(section["root"]).name
-            section["classes"], section["labels"] = (
-                None if section[key] is None else Path(section[key]).name for key in ("classes", "labels")
-            )
-        if recipe["initial_weights"] is not None:
-            recipe["initial_weights"] = Path(recipe["initial_weights"]).name
         names = {"validation_top1": "top-1", "validation_top5": "top-5"}
         what = "photos kept out of training" if self.config.validation is None else "the validation photos"
         return WeightsRecord(
@@ -195,7 +171,7 @@ class ClassificationTask:
             classes=self.classes,
             background=False,
             preprocessing=self.preprocessing,
-            recipe=recipe,
+            recipe=self.config.recipe(),
             origin=f"{self.origin} on {Path(self.config.data.root).name}",
             measured={f"{name}, centre crops of {what}": logged[key] for key, name in names.items() if key in logged},
             licence="Apache-2.0; the terms of the photos and of the initial weights apply",

@@ -1,8 +1,6 @@
 """Training MultiBox: the network that proposes boxes (Erhan et al. 2014; Szegedy et al. 2014)."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,12 +20,12 @@ from incdet.networks.priors import grid_priors
 from incdet.networks.weights import WeightsRecord
 from incdet.proposers.multibox import propose_boxes
 from incdet.structures import GroundTruth, Image, Proposals
-from incdet.training.loop import Schedule, Task
+from incdet.training.loop import Task
 from incdet.training.matching import Matching, match_bipartite, match_by_overlap, multibox_losses
-from incdet.training.optimization import OptimizationConfig
 from incdet.training.priors import cluster_priors
 from incdet.training.processes import Processes
 from incdet.training.regions import DataConfig, split_validation
+from incdet.training.run_config import RunConfig
 
 VALIDATION_BATCH = 32
 
@@ -46,7 +44,7 @@ class LossConfig(Section):
     overlap: Unit = 0.5
 
 
-class MultiBoxTrainingConfig(Section):
+class MultiBoxTrainingConfig(RunConfig):
     """A whole training of MultiBox; see configs/multibox_voc.yaml.
 
     Attributes:
@@ -62,19 +60,7 @@ class MultiBoxTrainingConfig(Section):
     num_priors: int = Field(200, ge=1)
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
-    optimization: OptimizationConfig
-    log_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(100, ge=1)
-    validate_every: int = Field(0, ge=0)
-    compare_averaging: bool = False
     workers: int = Field(1, ge=0)
-    seed: int = Field(0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-
-    def schedule(self) -> Schedule:
-        """When to log, store and validate."""
-        return Schedule(self.log_every, self.checkpoint_every, self.validate_every, self.compare_averaging)
 
 
 class MultiBoxTask:
@@ -179,17 +165,13 @@ class MultiBoxTask:
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
-        recipe = self.config.model_dump(mode="json", exclude={"device", "workers"})
-        # where the photos lay is nobody's business
-        recipe["data"]["root"] = Path(recipe["data"]["root"]).name
-        recipe["initial_weights"] = Path(recipe["initial_weights"]).name
         what = f"coverage of {self.config.data.validation_proposals} boxes, IoU 0.5, photos kept out of training"
         return WeightsRecord(
             architecture=self.network.trunk.architecture.name,
             classes=self.training.class_names,
             background=False,
             preprocessing=self.preprocessing,
-            recipe=recipe,
+            recipe=self.config.recipe(),
             origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
             measured={what: logged["validation_coverage"]} if logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",

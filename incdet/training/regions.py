@@ -22,10 +22,10 @@ from incdet.proposals import ProposalCache
 from incdet.regions import crop_regions
 from incdet.scores import score_regions
 from incdet.structures import GroundTruth, Image, Proposals, RegionScores
-from incdet.training.loop import Schedule, Task, prefetched
+from incdet.training.loop import Task, prefetched
 from incdet.training.new_layers import replace_classifier
-from incdet.training.optimization import OptimizationConfig
 from incdet.training.processes import Processes
+from incdet.training.run_config import RunConfig
 
 VALIDATION_BATCH = 64
 
@@ -46,26 +46,15 @@ class DataConfig(Section):
     validation_proposals: int = Field(300, ge=1)
 
 
-class RegionsTrainingConfig(Section):
+class RegionsTrainingConfig(RunConfig):
     """A whole training of a region classifier; see configs/regions_voc.yaml."""
 
     data: DataConfig
     initial_weights: str
     proposals: ProposalsConfig = ProposalsConfig()
     sampling: SamplingConfig = SamplingConfig()
-    optimization: OptimizationConfig
-    log_every: int = Field(10, ge=1)
-    checkpoint_every: int = Field(100, ge=1)
-    validate_every: int = Field(0, ge=0)
     dropout: float = Field(0.4, ge=0, lt=1)
-    seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory_gigabytes: float = Field(8.0, ge=0)
-
-    def schedule(self) -> Schedule:
-        """When to log, store and validate."""
-        return Schedule(self.log_every, self.checkpoint_every, self.validate_every)
 
 
 class PhotoStore:
@@ -182,16 +171,12 @@ class RegionsTask:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
         what = "mAP on photos of the training split kept out of training"
         measured = {what: logged["validation_mAP"]} if logged else {}
-        recipe = self.config.model_dump(mode="json", exclude={"device", "memory_gigabytes"})
-        # where the photos lay is nobody's business
-        recipe["data"]["root"] = Path(recipe["data"]["root"]).name
-        recipe["initial_weights"] = Path(recipe["initial_weights"]).name
         return WeightsRecord(
             architecture=self.network.architecture.name,
             classes=self.classes,
             background=True,
             preprocessing=self.preprocessing,
-            recipe=recipe,
+            recipe=self.config.recipe(),
             origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
             measured=measured,
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
