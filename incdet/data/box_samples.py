@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from incdet.boxes import box_areas, clip_boxes, flip_boxes
 from incdet.config import Section, Unit
 from incdet.data.dataset import Dataset, Warn, no_warning
-from incdet.data.distortions import DistortionsConfig, distort_colors, principal_noise, sample_area
+from incdet.data.distortions import DistortionsConfig, distort_colors, principal_noise, resized, sample_area
 from incdet.data.loading import ATTEMPTS, Place, Places, load, without_gaps
 from incdet.errors import ImageError
 from incdet.images import read_image
@@ -78,15 +78,7 @@ def box_sample(
         area = sample_area(image.width, image.height, config.distortions, generator)
     left, top, right, bottom = area
     boxes = objects_inside(truth.boxes[~truth.ignored], area, config.visible_share)
-    names = config.distortions.interpolations
-    flag = {
-        "bilinear": cv2.INTER_LINEAR,
-        "area": cv2.INTER_AREA,
-        "nearest": cv2.INTER_NEAREST,
-        "cubic": cv2.INTER_CUBIC,
-    }
-    interpolation = flag[names[generator.integers(len(names))]]
-    crop = cv2.resize(image.pixels[top:bottom, left:right], (size, size), interpolation=interpolation)
+    crop = resized(image.pixels, area, size, config.distortions, generator)
     if generator.random() < config.distortions.mirror:
         crop, boxes = cv2.flip(crop, 1), flip_boxes(boxes, right - left)
     crop = distort_colors(crop, config.distortions.photometric, generator)

@@ -81,12 +81,23 @@ def distorted_crop(
         pixels, kept apart so that a crop takes a byte per value until it is on the device.
     """
     height, width = pixels.shape[:2]
-    left, top, right, bottom = sample_area(width, height, config, generator)
-    interpolation = config.interpolations[generator.integers(len(config.interpolations))]
-    crop = cv2.resize(pixels[top:bottom, left:right], (size, size), interpolation=_FLAGS[interpolation])
+    crop = resized(pixels, sample_area(width, height, config, generator), size, config, generator)
     if generator.random() < config.mirror:
         crop = cv2.flip(crop, 1)
     return distort_colors(crop, config.photometric, generator), principal_noise(config.noise, generator)
+
+
+def resized(
+    pixels: np.ndarray,
+    area: tuple[int, int, int, int],
+    size: int,
+    config: DistortionsConfig,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """A part of [H, W, 3] uint8, given by left, top, right, bottom, as [size, size, 3], by one of the interpolations."""
+    left, top, right, bottom = area
+    interpolation = config.interpolations[generator.integers(len(config.interpolations))]
+    return cv2.resize(pixels[top:bottom, left:right], (size, size), interpolation=_FLAGS[interpolation])
 
 
 def sample_area(
