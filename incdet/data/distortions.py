@@ -94,7 +94,7 @@ def resized(
     config: DistortionsConfig,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """A part of [H, W, 3] uint8, given by left, top, right, bottom, as [size, size, 3], by one of the interpolations."""
+    """A part (left, top, right, bottom) of [H, W, 3] uint8 as [size, size, 3], by one of the interpolations."""
     left, top, right, bottom = area
     interpolation = config.interpolations[generator.integers(len(config.interpolations))]
     return cv2.resize(pixels[top:bottom, left:right], (size, size), interpolation=_FLAGS[interpolation])
