@@ -22,7 +22,10 @@ from incdet.data.training_crops import crop_batches
 
 SIZE, BATCH = 224, 32
 EPOCHS = 3
-"""Per pass, so that the start of the workers, which counts, weighs little."""
+"""Per pass."""
+
+WARM_UP = 15
+"""Batches before the clock starts: workers have started, and what they had made in advance is used up."""
 
 OURS, PEER, PEER_WITH_COLORS = "incdet", "torchvision's reference", "the same + ColorJitter"
 
@@ -73,27 +76,27 @@ def measure_loaders(paths: Sequence[Path], workers: Sequence[int], runs: int) ->
         PEER: lambda number: peer(number, False),
         PEER_WITH_COLORS: lambda number: peer(number, True),
     }
-    seconds: dict[tuple[str, int], list[float]] = {(name, number): [] for name in loaders for number in workers}
+    speeds: dict[tuple[str, int], list[float]] = {(name, number): [] for name in loaders for number in workers}
     torch.set_num_threads(1)
-    with progress_bar("passes", (runs + 1) * len(seconds)) as update:
+    with progress_bar("passes", (runs + 1) * len(speeds)) as update:
         for run in range(runs + 1):
-            for done, (name, number) in enumerate(seconds):
-                update(run * len(seconds) + done, f"{name}, {number} workers")
-                seconds[name, number].append(_seconds(loaders[name](number)))
-        update((runs + 1) * len(seconds), "")
-    count = len(steps) * BATCH
+            for done, (name, number) in enumerate(speeds):
+                update(run * len(speeds) + done, f"{name}, {number} workers")
+                speeds[name, number].append(_photos_per_second(loaders[name](number)))
+        update((runs + 1) * len(speeds), "")
     # the first pass warms the caches
     return [
-        {"loader": name, "workers": number, "photos_per_second": round(count / statistics.median(taken[1:]), 1)}
-        for (name, number), taken in seconds.items()
+        {"loader": name, "workers": number, "photos_per_second": round(statistics.median(found[1:]), 1)}
+        for (name, number), found in speeds.items()
     ]
 
 
-def _seconds(batches: Iterator[object]) -> float:
+def _photos_per_second(batches: Iterator[object]) -> float:
+    for _ in range(WARM_UP):
+        next(batches)
     started = time.perf_counter()
-    for _ in batches:
-        pass
-    return time.perf_counter() - started
+    count = sum(BATCH for _ in batches)
+    return count / (time.perf_counter() - started)
 
 
 def loaders_table(rows: list[Row]) -> Table:

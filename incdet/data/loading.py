@@ -133,7 +133,7 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     # read once, by the server, and not by every worker
-    context.set_forkserver_preload(["incdet.data.training_crops", "incdet.data.box_samples"])
+    context.set_forkserver_preload(["__main__", "incdet.data.training_crops", "incdet.data.box_samples"])
     return context
 
 
