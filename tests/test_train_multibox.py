@@ -2,18 +2,21 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from test_multibox import network_of
 from test_tools import run_tool
 
-from incdet.config import make_config
+from incdet.config import ProposalsConfig, make_config
+from incdet.data.voc import read_voc
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBoxDescription
 from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
-from incdet.training.multibox import MultiBoxTrainingConfig
+from incdet.proposals import ProposalCache, Proposers
+from incdet.training.multibox import MultiBoxTask, MultiBoxTrainingConfig
 
 
 def record_of(network):
@@ -68,42 +71,54 @@ def training_folder(tmp_path_factory, small_voc):
     return folder
 
 
-@pytest.mark.parametrize("matching", ["bipartite", "overlap"])
-def test_training_writes_weights_that_propose(training_folder, matching):
-    arguments = "c.yaml", "--output", matching, "--set", f"loss.matching={matching}"
+def test_training_writes_weights_that_propose(training_folder, astronaut, tmp_path):
+    arguments = "c.yaml", "--output", "run"
     run = run_tool("train_multibox.py", *arguments, folder=training_folder)
     assert run.returncode == 0, run.stderr
-    entries = [json.loads(line) for line in (training_folder / matching / "log.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in (training_folder / "run" / "log.jsonl").read_text().splitlines()]
     assert all({"location", "confidence"} <= set(entry) for entry in entries[:3])
     assert 0 <= entries[-1]["validation_coverage"] <= 1
-    _, record = load_multibox(training_folder / matching / "weights.safetensors")
+    _, record = load_multibox(training_folder / "run" / "weights.safetensors")
     assert record.multibox.form == "grids"
     assert record.preprocessing.size == 256
     assert "root" not in json.dumps(record.recipe) or str(training_folder.parent) not in json.dumps(record.recipe)
-    coverage = run_tool(
-        "proposal_coverage.py", "--dataset", "voc", "--root", root_of(training_folder), "--split", "train",
-        "--method", "merged", "--set", f"proposals.multibox.weights={matching}/weights.safetensors",
-        "--set", "proposals.selective_search.width=100", "--json", "out.json", folder=training_folder,
-    )  # fmt: skip
-    assert coverage.returncode == 0, coverage.stderr
-    numbers = json.loads((training_folder / "out.json").read_text())
-    assert numbers["proposals_per_image"] > 200
+    small = {"width": 100, "strategies": "single"}
+    values = {"selective_search": small, "multibox": {"weights": str(training_folder / "run" / "weights.safetensors")}}
+    values["methods"] = ["selective_search", "multibox"]
+    config = make_config(ProposalsConfig, values, "test")
+    proposers = Proposers(config)
+    assert list(proposers.origin) == ["weights.safetensors"]
+    found = proposers(astronaut)
+    assert len(found) > (found.sources == "multibox").sum() > 100
+    assert found.sources[0] == "selective_search"
+    cache = ProposalCache(tmp_path, config)
+    assert all(np.array_equal(cache(astronaut).boxes, found.boxes) for _ in range(2))
+    assert cache.__getstate__()["_proposers"] is None
 
 
-def root_of(folder):
-    return yaml.safe_load((folder / "c.yaml").read_text())["data"]["root"]
+def make_task(folder, **settings):
+    values = yaml.safe_load((folder / "c.yaml").read_text()) | settings
+    config = make_config(MultiBoxTrainingConfig, values, "test")
+    dataset = read_voc(config.data.root, config.data.split)
+    return MultiBoxTask(dataset, load_network(folder / config.initial_weights), config)
 
 
-def test_mistakes_are_sentences(training_folder):
-    for setting, code, words in (
-        ("loss.alfa=1", 2, "did you mean 'loss.alpha'"),
-        ("initial_weights=none", 3, "none"),
-        ("form=map", 2, "different boxes"),
-    ):
-        run = run_tool("train_multibox.py", "c.yaml", "--output", "x", "--set", setting, folder=training_folder)
-        assert run.returncode == code, run.stderr
-        assert words in run.stderr
-        assert "Traceback" not in run.stderr
+def test_matching_by_overlap_trains_more_priors_than_bipartite(training_folder):
+    found = {}
+    for matching in ("bipartite", "overlap"):
+        task = make_task(training_folder, loss={"matching": matching}, precision="float32")
+        batch = next(task.task().batches(range(1)))
+        assert sum(len(boxes) for boxes in batch.boxes_unit) > 0
+        losses = task.losses(task.network, batch)
+        assert {name: values.shape for name, values in losses.items()} == {"location": (2,), "confidence": (2,)}
+        found[matching] = float(losses["confidence"].sum().detach())
+    # at the start a matched prior costs 4 and another one next to nothing
+    assert found["overlap"] > found["bipartite"] + 4
+
+
+def test_more_priors_than_objects_are_refused(training_folder):
+    with pytest.raises(ConfigurationError, match="different boxes"):
+        make_task(training_folder, form="map")
 
 
 def test_descriptions_and_configurations_are_strict():

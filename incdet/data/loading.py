@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.context
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,14 @@ class LoadedBatch(Protocol):
 
     names: list[str]
     problems: list[str]
+
+
+def choose_num_workers(asked: int | None, device: torch.device, processes: Processes) -> int:
+    """What was asked for, else one worker, and where a GPU computes all of the process's cores but one."""
+    if asked is not None:
+        return asked
+    cores = (os.cpu_count() or 1) // processes.count_here
+    return max(cores - 1, 1) if device.type == "cuda" else 1
 
 
 def without_gaps(batches: Iterator[LoadedBatchType], batch_size: int, warn: Warn) -> Iterator[LoadedBatchType]:

@@ -1,6 +1,5 @@
 """Training a classifier of whole photos as the paper's section 6 does: from scratch, or from other weights."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 
 from incdet.data.dataset import Warn, no_warning
 from incdet.data.distortions import DistortionsConfig
+from incdet.data.loading import choose_num_workers
 from incdet.data.photo_sources import PhotosConfig, hold_out, open_photos
 from incdet.data.training_crops import CropBatch, centre_batches, crop_batches
 from incdet.device import choose_device, choose_precision
@@ -94,9 +94,7 @@ class ClassificationTask:
         self.classes = self.source.class_names
         network, self.preprocessing, self.origin = self._start()
         self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
-        cores = os.cpu_count() or 1
-        default_workers = max(cores - 1, 1) if self.device.type == "cuda" else 1
-        self.num_workers = default_workers if config.workers is None else config.workers
+        self.num_workers = choose_num_workers(config.workers, self.device, self.processes)
 
     def _start(self) -> tuple[GoogLeNet, Preprocessing, str]:
         """The network as training begins, what its input looks like, and where it comes from."""

@@ -1,43 +1,51 @@
-"""Ctrl-C and `kill` in the middle of a step: the step is finished first, so that its state can be stored."""
+"""Ctrl-C and `kill` in the middle of a training: the step is finished first, so that its state can be stored."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class finish_first:  # noqa: N801 (a context manager reads like a function)
-    """Within the block, SIGINT and SIGTERM wait; when it ends, one that came raises KeyboardInterrupt.
+class Interruption:
+    """Within the block SIGINT, and SIGTERM as `torchrun` and clusters send it, end the training in good order.
 
-    Outside the main thread, where Python delivers no signals, nothing is changed.
+    Between steps a process on its own is interrupted at once: KeyboardInterrupt is raised. Within `step()`, and always
+    where several processes have to stop after the same step, the wish is noted in `requested`; a second signal does not
+    wait. Outside the main thread, where Python delivers no signals, nothing is changed.
+
+    Args:
+        alone: whether this is the only process of the training.
     """
 
-    def __enter__(self) -> None:
-        self._received = False
-        here = threading.current_thread() is threading.main_thread()
-        self._before: dict[signal.Signals, Any] = (
-            {number: signal.signal(number, self._note) for number in _SIGNALS} if here else {}
-        )
+    def __init__(self, alone: bool):
+        self.requested = False
+        self._alone, self._in_step = alone, False
+        self._before: dict[signal.Signals, Any] = {}
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._received and kind is None:
-            raise KeyboardInterrupt
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._received = True
-
-
-class stop_like_ctrl_c:  # noqa: N801
-    """Within the block SIGTERM, which `torchrun` and clusters send, raises KeyboardInterrupt as Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        here = threading.current_thread() is threading.main_thread()
-        self._before: Any = signal.signal(signal.SIGTERM, signal.default_int_handler) if here else None
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """What must not be left half done."""
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        wait = (self._in_step or not self._alone) and not self.requested
+        self.requested = True
+        if not wait:
+            raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from incdet.errors import IncdetError
 from incdet.training.averaging import ParameterAverage, averaged_parameters
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
-from incdet.training.interruption import finish_first, stop_like_ctrl_c
+from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
 from incdet.training.processes import Processes
 from incdet.training.run_log import RunLog
@@ -182,26 +182,28 @@ class Trainer(Generic[Batch]):
             NonFiniteLossError: the loss is NaN or infinite.
         """
         try:
-            with stop_like_ctrl_c():
-                self._run(progress)
+            with Interruption(alone=self.processes.count == 1) as interruption:
+                self._run(progress, interruption)
         except KeyboardInterrupt:
             self.checkpoint()
             raise
         self.checkpoint()
 
-    def _run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
+    def _run(self, progress: Callable[[int, dict[str, float]], None], interruption: Interruption) -> None:
         network = self.processes.parallel(self.task.network, self.device)
         # a run that was interrupted during a validation makes up for it
         self._validate_if_due()
         window = _Window()
         for batch in self.task.batches(range(self.step, self.steps)) if self.step < self.steps else ():
-            with finish_first():
+            with interruption.step():
                 terms = self._update(network, batch)
                 self.step += 1
                 window.add(terms)
                 if self._due(self.schedule.log_every):
                     self._log_terms(window)
                     window = _Window()
+            if self.processes.any(interruption.requested):
+                raise KeyboardInterrupt
             progress(self.step, terms)
             if self._due(self.schedule.checkpoint_every):
                 window.pause(self.checkpoint)

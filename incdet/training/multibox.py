@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from incdet.config import MultiBoxConfig, Section, Unit
 from incdet.data.box_samples import BoxBatch, BoxSamplingConfig, box_batches
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.loading import choose_num_workers
 from incdet.device import choose_device, choose_precision
 from incdet.errors import ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
@@ -52,6 +53,7 @@ class MultiBoxTrainingConfig(RunConfig):
         initial_weights: whose convolutions training starts from: a classifier's or a region classifier's.
         form: of the network, see `networks.multibox.Form`.
         num_priors: clusters of the training boxes; "grids" has priors of its own.
+        workers: processes that read and distort photos; none given is one, and with a GPU all but one of the cores.
     """
 
     data: DataConfig
@@ -60,7 +62,7 @@ class MultiBoxTrainingConfig(RunConfig):
     num_priors: int = Field(200, ge=1)
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
-    workers: int = Field(1, ge=0)
+    workers: int | None = Field(None, ge=0)
 
 
 class MultiBoxTask:
@@ -101,7 +103,8 @@ class MultiBoxTask:
         """What the loop needs to know."""
         config = self.config
         arguments = self.training, self.preprocessing.size, config.sampling, config.optimization.batch_size, config.seed
-        batches = box_batches(*arguments, config.workers, self.processes, self.warn)
+        num_workers = choose_num_workers(config.workers, self.device, self.processes)
+        batches = box_batches(*arguments, num_workers, self.processes, self.warn)
         return Task(self.network, ("head.",), len(self.training), batches, self.losses, _names, self.validate)
 
     def inputs(self, batch: BoxBatch) -> Tensor:

@@ -24,10 +24,12 @@ class Processes:
     Attributes:
         rank: 0 writes the files.
         count: of all.
+        count_here: of those on this machine, which share its cores.
     """
 
     rank: int = 0
     count: int = 1
+    count_here: int = 1
 
     @property
     def leads(self) -> bool:
@@ -42,7 +44,7 @@ class Processes:
         if self.count == 1:
             return network
         return DistributedDataParallel(
-            network, device_ids=[device.index or 0] if device.type == "cuda" else None, gradient_as_bucket_view=True
+            network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
         )
 
     def mean(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
@@ -52,6 +54,14 @@ class Processes:
             distributed.all_reduce(values)
             values /= self.count
         return dict(zip(terms, values.tolist(), strict=True))
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process has this wish; every process must ask after the same step."""
+        if self.count == 1:
+            return wish
+        wishes = torch.tensor(float(wish), device="cuda" if distributed.get_backend() == "nccl" else "cpu")
+        distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
+        return bool(wishes)
 
     def gather(self, names: list[str]) -> list[str]:
         """The names of all processes, one after the other."""
@@ -82,6 +92,7 @@ def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), here)
     finally:
         distributed.destroy_process_group()
