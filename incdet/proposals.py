@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from incdet.boxes import box_iou
 from incdet.config import ImagesConfig, ProposalsConfig
-from incdet.device import choose_device
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.networks.weights import find_weights, sha256
 from incdet.proposers import selective_search
-from incdet.proposers.multibox import MultiBoxProposer
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
 
@@ -38,10 +34,14 @@ class Proposers:
     def __init__(self, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"):
         self.config = config
         self.origin: dict[str, str] = {}
-        self._multibox: MultiBoxProposer | None = None
+        self._multibox: Callable[[Image], Proposals] | None = None
         if "multibox" in config.methods:
-            self._multibox = MultiBoxProposer(config.multibox, choose_device(device))
-            self.origin = self._multibox.origin
+            # torch takes seconds to load: only where a network proposes
+            from incdet.device import choose_device
+            from incdet.proposers.multibox import MultiBoxProposer
+
+            multibox = MultiBoxProposer(config.multibox, choose_device(device))
+            self._multibox, self.origin = multibox, multibox.origin
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """All proposals of an image, each proposer's in turn, at most `config.limit`.
@@ -117,8 +117,7 @@ class ProposalCache:
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         number = num_processes or selective_search.num_cores()
-        # each process is one thread, in torch, too
-        with ProcessPoolExecutor(number, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(number, context, initializer=_use_one_thread, initargs=(self.config,)) as pool:
             try:
                 yield from pool.map(work, paths, chunksize=4)
             except KeyboardInterrupt:
@@ -126,10 +125,20 @@ class ProposalCache:
                 raise
 
 
+def _use_one_thread(config: ProposalsConfig) -> None:
+    """Each process is one thread, in torch, too."""
+    if "multibox" in config.methods:
+        import torch
+
+        torch.set_num_threads(1)
+
+
 def _decisive(config: ProposalsConfig) -> str:
     """The settings that decide the proposals, as text."""
     if "multibox" not in config.methods:
         return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
+    from incdet.networks.weights import find_weights, sha256
+
     return config.model_dump_json() + sha256(find_weights(config.multibox.weights))
 
 

@@ -1,5 +1,8 @@
 """The cache of proposals, and merging."""
 
+import subprocess
+import sys
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -39,6 +42,11 @@ def test_the_limit_keeps_the_best(astronaut):
     everything = propose(astronaut, ProposalsConfig(selective_search=SMALL))
     few = propose(astronaut, ProposalsConfig(selective_search=SMALL, limit=7))
     assert np.array_equal(few.boxes, everything.boxes[:7])
+
+
+def test_selective_search_does_not_wait_for_torch():
+    code = "import incdet.proposals, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.fixture
