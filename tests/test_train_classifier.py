@@ -22,7 +22,8 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_network, save_weights
 from incdet.training.classification import ClassificationTask, ClassifierTrainingConfig
-from incdet.training.loop import Trainer
+from incdet.training.loop import Schedule, Trainer
+from incdet.training.optimization import OptimizationConfig
 from incdet.training.processes import Processes
 
 
@@ -137,6 +138,24 @@ def test_the_record_says_how_the_weights_were_made_and_not_where(folders):  # no
     assert record.recipe["data"]["root"] == folders.name
     assert str(folders.parent) not in record.model_dump_json()
     assert record.measured == {"top-1, centre crops of photos kept out of training": 0.5}
+
+
+def two_steps(folders, folder, device):  # noqa: F811
+    """The losses of two steps, without dropout, whose random numbers differ between devices."""
+    folder.mkdir()
+    task = make_task(folders, device=device, dropout=0.0, auxiliary=False)
+    optimization = OptimizationConfig(steps=2, batch_size=4, learning_rate=0.001)
+    trainer = Trainer(task.task(), optimization, Schedule(log_every=1), folder, 0)
+    trainer.resume({})
+    trainer.run(lambda step, terms: None)
+    return [entry["main"] for entry in losses_of(folder) if "main" in entry]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_learns_what_a_cpu_learns(folders, tmp_path):  # noqa: F811
+    cpu, gpu = (two_steps(folders, tmp_path / device, device) for device in ("cpu", "cuda"))
+    assert gpu == pytest.approx(cpu, rel=0.01)
 
 
 STEPS = 4
