@@ -73,13 +73,13 @@ def detect(
     from incdet.batch import OutputOptions
     from incdet.commands import run_detect
     from incdet.config import Config, load_config
+    from incdet.data.class_names import split_names
 
     more = list(settings or [])
     if score_threshold is not None:
         more.append(f"detections.display_threshold={score_threshold}")
     if classes is not None:
-        names = [name.strip() for name in classes.split(",") if name.strip()]
-        more.append(f"detections.classes={json.dumps(names)}")
+        more.append(f"detections.classes={json.dumps(split_names(classes))}")
     if device is not None:
         more.append(f"device={device.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)

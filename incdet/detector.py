@@ -4,16 +4,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from incdet.config import Config
+from incdet.data.class_names import find_classes
 from incdet.detections import select_detections
 from incdet.device import choose_device, choose_precision
-from incdet.errors import ConfigurationError, ImageError, WeightsError
+from incdet.errors import ImageError, WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
@@ -63,7 +63,7 @@ class Detector:
                 raise WeightsError("the ensemble's members differ in preprocessing; give weights that share it")
         self.config = config or Config()
         self.class_names = same_classes(records)
-        check_classes(self.config.detections.classes or (), self.class_names)
+        find_classes(self.config.detections.classes or (), self.class_names, "the detector")
         self.preprocessing = records[0].preprocessing
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
@@ -171,17 +171,3 @@ class Stopwatch:
 
     def _add(self, name: str, started: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-
-
-def check_classes(asked: Iterable[str], known: tuple[str, ...]) -> None:
-    """Refuses class names that the weights do not know.
-
-    Raises:
-        ConfigurationError: names the first unknown one and the nearest known one.
-    """
-    for name in asked:
-        if name not in known:
-            by_lower = {other.lower(): other for other in known}
-            nearest = [by_lower[close] for close in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)]
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"known classes: {', '.join(known)}"
-            raise ConfigurationError(f"the weights know no class '{name}'; {hint}")

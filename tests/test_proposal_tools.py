@@ -43,11 +43,13 @@ def test_coverage_of_a_data_set(small_voc, tmp_path):
         assert PIL.Image.open(tmp_path / "run" / f"{name}.png").size == (910, 650)
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
     assert len(stamps) == 2
-    again = coverage("--root", small_voc, "--limit", 1, "--json", "-", folder=tmp_path)
-    assert json.loads(again.stdout)["num_images"] == 1
+    again = coverage("--root", small_voc, "--limit", 1, "--classes", "dog", "--json", "-", folder=tmp_path)
+    assert [json.loads(again.stdout)[f"num_{what}"] for what in ("images", "objects")] == [1, 0]
     assert stamps == {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
-    more = coverage("--root", small_voc, "--superpixel-scale", 1, "--json", "-", folder=tmp_path)
+    arguments = "--superpixel-scale", 1, "--json", "-", "--beside", "out.json", "--output", "run"
+    more = coverage("--root", small_voc, *arguments, folder=tmp_path)
     assert json.loads(more.stdout)["proposals_per_image"] > 1.5 * numbers["proposals_per_image"]
+    assert PIL.Image.open(tmp_path / "run" / "beside.png").size == (910, 650)
 
 
 def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
@@ -67,6 +69,9 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
     [
         (("--root", "nowhere"), 3),
         (("--split", "test"), 3),
+        (("--classes", "cta"), 2),
+        (("--beside", "nowhere.json"), 3),
+        (("--beside", "photo.json"), 3),
         (("--superpixel-scale", "0"), 2),
         (("--superpixel-scale", "nan"), 2),
         (("--set", "proposals.selective_search.strategies=best"), 2),
@@ -74,6 +79,7 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(small_voc, tmp_path, arguments, code):
+    (tmp_path / "photo.json").write_text('{"coverage": 1}')
     one_sentence(coverage("--root", small_voc, *arguments, folder=tmp_path), code)
 
 

@@ -1,6 +1,7 @@
 """Weights of MultiBox, and the program that trains them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from test_tools import run_tool
 
 from incdet.config import ProposalsConfig, make_config
 from incdet.data.voc import read_voc
-from incdet.errors import ConfigurationError, WeightsError
+from incdet.errors import ConfigurationError, DataError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBoxDescription
 from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
@@ -96,10 +97,10 @@ def test_training_writes_weights_that_propose(training_folder, astronaut, tmp_pa
     assert cache.__getstate__()["_proposers"] is None
 
 
-def make_task(folder, **settings):
+def make_task(folder, dataset=None, **settings):
     values = yaml.safe_load((folder / "c.yaml").read_text()) | settings
     config = make_config(MultiBoxTrainingConfig, values, "test")
-    dataset = read_voc(config.data.root, config.data.split)
+    dataset = dataset or read_voc(config.data.root, config.data.split)
     return MultiBoxTask(dataset, load_network(folder / config.initial_weights), config)
 
 
@@ -114,6 +115,32 @@ def test_matching_by_overlap_trains_more_priors_than_bipartite(training_folder):
         found[matching] = float(losses["confidence"].sum().detach())
     # at the start a matched prior costs 4 and another one next to nothing
     assert found["overlap"] > found["bipartite"] + 4
+
+
+def test_the_trunk_can_be_left_as_it_was(training_folder):
+    task = make_task(training_folder, train_trunk=False)
+    torch.stack(list(task.losses(task.network, next(task.task().batches(range(1)))).values())).sum().backward()
+    learning = {name for name, parameter in task.network.named_parameters() if parameter.grad is not None}
+    assert learning == {name for name, _ in task.network.named_parameters() if name.startswith("head.")}
+    assert "proposing layers" in task.record({}).origin
+
+
+def test_classes_can_be_left_out_and_are_judged_apart(training_folder):
+    """The first photo, which validates, shows a dog, the second a cat."""
+    config = yaml.safe_load((training_folder / "c.yaml").read_text())
+    dataset = read_voc(config["data"]["root"], "train")
+    dog = dataset.class_names.index("dog")
+    first = replace(dataset.ground_truths[0], class_ids=np.array([dog]))
+    dataset = replace(dataset, ground_truths=(first, dataset.ground_truths[1]))
+    task = make_task(training_folder, dataset, left_out_classes=["dog"])
+    assert task.training.image_ids == ("second",)
+    numbers = task.validate(task.network.eval())
+    assert numbers["validation_coverage_left_out"] == numbers["validation_coverage"]
+    assert "validation_coverage_left_out" not in make_task(training_folder).validate(task.network)
+    with pytest.raises(DataError, match="no photo is left"):
+        make_task(training_folder, dataset, left_out_classes=["dog", "cat"])
+    with pytest.raises(ConfigurationError, match="did you mean 'dog'"):
+        make_task(training_folder, left_out_classes=["dgo"])
 
 
 def test_more_priors_than_objects_are_refused(training_folder):

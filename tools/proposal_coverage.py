@@ -10,22 +10,24 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from incdet.config import Config, load_config
 from incdet.console import notes, progress_bar, run_program
+from incdet.data.class_names import find_classes, split_names
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import DataError, ImageError
-from incdet.evaluation.plots import coverage_over_number_plot, coverage_over_overlap_plot
+from incdet.evaluation.plots import coverage_comparison_plot, coverage_over_number_plot, coverage_over_overlap_plot
 from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.evaluation.report import coverage_table
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, Proposers
-from incdet.storage import atomic_file, write_text
+from incdet.storage import atomic_file, read_text, write_text
 from incdet.structures import GroundTruth, Proposals
 
 TIMED_IMAGES = 10
@@ -56,8 +58,14 @@ def main(
     superpixel_scale: Annotated[
         float | None, typer.Option(help="1 is R-CNN's selective search, 2 GoogLeNet's (default).")
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Judge by the objects of these classes only.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos of the split.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here; '-' is stdout.")] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="An earlier run's --json, drawn beside this run's curve; repeatable.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the curves.")] = Path("runs/proposal_coverage"),
     cache: Annotated[Path, typer.Option(help="Folder that keeps proposals and parsed annotations.")] = Path(".cache"),
     config: Annotated[Path | None, typer.Option(help="Configuration of the detector, in YAML.")] = None,
@@ -67,15 +75,19 @@ def main(
     """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
     effective = load_config(Config, config, [method.setting, *(settings or ()), *scale])
+    earlier = {file.stem: _read_earlier(file) for file in beside or ()}
     data = read_dataset(dataset, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
+    judged = find_classes(split_names(classes), data.class_names, data.name) if classes is not None else None
     truths, proposals, failures = _propose(data, effective, cache / "proposals", quiet)
     # crowds are no single objects; VOC's difficult ones are, and R-CNN counted them
     crowds = dataset == Collection.coco
     coverage = measure_coverage([_without_ignored(truth) if crowds else truth for truth in truths], proposals)
+    if judged is not None:
+        coverage = coverage.subset(np.isin(coverage.class_ids, judged))
     numbers = coverage.to_json() | {"seconds_per_image": _seconds_per_image(data, effective)}
     numbers |= {"dataset": data.name, "method": method.value}
-    _report(coverage, numbers, effective, output, json_file)
+    _report(coverage, numbers, effective, output, json_file, earlier)
     for failure in failures:
         notes.print(f"error: {failure}", markup=False, style="red")
     return 1 if failures else 0
@@ -103,6 +115,16 @@ def _propose(
     return truths, proposals, failures
 
 
+def _read_earlier(file: Path) -> dict[str, Any]:
+    """What an earlier run wrote with --json."""
+    try:
+        numbers = json.loads(read_text(file, "the earlier run", "give what proposal_coverage.py wrote with --json"))
+        [numbers["proposals_per_image"] + numbers["coverage"], *(point["coverage"] for point in numbers["by_number"])]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{file} is not what proposal_coverage.py writes with --json; give such a file") from None
+    return dict(numbers)
+
+
 def _without_ignored(truth: GroundTruth) -> GroundTruth:
     kept = ~truth.ignored
     return GroundTruth(
@@ -128,7 +150,12 @@ def _seconds_per_image(data: Dataset, config: Config) -> float:
 
 
 def _report(
-    coverage: Coverage, numbers: dict[str, object], config: Config, output: Path, json_file: Path | None
+    coverage: Coverage,
+    numbers: dict[str, Any],
+    config: Config,
+    output: Path,
+    json_file: Path | None,
+    earlier: dict[str, dict[str, Any]],
 ) -> None:
     to_stdout = json_file == Path("-")
     screen = notes if to_stdout else Console()
@@ -138,10 +165,12 @@ def _report(
         f"{numbers['num_images']} images"
     )
     plots = {"over_number": coverage_over_number_plot(coverage), "over_overlap": coverage_over_overlap_plot(coverage)}
+    if earlier:
+        plots["beside"] = coverage_comparison_plot({**earlier, str(numbers["method"]): numbers})
     for name, png in plots.items():
         with atomic_file(output / f"{name}.png") as stream:
             stream.write(png)
-    notes.print(f"wrote {' and '.join(str(output / f'{name}.png') for name in plots)}", markup=False)
+    notes.print(f"wrote {', '.join(str(output / f'{name}.png') for name in plots)}", markup=False)
     text = json.dumps(numbers | {"configuration": config.proposals.model_dump(mode="json")}, indent=2) + "\n"
     if to_stdout:
         sys.stdout.write(text)

@@ -1,9 +1,12 @@
 """A data set as every part of incdet sees it, whatever its files look like."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from incdet.data.class_names import find_classes
 from incdet.structures import GroundTruth
 
 Warn = Callable[[str], None]
@@ -53,6 +56,17 @@ class Dataset:
 
     def __iter__(self) -> Iterator[tuple[Path, GroundTruth]]:
         return iter(zip(self.image_paths, self.ground_truths, strict=True))
+
+    def without_classes(self, names: Sequence[str]) -> "Dataset":
+        """The data set without the photos that show objects of these classes, marked as ignored or not.
+
+        Raises:
+            ConfigurationError: there is no such class.
+        """
+        left_out = find_classes(names, self.class_names, self.name)
+        return self.subset([
+            index for index, truth in enumerate(self.ground_truths) if not np.isin(truth.class_ids, left_out).any()
+        ])  # fmt: skip
 
     def subset(self, indices: list[int]) -> "Dataset":
         """The data set with only these photos, in this order."""

@@ -1,6 +1,8 @@
 """Precision-recall curves, the bar chart of APs and the coverage of proposals, as PNG."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,6 +71,31 @@ def coverage_over_number_plot(coverage: Coverage) -> bytes:
     curve = [average_recall(coverage.overlaps[:, column]) for column in columns]
     axes.plot(numbers, curve, marker=".", color="black", label="average recall 0.5 to 1")
     axes.set(xscale="log", xlabel="proposals per image, best first", ylabel="share of objects", ylim=(0, 1.02))
+    axes.legend(fontsize=8, loc="upper left")
+    _tidy(axes)
+    return _png(figure)
+
+
+def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Coverage at IoU 0.5 against the number of an image's best proposals, of several runs, as PNG.
+
+    Args:
+        curves: name of a run -> `Coverage.to_json()`.
+    """
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, numbers in curves.items():
+        points = [(point["proposals"], point["coverage"]) for point in numbers["by_number"]]
+        mean = numbers["proposals_per_image"]
+        points = [point for point in points if point[0] < mean] + [(mean, numbers["coverage"])]
+        label = f"{_plain(name)}: {numbers['coverage']:.3f} with {mean:.0f}"
+        axes.plot(*zip(*points, strict=True), marker=".", label=label)
+    axes.set(
+        xscale="log",
+        xlabel="proposals per image, best first",
+        ylabel="share of objects, IoU 0.5 or more",
+        ylim=(0, 1.02),
+    )
     axes.legend(fontsize=8, loc="upper left")
     _tidy(axes)
     return _png(figure)

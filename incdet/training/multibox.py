@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from incdet.config import MultiBoxConfig, Section, Unit
 from incdet.data.box_samples import BoxBatch, BoxSamplingConfig, box_batches
+from incdet.data.class_names import find_classes
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.loading import choose_num_workers
 from incdet.device import choose_device, choose_precision
-from incdet.errors import ImageError
+from incdet.errors import DataError, ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
@@ -53,6 +54,9 @@ class MultiBoxTrainingConfig(RunConfig):
         initial_weights: whose convolutions training starts from: a classifier's or a region classifier's.
         form: of the network, see `networks.multibox.Form`.
         num_priors: clusters of the training boxes; "grids" has priors of its own.
+        train_trunk: whether the convolutions learn, too; without it they stay those of `initial_weights`.
+        left_out_classes: photos that show them are left out of training, so that their coverage tells how well the
+            network proposes what it has never seen.
         workers: processes that read and distort photos; none given is one, and with a GPU all but one of the cores.
     """
 
@@ -60,13 +64,20 @@ class MultiBoxTrainingConfig(RunConfig):
     initial_weights: str
     form: Form = "grids"
     num_priors: int = Field(200, ge=1)
+    train_trunk: bool = True
+    left_out_classes: tuple[str, ...] = ()
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
     workers: int | None = Field(None, ge=0)
 
 
 class MultiBoxTask:
-    """MultiBox as a task of the training loop."""
+    """MultiBox as a task of the training loop.
+
+    Raises:
+        ConfigurationError: a class to be left out is unknown, or there are fewer different boxes than priors.
+        DataError: no photo is left to train on.
+    """
 
     def __init__(
         self,
@@ -79,7 +90,13 @@ class MultiBoxTask:
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.training, self.validation = split_validation(dataset, config.data.validation_images)
+        training, self.validation = split_validation(dataset, config.data.validation_images)
+        self.training = training.without_classes(config.left_out_classes)
+        if not len(self.training):
+            raise DataError(
+                f"no photo is left to train on: {dataset.name} has {len(dataset)}, of which {len(self.validation)} "
+                "validate and the others show classes that are left out"
+            )
         trunk, self.initial = initial
         size = INPUT_SIZES[config.form]
         self.preprocessing = self.initial.preprocessing.model_copy(update={"size": size})
@@ -88,6 +105,7 @@ class MultiBoxTask:
         network = MultiBox(priors, config.form, trunk.architecture)
         kept = {name: value for name, value in trunk.state_dict().items() if not name.startswith("classifier.")}
         network.trunk.load_state_dict(kept)
+        network.trunk.requires_grad_(config.train_trunk)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
 
     def _priors(self) -> np.ndarray:
@@ -132,7 +150,10 @@ class MultiBoxTask:
         return multibox_losses(locations, logits, matched, boxes, loss.alpha)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Coverage at IoU 0.5 and average recall of the best boxes on the photos kept out of training."""
+        """Coverage at IoU 0.5 and average recall of the best boxes on the photos kept out of training.
+
+        With classes left out of training, also the coverage of their objects alone.
+        """
         assert isinstance(network, MultiBox)
         truths, proposals = [], []
         for start in range(0, len(self.validation), VALIDATION_BATCH):
@@ -141,11 +162,17 @@ class MultiBoxTask:
             proposals += self._propose(network, images)
         if not truths:
             return {}
-        best = measure_coverage(truths, proposals).best
-        return {
-            "validation_coverage": round(coverage_at(best), 6),
-            "validation_average_recall": round(average_recall(best), 6),
+        coverage = measure_coverage(truths, proposals)
+        numbers = {
+            "validation_coverage": coverage_at(coverage.best),
+            "validation_average_recall": average_recall(coverage.best),
         }
+        if self.config.left_out_classes:
+            left_out = find_classes(self.config.left_out_classes, self.validation.class_names, self.validation.name)
+            unseen = coverage.subset(np.isin(coverage.class_ids, left_out))
+            if len(unseen.best):
+                numbers["validation_coverage_left_out"] = coverage_at(unseen.best)
+        return {name: round(value, 6) for name, value in numbers.items()}
 
     def _readable(self, indices: Sequence[int]) -> tuple[list[Image], list[GroundTruth]]:
         images, truths = [], []
@@ -169,13 +196,14 @@ class MultiBoxTask:
     def record(self, logged: dict[str, float]) -> WeightsRecord:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
         what = f"coverage of {self.config.data.validation_proposals} boxes, IoU 0.5, photos kept out of training"
+        trained = "all layers fine-tuned" if self.config.train_trunk else "proposing layers trained"
         return WeightsRecord(
             architecture=self.network.trunk.architecture.name,
             classes=self.training.class_names,
             background=False,
             preprocessing=self.preprocessing,
             recipe=self.config.recipe(),
-            origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
+            origin=f"{trained} by incdet on {self.training.name}, from: {self.initial.origin}",
             measured={what: logged["validation_coverage"]} if logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
             multibox=self.network.describe(),
