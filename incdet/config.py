@@ -118,13 +118,14 @@ class MultiBoxConfig(Section):
         weights: a file that tools/train_multibox.py wrote, or the name of shipped weights.
         limit: best boxes that are kept (paper: 200).
         iou_threshold: a box that overlaps a better one by more is left out.
-        parts: besides the whole photo, four corners and the middle are looked at, each of two thirds of its sides.
+        part_sides: besides the whole photo, parts of it with these shares of its sides are looked at; those of one size
+            cover the photo, and neighbours have at least a quarter of their side in common.
     """
 
     weights: str = ""
     limit: int = Field(200, ge=1)
     iou_threshold: Unit = 0.7
-    parts: bool = False
+    part_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = ()
 
 
 class ProposalsConfig(Section):

@@ -14,7 +14,7 @@ from incdet.errors import ConfigurationError
 from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import GRIDS, grid_priors
 from incdet.networks.weights import Preprocessing
-from incdet.proposers.multibox import propose_boxes, squeeze
+from incdet.proposers.multibox import _parts, propose_boxes, squeeze
 from incdet.structures import Image
 from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.priors import cluster_priors
@@ -220,14 +220,27 @@ def test_proposals_are_in_the_pixels_of_each_photo(astronaut):
 def test_parts_add_boxes_but_none_of_objects_that_they_cut():
     """In the middle of a part, in every part; at its right border, only where the photo ends there, too."""
     photo = Image(np.zeros((90, 300, 3), np.uint8))
-    (found,) = proposed(Fixed([[0.4, 0.4, 0.6, 0.6]], [0.5]), photo, parts=True)
-    size, steps = (40, 12), [(0, 0), (100, 0), (0, 30), (100, 30), (50, 15)]
+    (found,) = proposed(Fixed([[0.4, 0.4, 0.6, 0.6]], [0.5]), photo, part_sides=(2 / 3,))
+    size, steps = (40, 12), [(0, 0), (100, 0), (0, 30), (100, 30)]
     expected = [[120, 36, 180, 54]] + [[80 + x, 24 + y, 80 + x + size[0], 24 + y + size[1]] for x, y in steps]
     assert sorted(np.round(found.boxes).tolist()) == sorted(expected)
-    (found,) = proposed(Fixed([[0.7, 0.4, 1.0, 0.6]], [0.5]), photo, parts=True)
+    (found,) = proposed(Fixed([[0.7, 0.4, 1.0, 0.6]], [0.5]), photo, part_sides=(2 / 3,))
     assert sorted(np.round(found.boxes).tolist()) == sorted(
         [[210, 36, 300, 54], [240, 24, 300, 36], [240, 54, 300, 66]]
     )
+
+
+@pytest.mark.parametrize(("side", "number"), [(0.99, 2), (2 / 3, 2), (0.5, 3), (0.4, 3), (0.1, 13)])
+def test_parts_cover_the_photo_and_overlap(side, number):
+    photo = Image(np.zeros((400, 600, 3), np.uint8))
+    parts = _parts(photo, (side,))[1:]
+    assert len(parts) == number**2
+    for start, length, whole in (("left", "width", 600), ("top", "height", 400)):
+        spans = sorted({(getattr(part, start), getattr(part.image, length)) for part in parts})
+        ends = [first + size for first, size in spans]
+        assert (spans[0][0], ends[-1]) == (0, whole)
+        for end, (following, size) in zip(ends[:-1], spans[1:], strict=True):
+            assert end - following >= 0.25 * size - 1
 
 
 def test_squeezed_photos_are_preprocessed(astronaut):

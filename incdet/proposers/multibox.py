@@ -1,5 +1,6 @@
 """MultiBox as a proposer: the network's boxes, cut at the image's border, near-duplicates removed, best first."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,6 @@ from incdet.networks.weights import Preprocessing, find_weights, load_multibox, 
 from incdet.structures import Image, Proposals
 
 SOURCE = "multibox"
-
-PART_SIDE = 2 / 3
-"""Of the photo's sides, where parts of it are looked at."""
 
 CUT = 0.02
 """A box that ends so close to the border of a part, in shares of it, is that of a cut object."""
@@ -65,7 +63,7 @@ def propose_boxes(
         config: how many boxes, and of which parts of the photos.
     """
     device = network.get_buffer("priors").device
-    parts = [part for image in images for part in _parts(image, config.parts)]
+    parts = [part for image in images for part in _parts(image, config.part_sides)]
     inputs = torch.stack([squeeze(part.image, preprocessing) for part in parts]).to(device)
     boxes, scores = predict_boxes(network, inputs)
     per_image = len(parts) // len(images)
@@ -116,15 +114,17 @@ class _Part:
         return pixels[kept], scores[kept]
 
 
-def _parts(image: Image, more: bool) -> list[_Part]:
-    """The whole photo, and the corners and the middle where they are wanted, too."""
+def _parts(image: Image, sides: Sequence[float]) -> list[_Part]:
+    """The whole photo, and the parts of each size, row by row."""
     parts = [_Part(image, 0, 0)]
-    if more:
-        width, height = (max(round(side * PART_SIDE), 1) for side in (image.width, image.height))
-        right, bottom = image.width - width, image.height - height
-        for left, top in ((0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2)):
-            pixels = np.ascontiguousarray(image.pixels[top : top + height, left : left + width])
-            parts.append(_Part(Image(pixels), left, top))
+    for side in sides:
+        width, height = (max(round(side * whole), 1) for whole in (image.width, image.height))
+        # one more than the steps that leave neighbours a quarter in common
+        number = math.ceil((1 - side) / (0.75 * side)) + 1
+        for top in np.linspace(0, image.height - height, number).round().astype(int).tolist():
+            for left in np.linspace(0, image.width - width, number).round().astype(int).tolist():
+                pixels = np.ascontiguousarray(image.pixels[top : top + height, left : left + width])
+                parts.append(_Part(Image(pixels), left, top))
     return parts
 
 
