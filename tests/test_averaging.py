@@ -3,8 +3,10 @@
 import sys
 from dataclasses import replace
 
+import PIL.Image
 import pytest
 import torch
+from test_tools import run_tool
 from test_training import log_of, nothing
 from tiny_training import CONFIGURATION, draw, losses, make_trainer, names
 from torch import nn
@@ -16,7 +18,7 @@ from incdet.training.averaging import ParameterAverage, averaged_parameters
 from incdet.training.loop import Schedule, Task, Trainer, prefetched
 from incdet.training.new_layers import replace_classifier
 from incdet.training.optimization import OptimizationConfig
-from incdet.training.run_log import RunLog
+from incdet.training.run_log import RunLog, read_curves
 
 
 def test_the_average_takes_in_the_statistics_of_batch_normalisation():
@@ -108,3 +110,24 @@ def test_tensorboard_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(PackageError, match=r"incdet\[tensorboard\]"):
         RunLog(tmp_path, tensorboard=True)
+
+
+def test_curves_of_runs_are_drawn(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        trainer = make_trainer(tmp_path / name)
+        trainer.resume(CONFIGURATION)
+        trainer.run(nothing)
+    with (tmp_path / "second" / "log.jsonl").open("a") as log:
+        log.write('{"step": 45, "err')
+    curves = read_curves(tmp_path / "second")
+    assert {name: len(points) for name, points in curves.items()} == {"squared_error": 8, "error": 1, "norm": 1}
+    assert [step for step, _ in curves["squared_error"]] == list(range(5, 45, 5))
+    drawn = run_tool("plot_training.py", "first", "second", "--output", "curves.png", folder=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert PIL.Image.open(tmp_path / "curves.png").size == (1404, 416)
+    (tmp_path / "second" / "log.jsonl").write_text("[1]\n")
+    for folder, code in (("nowhere", "cannot read the log"), ("second", "not the log of a training")):
+        refused = run_tool("plot_training.py", folder, folder=tmp_path)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (3, False)
+        assert code in refused.stderr

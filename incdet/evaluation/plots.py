@@ -28,7 +28,7 @@ def precision_recall_plot(evaluation: Evaluation) -> bytes:
             axes.plot(_RECALLS, curve, color="0.75", linewidth=0.6)
     colors = [f"C{number}" for number in range(10)]
     for color, class_id in zip(colors, named, strict=False):
-        label = f"{evaluation.average_precision[class_id]:.2f} {_plain(evaluation.class_names[class_id])}"
+        label = f"{evaluation.average_precision[class_id]:.2f} {plain_name(evaluation.class_names[class_id])}"
         axes.plot(_RECALLS, curves[class_id], color=color, linewidth=1.2, label=label)
     if curves:
         mean = np.mean(list(curves.values()), axis=0)
@@ -36,8 +36,8 @@ def precision_recall_plot(evaluation: Evaluation) -> bytes:
         axes.plot(_RECALLS, mean, color="black", linewidth=2.5, label=label)
         axes.legend(fontsize=8, loc="upper right")
     axes.set(xlabel="recall", ylabel="precision (envelope)", xlim=(0, 1), ylim=(0, 1.02))
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure)
 
 
 def average_precision_plot(evaluation: Evaluation) -> bytes:
@@ -48,14 +48,14 @@ def average_precision_plot(evaluation: Evaluation) -> bytes:
     axes = figure.subplots()
     places = np.arange(len(ranked))
     axes.barh(places, evaluation.average_precision[ranked], color="C0", height=0.75)
-    axes.set_yticks(places, [_plain(evaluation.class_names[class_id]) for class_id in ranked], fontsize=7)
+    axes.set_yticks(places, [plain_name(evaluation.class_names[class_id]) for class_id in ranked], fontsize=7)
     if len(ranked):
         axes.axvline(evaluation.mean_average_precision, color="black", linewidth=1, linestyle="--")
     axes.set(
         xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(max(len(ranked), 1) - 0.5, -0.5)
     )
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure)
 
 
 def coverage_over_number_plot(coverage: Coverage) -> bytes:
@@ -72,8 +72,8 @@ def coverage_over_number_plot(coverage: Coverage) -> bytes:
     axes.plot(numbers, curve, marker=".", color="black", label="average recall 0.5 to 1")
     axes.set(xscale="log", xlabel="proposals per image, best first", ylabel="share of objects", ylim=(0, 1.02))
     axes.legend(fontsize=8, loc="upper left")
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure)
 
 
 def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -88,7 +88,7 @@ def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
         points = [(point["proposals"], point["coverage"]) for point in numbers["by_number"]]
         mean = numbers["proposals_per_image"]
         points = [point for point in points if point[0] < mean] + [(mean, numbers["coverage"])]
-        label = f"{_plain(name)}: {numbers['coverage']:.3f} with {mean:.0f}"
+        label = f"{plain_name(name)}: {numbers['coverage']:.3f} with {mean:.0f}"
         axes.plot(*zip(*points, strict=True), marker=".", label=label)
     axes.set(
         xscale="log",
@@ -97,8 +97,8 @@ def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
         ylim=(0, 1.02),
     )
     axes.legend(fontsize=8, loc="upper left")
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure)
 
 
 def coverage_over_overlap_plot(coverage: Coverage) -> bytes:
@@ -114,8 +114,8 @@ def coverage_over_overlap_plot(coverage: Coverage) -> bytes:
     axes.plot(thresholds, curve, color="black", linewidth=2.5, label=f"all objects ({len(coverage.best)})")
     axes.set(xlabel="IoU", ylabel="share of objects covered", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(fontsize=8, loc="lower left")
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure)
 
 
 def envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
@@ -128,17 +128,19 @@ def envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> 
     return monotone[np.searchsorted(recall, recalls - 1e-9)]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A class name as it is: matplotlib would read what stands between dollar signs as a formula."""
     return name.replace("$", r"\$")
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """A faint grid, and no frame above and to the right."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The picture as a file's content."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     return stream.getvalue()

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from incdet.errors import PackageError
-from incdet.storage import write_text
+from incdet.errors import DataError, PackageError
+from incdet.storage import read_text, write_text
 
 
 class RunLog:
@@ -63,3 +63,23 @@ class RunLog:
 
     def _entries(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._file.read_text().splitlines()] if self._file.exists() else []
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What a run logged, as curves: name -> (step, value), in order; rates and speeds are left out.
+
+    Raises:
+        DataError: the folder has no log, or something else is in it.
+    """
+    text = read_text(folder / "log.jsonl", "the log of a training", "give the folder of a run")
+    curves: dict[str, list[tuple[int, float]]] = {}
+    try:
+        # a line that is just being written has no end yet
+        for line in text[: text.rfind("\n") + 1].splitlines():
+            entry = json.loads(line)
+            step = int(entry.pop("step"))
+            for name in entry.keys() - {"learning_rate", "samples_per_second"}:
+                curves.setdefault(name, []).append((step, float(entry[name])))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{folder / 'log.jsonl'} is not the log of a training; give the folder of a run") from None
+    return {name: curves[name] for name in sorted(curves, key=lambda name: (name.startswith("validation"), name))}

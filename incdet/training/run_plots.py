@@ -1,0 +1,41 @@
+"""The curves of trainings, as PNG."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from incdet.evaluation.plots import plain_name, png, tidy
+
+COLUMNS = 4
+"""Panels beside each other, at most."""
+
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+"""Name of a number -> (step, value)."""
+
+
+def training_plot(runs: Mapping[str, Curves]) -> bytes:
+    """A panel for every number that any of the runs logged, with a curve for every run that did.
+
+    Args:
+        runs: name of a run -> its curves.
+    """
+    names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
+    columns = min(max(len(names), 1), COLUMNS)
+    rows = math.ceil(max(len(names), 1) / columns)
+    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in panels[len(names) :]:
+        unused.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
+        for color, (run, curves) in enumerate(runs.items()):
+            if name in curves:
+                # single validations are points, and lines between them
+                marker = "o" if len(curves[name]) < 20 else None
+                steps, values = zip(*curves[name], strict=True)
+                axes.plot(steps, values, color=f"C{color}", marker=marker, markersize=4, label=plain_name(run))
+        axes.set(title=plain_name(name.replace("_", " ")), xlabel="step")
+        tidy(axes)
+        if len(runs) > 1:
+            axes.legend(fontsize=7)
+    return png(figure)
