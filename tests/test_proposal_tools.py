@@ -83,6 +83,18 @@ def test_what_cannot_be_used_is_one_sentence(small_voc, tmp_path, arguments, cod
     one_sentence(coverage("--root", small_voc, *arguments, folder=tmp_path), code)
 
 
+def test_priors_propose_the_same_in_every_photo(shared_folder, tmp_path):
+    arguments = "--root", shared_folder / "data" / "voc2012-subset", "--method", "priors", "--limit", 40, "--json", "-"
+    result = coverage(*arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    numbers = json.loads(result.stdout)
+    assert numbers["proposals_per_image"] == 200
+    assert 0.55 < numbers["coverage"] < 0.8
+    rising = [point["coverage"] for point in numbers["by_number"]]
+    assert rising == sorted(rising)
+    assert rising[0] > 0.1
+
+
 def test_interrupted_coverage_goes_on(small_voc, tmp_path):
     """Ctrl-C reaches the whole group of processes, as from a terminal."""
     root = tmp_path / "voc"

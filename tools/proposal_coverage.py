@@ -8,6 +8,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
+from scipy.cluster.vq import vq
 
 from incdet.config import Config, load_config
 from incdet.console import notes, progress_bar, run_program
@@ -28,7 +30,10 @@ from incdet.evaluation.report import coverage_table
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, Proposers
 from incdet.storage import atomic_file, read_text, write_text
-from incdet.structures import GroundTruth, Proposals
+from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.priors import cluster_priors, unit_boxes
+
+Propose = Callable[[Image], Proposals]
 
 TIMED_IMAGES = 10
 """So many photos are searched anew, one after the other, to tell the time; the first of them is not counted."""
@@ -40,12 +45,13 @@ class Method(StrEnum):
     selective_search = "selective-search"
     multibox = "multibox"
     merged = "merged"
+    priors = "priors"
 
     @property
-    def setting(self) -> str:
-        """Of the configuration: merged is selective search's boxes, then MultiBox's."""
-        methods = [self.value.replace("-", "_")] if self != "merged" else ["selective_search", "multibox"]
-        return f"proposals.methods=[{', '.join(methods)}]"
+    def settings(self) -> list[str]:
+        """Of the configuration: merged is whatever it has as its default."""
+        names = {Method.selective_search: "selective_search", Method.multibox: "multibox"}
+        return [f"proposals.methods=[{names[self]}]"] if self in names else []
 
 
 def main(
@@ -54,7 +60,13 @@ def main(
     split: Annotated[
         str, typer.Option(help="Name of the split, such as val; for ilsvrc also a FILE of images.")
     ] = "val",
-    method: Annotated[Method, typer.Option(help="What proposes.")] = Method.selective_search,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="What proposes; 'merged' is what a detector gets, 'priors' are the centres of 200 clusters of the "
+            "boxes of the split 'train', the same for every photo."
+        ),
+    ] = Method.selective_search,
     superpixel_scale: Annotated[
         float | None, typer.Option(help="1 is R-CNN's selective search, 2 GoogLeNet's (default).")
     ] = None,
@@ -74,18 +86,24 @@ def main(
 ) -> int:
     """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
-    effective = load_config(Config, config, [method.setting, *(settings or ()), *scale])
+    effective = load_config(Config, config, [*method.settings, *(settings or ()), *scale])
     earlier = {file.stem: _read_earlier(file) for file in beside or ()}
     data = read_dataset(dataset, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
     judged = find_classes(split_names(classes), data.class_names, data.name) if classes is not None else None
-    truths, proposals, failures = _propose(data, effective, cache / "proposals", quiet)
+    if method == "priors":
+        propose: Propose = _Priors(read_dataset(dataset, root, "train", cache=cache / "ground_truth"))
+        cached = propose
+    else:
+        propose = Proposers(effective.proposals, effective.device)
+        cached = _filled_cache(data, effective, cache / "proposals", quiet)
+    truths, proposals, failures = _propose(data, effective, cached)
     # crowds are no single objects; VOC's difficult ones are, and R-CNN counted them
     crowds = dataset == Collection.coco
     coverage = measure_coverage([_without_ignored(truth) if crowds else truth for truth in truths], proposals)
     if judged is not None:
         coverage = coverage.subset(np.isin(coverage.class_ids, judged))
-    numbers = coverage.to_json() | {"seconds_per_image": _seconds_per_image(data, effective)}
+    numbers = coverage.to_json() | {"seconds_per_image": _seconds_per_image(data, effective, propose)}
     numbers |= {"dataset": data.name, "method": method.value}
     _report(coverage, numbers, effective, output, json_file, earlier)
     for failure in failures:
@@ -93,14 +111,31 @@ def main(
     return 1 if failures else 0
 
 
-def _propose(
-    data: Dataset, config: Config, cache: Path, quiet: bool
-) -> tuple[list[GroundTruth], list[Proposals], list[str]]:
-    """(annotations of the photos that could be read, in their pixels; proposals; sentences about the other photos)."""
+class _Priors:
+    """Proposes the same shares of every photo: what a data set's objects have in common, the most common first."""
+
+    def __init__(self, training: Dataset):
+        boxes = unit_boxes(training)
+        priors = cluster_priors(boxes, 200)
+        self._shares = np.bincount(vq(boxes, priors)[0], minlength=len(priors)) / len(boxes)
+        order = np.argsort(-self._shares, kind="stable")
+        self._priors, self._shares = priors[order], self._shares[order].astype(np.float32)
+
+    def __call__(self, image: Image) -> Proposals:
+        size = np.array([image.width, image.height] * 2, np.float32)
+        return Proposals(self._priors * size, self._shares, np.full(len(self._priors), "priors"))
+
+
+def _filled_cache(data: Dataset, config: Config, cache: Path, quiet: bool) -> ProposalCache:
     stored = ProposalCache(cache, config.proposals)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(stored.fill(data.image_paths, config.images), 1):
             update(done, path.name)
+    return stored
+
+
+def _propose(data: Dataset, config: Config, propose: Propose) -> tuple[list[GroundTruth], list[Proposals], list[str]]:
+    """(annotations of the photos that could be read, in their pixels; proposals; sentences about the other photos)."""
     truths, proposals, failures = [], [], []
     for path, truth in data:
         try:
@@ -109,7 +144,7 @@ def _propose(
             failures.append(str(error))
             continue
         truths.append(truth.rescaled(image.width, image.height))
-        proposals.append(stored(image))
+        proposals.append(propose(image))
     if not truths:
         raise DataError(f"none of the {len(data)} photos of {data.name} could be read: {failures[0]}")
     return truths, proposals, failures
@@ -132,10 +167,9 @@ def _without_ignored(truth: GroundTruth) -> GroundTruth:
     )
 
 
-def _seconds_per_image(data: Dataset, config: Config) -> float:
+def _seconds_per_image(data: Dataset, config: Config, propose: Propose) -> float:
     """Median of the first photos that can be read, with all cores."""
     seconds: list[float] = []
-    proposers = Proposers(config.proposals, config.device)
     for path in data.image_paths:
         if len(seconds) > TIMED_IMAGES:
             break
@@ -144,7 +178,7 @@ def _seconds_per_image(data: Dataset, config: Config) -> float:
         except ImageError:
             continue
         started = time.perf_counter()
-        proposers(image)
+        propose(image)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[1:] or seconds)
 

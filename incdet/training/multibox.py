@@ -24,7 +24,7 @@ from incdet.proposers.multibox import propose_boxes
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.loop import Task
 from incdet.training.matching import Matching, match_bipartite, match_by_overlap, multibox_losses
-from incdet.training.priors import cluster_priors
+from incdet.training.priors import cluster_priors, unit_boxes
 from incdet.training.processes import Processes
 from incdet.training.regions import DataConfig, split_validation
 from incdet.training.run_config import RunConfig
@@ -111,11 +111,7 @@ class MultiBoxTask:
     def _priors(self) -> np.ndarray:
         if self.config.form == "grids":
             return grid_priors()
-        boxes = [
-            truth.boxes[~truth.ignored] / np.array([truth.width, truth.height] * 2, np.float32)
-            for truth in self.training.ground_truths
-        ]
-        return cluster_priors(np.concatenate(boxes), self.config.num_priors, self.config.seed)
+        return cluster_priors(unit_boxes(self.training), self.config.num_priors, self.config.seed)
 
     def task(self) -> Task[BoxBatch]:
         """What the loop needs to know."""

@@ -3,7 +3,17 @@
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
+from incdet.data.dataset import Dataset
 from incdet.errors import ConfigurationError
+
+
+def unit_boxes(dataset: Dataset) -> np.ndarray:
+    """[N, 4] float32, corners in shares of the photos, of all objects that count."""
+    boxes = [
+        truth.boxes[~truth.ignored] / np.array([truth.width, truth.height] * 2, np.float32)
+        for truth in dataset.ground_truths
+    ]
+    return np.concatenate([np.zeros((0, 4), np.float32), *boxes])
 
 
 def cluster_priors(boxes_unit: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
