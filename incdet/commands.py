@@ -6,7 +6,7 @@ from pathlib import Path
 
 from incdet.batch import SHARED, Batch, Line, OutputOptions
 from incdet.classifier import Classifier, NumCrops
-from incdet.config import Config
+from incdet.config import Config, ProposalsConfig
 from incdet.description import describe_run
 from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError
@@ -78,8 +78,8 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, sh
     kinds = options.kinds(PROPOSAL_KINDS)
     if show_hierarchy and "hierarchy" not in kinds:
         kinds = (*kinds, "hierarchy")
-    if "hierarchy" in kinds and config.proposals.selective_search.engine == "opencv":
-        raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
+    if "hierarchy" in kinds:
+        _check_hierarchies(config.proposals)
     _check_engine(config)
     proposers = Proposers(config.proposals, config.device)
     batch = Batch(paths, options, kinds, "proposals", describe_run(config, proposers.origin))
@@ -123,6 +123,15 @@ def run_classify(
 
     batch.run(work, "classifying")
     return batch.finish("json" in kinds)
+
+
+def _check_hierarchies(config: ProposalsConfig) -> None:
+    if config.selective_search.engine == "opencv":
+        raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
+    if "selective_search" not in config.methods:
+        raise ConfigurationError(
+            "only selective search has hierarchies; leave out --show-hierarchy or add it to proposals.methods"
+        )
 
 
 def _check_engine(config: Config) -> None:

@@ -122,10 +122,10 @@ class MultiBoxConfig(Section):
             cover the photo, and neighbours have at least a quarter of their side in common.
     """
 
-    weights: str = ""
+    weights: str = "multibox-voc"
     limit: int = Field(200, ge=1)
-    iou_threshold: Unit = 0.7
-    part_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = ()
+    iou_threshold: Unit = 0.6
+    part_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = (0.67, 0.4, 0.25)
 
 
 class ProposalsConfig(Section):
@@ -137,7 +137,7 @@ class ProposalsConfig(Section):
         duplicate_iou: a box that overlaps one of an earlier proposer by more is left out.
     """
 
-    methods: tuple[Literal["selective_search", "multibox"], ...] = Field(("selective_search",), min_length=1)
+    methods: tuple[Literal["selective_search", "multibox"], ...] = Field(("multibox", "selective_search"), min_length=1)
     limit: int | None = Field(None, ge=1)
     duplicate_iou: Unit = 0.95
     selective_search: SelectiveSearchConfig = SelectiveSearchConfig()

@@ -138,8 +138,9 @@ def _decisive(config: ProposalsConfig) -> str:
     if "multibox" not in config.methods:
         return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
     from incdet.networks.weights import find_weights, sha256
+    from incdet.proposers.multibox import VERSION
 
-    return config.model_dump_json() + sha256(find_weights(config.multibox.weights))
+    return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"
 
 
 def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path) -> Path:

@@ -19,7 +19,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.proposers import opencv_engine
 
-FEW = ("--set", "proposals.limit=24")
+FEW = ("--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]")
 
 
 def one_sentence(err):
@@ -51,7 +51,10 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert (np.abs(picture - original).max(axis=2) > 60).sum() > 300, "nothing was drawn"
     run = json.loads(Path("incdet-output/run.json").read_text())
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
-    assert len(run["weights"]["googlenet-voc.safetensors"]) == 64
+    assert {name: len(digest) for name, digest in run["weights"].items()} == {
+        "googlenet-voc.safetensors": 64,
+        "multibox-voc.safetensors": 64,
+    }
 
 
 def test_same_photo_twice_gives_the_same_bytes(incdet, photo):
@@ -213,7 +216,7 @@ def test_an_opencv_without_selective_search(incdet, photo, monkeypatch):
         code, out, _ = incdet("info")
         assert code == 0
         assert "opencv-contrib-python" in out
-        assert incdet("propose", photo)[0] == 0
+        assert incdet("propose", photo, *FEW)[0] == 0
     finally:
         opencv_engine.segmentation_module.cache_clear()
 
@@ -222,10 +225,11 @@ def test_propose_writes_boxes_best_first(incdet, photo):
     code, out, _ = incdet("propose", photo, "--json", "-")
     assert code == 0
     line = json.loads(out)
+    sources = [entry["source"] for entry in line["proposals"]]
+    assert sources == ["multibox"] * 200 + ["selective_search"] * (len(sources) - 200)
+    assert len(sources) > 500
     scores = [entry["score"] for entry in line["proposals"]]
-    assert len(scores) > 300
-    assert scores == sorted(scores, reverse=True)
-    assert {entry["source"] for entry in line["proposals"]} == {"selective_search"}
+    assert scores == sorted(scores[:200], reverse=True) + sorted(scores[200:], reverse=True)
     assert incdet("propose", photo, "--output", "p")[0] == 0
     assert json.loads(Path("p/proposals.jsonl").read_text()) == line
     assert PIL.Image.open("p/cat.jpg").size == (451, 300)

@@ -38,7 +38,7 @@ def test_json_never_replaces_a_photo_or_a_folder(incdet, photo, target):
 
 
 def test_json_to_a_device_leaves_the_device(incdet, photo):
-    assert incdet("propose", photo, "--json", os.devnull)[0] == 0
+    assert incdet("propose", photo, *FEW, "--json", os.devnull)[0] == 0
     assert not Path(os.devnull).is_file()
 
 
@@ -171,7 +171,7 @@ def test_configurations_that_are_no_yaml_are_one_sentence(incdet, photo, text):
 
 def test_an_empty_section_means_the_defaults(incdet, photo):
     Path("c.yaml").write_text("proposals:\ndetections:\n")
-    assert incdet("propose", photo, "--config", "c.yaml", "--set", "proposals.limit=3", "--json", "-")[0] == 0
+    assert incdet("propose", photo, "--config", "c.yaml", *FEW, "--json", "-")[0] == 0
 
 
 def test_a_package_that_cannot_be_loaded_is_one_sentence(incdet, photo, monkeypatch):
@@ -198,7 +198,7 @@ def test_a_closed_pipe_does_not_cost_the_saved_results(photo, tmp_path):
         (tmp_path / f"{name}.png").write_bytes(Path(photo).read_bytes())
     reader, writer = os.pipe()
     os.close(reader)
-    arguments = ["propose", ".", "--set", "proposals.limit=3", "--json", "-", "--save", "json", "--output", "found"]
+    arguments = ["propose", ".", *FEW, "--json", "-", "--save", "json", "--output", "found"]
     result = run_program(*arguments, stdout=writer, cwd=tmp_path)
     os.close(writer)
     assert result.returncode == 0

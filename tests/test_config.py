@@ -6,6 +6,7 @@ import pytest
 from incdet.config import Config, DetectionsConfig, load_config, make_config, valid_keys
 from incdet.errors import ConfigurationError
 from incdet.training.classification import ClassifierTrainingConfig
+from incdet.training.multibox import MultiBoxTrainingConfig
 from incdet.training.regions import RegionsTrainingConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -13,6 +14,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SECTIONS = {
     "classifier_voc": ClassifierTrainingConfig,
     "googlenet_imagenet": ClassifierTrainingConfig,
+    "multibox_voc": MultiBoxTrainingConfig,
     "regions_voc": RegionsTrainingConfig,
 }
 

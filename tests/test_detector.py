@@ -15,7 +15,7 @@ from incdet.networks.weights import DEFAULT_WEIGHTS, Preprocessing, WeightsRecor
 
 
 def few(**more) -> Config:
-    return make_config(Config, {"proposals": {"limit": 24}, **more}, "test")
+    return make_config(Config, {"proposals": {"limit": 24, "methods": ["selective_search"]}, **more}, "test")
 
 
 def record(classes=("cat", "dog"), **more) -> WeightsRecord:

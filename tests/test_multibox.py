@@ -193,8 +193,8 @@ class Fixed(torch.nn.Module):
         return BoxOutputs(self.boxes.expand(len(inputs), -1, -1), self.logits.expand(len(inputs), -1))
 
 
-def proposed(network, *images, **settings):
-    return propose_boxes(images, network, Preprocessing(), MultiBoxConfig(**settings))
+def proposed(network, *images, part_sides=(), **settings):
+    return propose_boxes(images, network, Preprocessing(), MultiBoxConfig(part_sides=part_sides, **settings))
 
 
 def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
@@ -228,6 +228,15 @@ def test_parts_add_boxes_but_none_of_objects_that_they_cut():
     assert sorted(np.round(found.boxes).tolist()) == sorted(
         [[210, 36, 300, 54], [240, 24, 300, 36], [240, 54, 300, 66]]
     )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1000, 1), (1, 1000), (900, 2), (2000, 3)])
+def test_strips_of_few_pixels_have_parts_too(size):
+    photo = Image(np.zeros((size[1], size[0], 3), np.uint8))
+    (found,) = proposed(Fixed([[0.25, 0.25, 0.75, 0.75]], [0.5]), photo, part_sides=(0.67, 0.25))
+    assert len(found) > 0
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= [*size, *size]).all()
 
 
 @pytest.mark.parametrize(("side", "number"), [(0.99, 2), (2 / 3, 2), (0.5, 3), (0.4, 3), (0.1, 13)])

@@ -171,10 +171,12 @@ def propose(*arguments, folder):
 
 
 def test_the_hierarchy_is_drawn(chelsea_file, tmp_path):
+    """By default MultiBox proposes, too; the picture shows selective search."""
     odd = {"dot": (1, 1), "flat": (90, 60), "strip": (40, 3000)}
     for name, size in odd.items():
         PIL.Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
-    result = propose(chelsea_file, *(tmp_path / f"{name}.png" for name in odd), folder=tmp_path)
+    photos = [chelsea_file, *(tmp_path / f"{name}.png" for name in odd)]
+    result = propose(*photos, "--set", "proposals.multibox.part_sides=[]", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "incdet-output"
     pictures = {file.stem: np.asarray(PIL.Image.open(file)) for file in (folder / "hierarchy").iterdir()}
@@ -188,6 +190,7 @@ def test_the_hierarchy_is_drawn(chelsea_file, tmp_path):
     assert "incdet-output" in one_sentence(again, 2)
 
 
-def test_opencv_has_no_hierarchy_to_draw(chelsea_file, tmp_path):
-    result = propose(chelsea_file, "--set", "proposals.selective_search.engine=opencv", folder=tmp_path)
+@pytest.mark.parametrize("setting", ["proposals.selective_search.engine=opencv", "proposals.methods=[multibox]"])
+def test_not_everything_has_hierarchies_to_draw(chelsea_file, tmp_path, setting):
+    result = propose(chelsea_file, "--set", setting, folder=tmp_path)
     assert "--show-hierarchy" in one_sentence(result, 2)

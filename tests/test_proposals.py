@@ -13,6 +13,7 @@ from incdet.proposals import ProposalCache, merge, propose
 from incdet.structures import Image, Proposals
 
 SMALL = SelectiveSearchConfig(color_spaces=("lab",), similarities=("color_texture_size_fill",), width=160)
+SEARCH = ProposalsConfig(methods=("selective_search",), selective_search=SMALL)
 
 
 def test_merging_keeps_the_first_of_equal_boxes():
@@ -39,8 +40,8 @@ def test_merging_leaves_out_near_duplicates_of_earlier_sources_only():
 
 
 def test_the_limit_keeps_the_best(astronaut):
-    everything = propose(astronaut, ProposalsConfig(selective_search=SMALL))
-    few = propose(astronaut, ProposalsConfig(selective_search=SMALL, limit=7))
+    everything = propose(astronaut, SEARCH)
+    few = propose(astronaut, SEARCH.model_copy(update={"limit": 7}))
     assert np.array_equal(few.boxes, everything.boxes[:7])
 
 
@@ -51,7 +52,7 @@ def test_selective_search_does_not_wait_for_torch():
 
 @pytest.fixture
 def cache(tmp_path):
-    return ProposalCache(tmp_path / "cache", ProposalsConfig(selective_search=SMALL))
+    return ProposalCache(tmp_path / "cache", SEARCH)
 
 
 def files(cache):
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_computed_again(cache, astronaut):
 
 def test_other_settings_have_other_files(cache, astronaut):
     cache(astronaut)
-    ProposalCache(cache.folder, ProposalsConfig(selective_search=SMALL, limit=3))(astronaut)
+    ProposalCache(cache.folder, SEARCH.model_copy(update={"limit": 3}))(astronaut)
     assert len(files(cache)) == 2
 
 

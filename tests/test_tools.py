@@ -24,7 +24,7 @@ def run_tool(name, *arguments, folder):
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
-    few = ["--set", "proposals.limit=40"]
+    few = ["--set", "proposals.limit=40", "--set", "proposals.multibox.part_sides=[]"]
     first = run_tool("eval_map.py", *arguments, *few, folder=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "mAP" in first.stdout
@@ -38,7 +38,7 @@ def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tm
     assert again.returncode == 0, again.stderr
     assert scores.stat().st_mtime_ns == stamp, "the regions were classified again"
     assert json.loads((tmp_path / "out.json").read_text())["num_detections"] == 0
-    other = run_tool("eval_map.py", *arguments, "--set", "proposals.limit=41", folder=tmp_path)
+    other = run_tool("eval_map.py", *arguments, *few, "--set", "proposals.limit=41", folder=tmp_path)
     assert other.returncode == 2
     assert "--output" in other.stderr
     stored = run_tool("eval_map.py", *arguments[:4], "--predictions", "run/predictions.jsonl", folder=tmp_path)
@@ -51,6 +51,7 @@ def test_eval_map_counts_a_broken_photo_and_says_so(small_voc, tmp_path):
     photo = root / "JPEGImages" / "second.jpg"
     photo.write_bytes(photo.read_bytes()[:2000])
     arguments = ["--dataset", "voc", "--root", root, "--json", "-", "--set", "proposals.limit=20"]
+    arguments += ["--set", "proposals.methods=[selective_search]"]
     result = run_tool("eval_map.py", *arguments, folder=tmp_path)
     assert result.returncode == 1
     assert "second.jpg" in result.stderr
@@ -168,5 +169,9 @@ def test_a_measured_map_goes_into_the_record(tmp_path):
     assert load_record(file).measured == {"old": 0.5, "pets val mAP": 0.1235}
     after = read_tensors(file)
     assert all(torch.equal(before[name], after[name]) for name in before)
+    covered = {"dataset": "pets val", "coverage": 0.98765, "proposals_per_image": 200.0}
+    (tmp_path / "out.json").write_text(json.dumps(covered))
+    assert run_tool("record_measurement.py", file, "out.json", folder=tmp_path).returncode == 0
+    assert load_record(file).measured["pets val coverage of 200 boxes, IoU 0.5"] == 0.9877
     (tmp_path / "out.json").write_text("{}")
     assert run_tool("record_measurement.py", file, "out.json", folder=tmp_path).returncode == 3

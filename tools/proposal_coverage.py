@@ -200,7 +200,7 @@ def _report(
     )
     plots = {"over_number": coverage_over_number_plot(coverage), "over_overlap": coverage_over_overlap_plot(coverage)}
     if earlier:
-        plots["beside"] = coverage_comparison_plot({**earlier, str(numbers["method"]): numbers})
+        plots["beside"] = coverage_comparison_plot({str(numbers["method"]): numbers, **earlier})
     for name, png in plots.items():
         with atomic_file(output / f"{name}.png") as stream:
             stream.write(png)

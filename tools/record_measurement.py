@@ -1,4 +1,4 @@
-"""Writes a measured mAP into the record of weights, as the shipped ones carry it.
+"""Writes a measured mAP or coverage into the record of weights, as the shipped ones carry it.
 
 python tools/record_measurement.py runs/regions_voc/weights.safetensors out.json
 """
@@ -17,15 +17,25 @@ from incdet.networks.weights import load_record, read_tensors, save_weights
 
 def main(
     weights: Annotated[Path, typer.Argument(help="Weights; the file is replaced by one with the longer record.")],
-    numbers: Annotated[Path, typer.Argument(help="What tools/eval_map.py --json wrote for these weights.")],
+    numbers: Annotated[
+        Path, typer.Argument(help="What tools/eval_map.py or proposal_coverage.py --json wrote for these weights.")
+    ],
 ) -> None:
-    """Add `"<data set> mAP": value` to what the record says was measured; the tensors stay as they are."""
+    """Add a data set's mAP or coverage to what the record says was measured; the tensors stay as they are."""
     measured = read_json(numbers)
-    if not {"dataset", "mAP"} <= measured.keys():
-        raise DataError(f"{numbers} has no 'dataset' and 'mAP'; expected what tools/eval_map.py --json writes")
+    if {"dataset", "mAP"} <= measured.keys():
+        what, value = "mAP", measured["mAP"]
+    elif {"dataset", "coverage", "proposals_per_image"} <= measured.keys():
+        what, value = f"coverage of {measured['proposals_per_image']:.0f} boxes, IoU 0.5", measured["coverage"]
+    else:
+        raise DataError(
+            f"{numbers} has neither 'mAP' nor 'coverage' of a data set; expected what tools/eval_map.py or "
+            "tools/proposal_coverage.py write with --json"
+        )
     record = load_record(weights)
-    entry = {f"{measured['dataset']} mAP": round(measured["mAP"], 4)}
-    longer = record.model_copy(update={"measured": record.measured | entry})
+    longer = record.model_copy(
+        update={"measured": record.measured | {f"{measured['dataset']} {what}": round(value, 4)}}
+    )
     save_weights(weights, read_tensors(weights), longer, torch.float16)
     notes.print(f"{weights}: {longer.measured}", markup=False)
 

@@ -11,12 +11,18 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from incdet.config import MultiBoxConfig
-from incdet.errors import WeightsError
+from incdet.device import choose_precision
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights import Preprocessing, find_weights, load_multibox, sha256
 from incdet.structures import Image, Proposals
 
 SOURCE = "multibox"
+
+VERSION = 1
+"""Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
+
+BATCH = 8
+"""Parts at a time: more need more memory, and on a CPU are slower."""
 
 CUT = 0.02
 """A box that ends so close to the border of a part, in shares of it, is that of a cut object."""
@@ -33,28 +39,23 @@ class MultiBoxProposer:
     """
 
     def __init__(self, config: MultiBoxConfig, device: torch.device):
-        if not config.weights:
-            raise WeightsError(
-                "MultiBox has no weights; train some with tools/train_multibox.py and name them in "
-                "proposals.multibox.weights"
-            )
         file = find_weights(config.weights)
         self.config, self.origin = config, {file.name: sha256(file)}
         network, record = load_multibox(file)
-        self.network, self.preprocessing = (
-            network.to(device).to(memory_format=torch.channels_last),
-            record.preprocessing,
-        )
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.preprocessing = record.preprocessing
+        self.device, self.precision = device, choose_precision("auto", device)
 
     def __call__(self, image: Image) -> Proposals:
         """The best boxes of a photo, best first."""
-        return propose_boxes([image], self.network, self.preprocessing, self.config)[0]
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            return propose_boxes([image], self.network, self.preprocessing, self.config)[0]
 
 
 def propose_boxes(
     images: Sequence[Image], network: MultiBox, preprocessing: Preprocessing, config: MultiBoxConfig
 ) -> list[Proposals]:
-    """The best boxes of several photos, computed as one batch.
+    """The best boxes of several photos.
 
     Args:
         images: the photos.
@@ -64,8 +65,9 @@ def propose_boxes(
     """
     device = network.get_buffer("priors").device
     parts = [part for image in images for part in _parts(image, config.part_sides)]
-    inputs = torch.stack([squeeze(part.image, preprocessing) for part in parts]).to(device)
-    boxes, scores = predict_boxes(network, inputs)
+    inputs = torch.stack([squeeze(part.image, preprocessing) for part in parts])
+    outputs = [predict_boxes(network, batch.to(device)) for batch in torch.split(inputs, BATCH)]
+    boxes, scores = (torch.cat(column) for column in zip(*outputs, strict=True))
     per_image = len(parts) // len(images)
     proposals = []
     for number, image in enumerate(images):
