@@ -235,8 +235,8 @@ def test_plots_are_valid_png_for_any_number_of_classes(plot, num_present):
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_plots_take_any_class_name(name, monkeypatch):
     evaluation = evaluation_of(PHOTOS, [name, "dog"])
-    figures, png_of = [], plots._png
-    monkeypatch.setattr(plots, "_png", lambda figure: [png_of(figure), figures.append(figure)][0])
+    figures, png_of = [], plots.png
+    monkeypatch.setattr(plots, "png", lambda figure: [png_of(figure), figures.append(figure)][0])
     for plot in (precision_recall_plot, average_precision_plot):
         assert PIL.Image.open(io.BytesIO(plot(evaluation))).format == "PNG"
     assert len(figures[0].axes[0].get_legend().get_texts()) == 3, "two classes and the mean"
