@@ -70,7 +70,6 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
         (("--root", "nowhere"), 3),
         (("--split", "test"), 3),
         (("--classes", "cta"), 2),
-        (("--beside", "nowhere.json"), 3),
         (("--beside", "photo.json"), 3),
         (("--superpixel-scale", "0"), 2),
         (("--superpixel-scale", "nan"), 2),

@@ -131,5 +131,13 @@ def _parts(image: Image, sides: Sequence[float]) -> list[_Part]:
 
 
 def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
-    kept = nms(boxes, scores, config.iou_threshold)[: config.limit]
+    order, count = scores.argsort(descending=True, stable=True), 20 * config.limit
+    kept = order[:0]
+    # what is kept depends on better boxes only: the best thousands decide, and all 55,000 would take a second
+    while len(kept) < min(config.limit, len(order)):
+        best = order[:count]
+        kept = best[nms(boxes[best], scores[best], config.iou_threshold)][: config.limit]
+        if count >= len(order):
+            break
+        count *= 4
     return Proposals(boxes[kept].numpy(), scores[kept].numpy(), np.full(len(kept), SOURCE))
