@@ -22,7 +22,7 @@ from incdet.networks.weights import (
     same_classes,
     sha256,
 )
-from incdet.scores import classify_batch, prepare_network
+from incdet.scores import Ensemble, prepare_network
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]
@@ -112,7 +112,8 @@ class Classifier:
             if preprocessing not in crops:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batches = torch.split(crops[preprocessing], self.config.scores.batch_size)
-            scores = torch.cat([classify_batch(batch.to(self.device), [network]).cpu() for batch in batches])
+            alone = Ensemble([network])
+            scores = torch.cat([alone(batch.to(self.device)).cpu() for batch in batches])
             rows.append(scores.mean(dim=0).numpy())
         return np.stack(rows)
 

@@ -60,7 +60,10 @@ def detect(
     classes: Annotated[str | None, typer.Option(metavar="A,B", help="Look for these classes only.")] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME_OR_FILE", help="Weights; repeat the option for an ensemble."),
+        typer.Option(metavar="NAME_OR_FILE", help="Other weights than the shipped; repeat the option for an ensemble."),
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(metavar="N", help="Networks of the shipped ensemble that are averaged (default: all).")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
     config: ConfigFile = None,
@@ -83,7 +86,7 @@ def detect(
     if device is not None:
         more.append(f"device={device.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return run_detect(paths, weights or (), load_config(Config, config, more), options)
+    return run_detect(paths, weights or (), members, load_config(Config, config, more), options)
 
 
 @app.command()

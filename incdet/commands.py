@@ -7,6 +7,7 @@ from pathlib import Path
 from incdet.batch import SHARED, Batch, Line, OutputOptions
 from incdet.classifier import Classifier, NumCrops
 from incdet.config import Config, ProposalsConfig
+from incdet.console import notes
 from incdet.description import describe_run
 from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError
@@ -30,8 +31,12 @@ PROPOSAL_KINDS = ("image", "json", "hierarchy")
 CLASSIFICATION_KINDS = ("json",)
 
 
-def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, options: OutputOptions) -> int:
+def run_detect(
+    paths: Sequence[str], weights: Sequence[str], members: int | None, config: Config, options: OutputOptions
+) -> int:
     """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    `weights` and `members` are those of `Detector.from_pretrained`.
 
     Raises:
         IncdetError: the options, the weights or the output folder cannot be used.
@@ -41,7 +46,9 @@ def run_detect(paths: Sequence[str], weights: Sequence[str], config: Config, opt
     lowest = min(config.detections.score_threshold, config.detections.display_threshold)
     detections = config.detections.model_copy(update={"score_threshold": lowest})
     config = config.model_copy(update={"detections": detections})
-    detector = Detector.from_pretrained(*weights, config=config)
+    detector = Detector.from_pretrained(*weights, members=members, config=config)
+    if not options.quiet:
+        notes.print(detector.ensemble.describe(), markup=False)
     batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin))
 
     def work(photo: Path) -> tuple[Line, Mapping[str, float]]:

@@ -145,10 +145,18 @@ class ProposalsConfig(Section):
 
 
 class ScoresConfig(Section):
-    """How regions are classified; precision "auto" is bfloat16 where the device computes it natively."""
+    """How regions are classified.
+
+    Attributes:
+        batch_size: regions at a time.
+        precision: "auto" is bfloat16 where the device computes it natively.
+        gate: of a detector with a first stage: the ensemble looks only at regions where the first stage finds a class
+            at least this probable; 0 shows it every region.
+    """
 
     batch_size: int = Field(64, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    gate: Unit = 0.01
 
 
 class DetectionsConfig(Section):
@@ -215,6 +223,15 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
         found = repr(first["input"])[:60]
         rule = _lower(first["msg"]).replace("tuple", "list")
         raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with changes over them, section by section."""
+    result = dict(values)
+    for key, change in changes.items():
+        inside = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], change) if inside else change
+    return result
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,20 +13,20 @@ from incdet.config import Config
 from incdet.data.class_names import find_classes
 from incdet.detections import select_detections
 from incdet.device import choose_device, choose_precision
-from incdet.errors import ImageError, WeightsError
+from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
-    DEFAULT_WEIGHTS,
     WeightsRecord,
     find_weights,
     load_network,
     same_classes,
     sha256,
+    shipped_ensemble,
 )
 from incdet.proposals import Proposers
 from incdet.regions import crop_regions
-from incdet.scores import prepare_network, score_regions
+from incdet.scores import Ensemble, prepare_network, score_regions
 from incdet.structures import Detections, Image, Proposals, RegionScores
 
 Item = TypeVar("Item")
@@ -43,15 +43,25 @@ class Detector:
     """
 
     def __init__(
-        self, networks: Sequence[GoogLeNet], records: Sequence[WeightsRecord], config: Config | None = None
+        self,
+        networks: Sequence[GoogLeNet],
+        records: Sequence[WeightsRecord],
+        config: Config | None = None,
+        cascade: bool = False,
     ) -> None:
         """Takes networks and their records; `from_pretrained` loads them from files.
+
+        Args:
+            networks: the members of the ensemble, whose probabilities are averaged.
+            records: of the same networks.
+            config: everything else.
+            cascade: the first network is no member, but a first stage; see `scores.Ensemble` and `config.scores.gate`.
 
         Raises:
             WeightsError: the members differ in classes or preprocessing, or were not trained on regions.
             ConfigurationError: the device is not there, or a class asked for is unknown.
         """
-        if not networks:
+        if len(networks) <= cascade:
             raise WeightsError("a detector needs at least one network; give weights or leave them out for the default")
         for record in records:
             if not record.background:
@@ -67,21 +77,33 @@ class Detector:
         self.preprocessing = records[0].preprocessing
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
-        self.networks = [prepare_network(network, self.device, self.precision) for network in networks]
+        prepared = [prepare_network(network, self.device, self.precision) for network in networks]
+        first_stage = prepared.pop(0) if cascade else None
+        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
 
     @classmethod
-    def from_pretrained(cls, *weights: str | Path, config: Config | None = None) -> "Detector":
-        """A detector from shipped weights (by name) or files; several make an ensemble, none the default.
+    def from_pretrained(
+        cls, *weights: str | Path, members: int | None = None, config: Config | None = None
+    ) -> "Detector":
+        """A detector from shipped weights (by name) or files; several make an ensemble.
+
+        Args:
+            weights: none are the shipped ensemble behind its first stage.
+            members: so many of the shipped ensemble; None is all of them.
+            config: everything else.
 
         Raises:
             WeightsError: weights are missing, damaged, or do not fit together.
-            ConfigurationError: the device is not there, or a class asked for is unknown.
+            ConfigurationError: the device is not there, a class asked for is unknown, or there are not so many members.
         """
-        files = [find_weights(name) for name in weights or (DEFAULT_WEIGHTS,)]
+        if weights and members is not None:
+            raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
+        names = weights or shipped_ensemble(members)
+        files = [find_weights(name) for name in names]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
-        detector = cls(networks, records, config)
+        detector = cls(networks, records, config, cascade=not weights and len(names) > 1)
         detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
         return detector
 
@@ -135,7 +157,7 @@ class Detector:
         crops = crop_regions(image, proposals.boxes, self.preprocessing, self.device, batch_size)
         with watch.stage("scores"):
             timed = watch.items("regions", crops)
-            probabilities = score_regions(timed, self.networks, len(self.class_names))
+            probabilities = score_regions(timed, self.ensemble, len(self.class_names))
         watch.seconds["scores"] -= watch.seconds["regions"]
         return RegionScores(proposals.boxes, probabilities)
 

@@ -5,8 +5,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from incdet.networks.googlenet import GoogLeNet
+
+ROWS = 16
+"""Batches are filled up to a multiple of so many rows: oneDNN keeps memory for every size that it has seen."""
+
+LATER_BATCH = 64
+"""Regions that pass the first stage wait until they are so many."""
 
 
 def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.dtype) -> GoogLeNet:
@@ -17,17 +24,106 @@ def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.d
     return network.eval()
 
 
-@torch.inference_mode()
-def classify_batch(crops: Tensor, networks: Sequence[GoogLeNet]) -> Tensor:
-    """Softmax [B, columns] float32 of crops [B, 3, 224, 224], averaged over the networks (paper, section 7)."""
-    total = torch.zeros((), device=crops.device)
-    for network in networks:
-        inputs = crops.to(network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
-        total = total + network(inputs).main.float().softmax(dim=1)
-    return total / len(networks)
+class Ensemble:
+    """Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where they are the same.
+
+    Args:
+        networks: the M members, prepared.
+        first_stage: a network that looks at every region before the members do.
+        gate: the members look only at regions where the first stage finds a class at least this probable; the others,
+            nearly all of them background, keep its answer.
+    """
+
+    def __init__(self, networks: Sequence[GoogLeNet], first_stage: GoogLeNet | None = None, gate: float = 0.0):
+        self.networks, self.first_stage, self.gate = tuple(networks), first_stage, gate
+        everyone = [*([] if first_stage is None else [first_stage]), *networks]
+        trunks = [next(index for index, other in enumerate(everyone) if _same_trunk(other, one)) for one in everyone]
+        self._trunks = trunks[-len(self.networks) :]
+
+    def describe(self) -> str:
+        """In words, for people."""
+        number = len(self.networks)
+        members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
+        return members if self.first_stage is None else f"{members}, after a first stage that drops background"
+
+    @torch.inference_mode()
+    def __call__(self, crops: Tensor, maps: Tensor | None = None) -> Tensor:
+        """The members' mean softmax [B, columns] float32.
+
+        Args:
+            crops: [B, 3, S, S], preprocessed.
+            maps: what `trunk_maps` of the first stage gave for them, where that is known.
+        """
+        inputs = _filled(crops)
+        known = {} if maps is None else {0: _filled(maps)}
+        total = torch.zeros((), device=crops.device)
+        for network, trunk in zip(self.networks, self._trunks, strict=True):
+            if trunk not in known:
+                known[trunk] = network.trunk_maps(_input_of(network, inputs))
+            total = total + network.classify_maps(known[trunk]).main.float().softmax(dim=1)
+        return total[: len(crops)] / len(self.networks)
+
+    @torch.inference_mode()
+    def first_look(self, crops: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The first stage's softmax [B, columns], its trunk's maps, and which regions pass the gate [B] bool."""
+        assert self.first_stage is not None
+        maps = self.first_stage.trunk_maps(_input_of(self.first_stage, _filled(crops)))
+        probabilities = self.first_stage.classify_maps(maps).main.float().softmax(dim=1)[: len(crops)]
+        return probabilities, maps[: len(crops)], probabilities[:, :num_classes].amax(dim=1) >= self.gate
 
 
-def score_regions(batches: Iterable[Tensor], networks: Sequence[GoogLeNet], num_classes: int) -> np.ndarray:
+def score_regions(batches: Iterable[Tensor], ensemble: Ensemble, num_classes: int) -> np.ndarray:
     """Probabilities [R, C] float32 of all regions in order; a column after the classes is background and is dropped."""
-    parts = [classify_batch(crops, networks)[:, :num_classes].cpu() for crops in batches]
-    return torch.cat(parts).numpy() if parts else np.zeros((0, num_classes), np.float32)
+    if ensemble.first_stage is None:
+        parts = [ensemble(crops)[:, :num_classes].cpu() for crops in batches]
+        return torch.cat(parts).numpy() if parts else np.zeros((0, num_classes), np.float32)
+    return _score_in_two_stages(batches, ensemble, num_classes)
+
+
+def _score_in_two_stages(batches: Iterable[Tensor], ensemble: Ensemble, num_classes: int) -> np.ndarray:
+    parts: list[np.ndarray] = [np.zeros((0, num_classes), np.float32)]
+    rows: list[int] = []
+    later: list[np.ndarray] = []
+    waiting: list[tuple[Tensor, Tensor]] = []
+    for crops in batches:
+        probabilities, maps, passed = ensemble.first_look(crops, num_classes)
+        start = sum(map(len, parts))
+        rows += (start + passed.nonzero()[:, 0]).tolist()
+        parts.append(probabilities[:, :num_classes].cpu().numpy())
+        if passed.any():
+            waiting.append((crops[passed], maps[passed]))
+        if len(rows) - sum(map(len, later)) >= LATER_BATCH:
+            later.append(_answers(waiting, ensemble, num_classes))
+            waiting = []
+    if waiting:
+        later.append(_answers(waiting, ensemble, num_classes))
+    scores = np.concatenate(parts)
+    if rows:
+        scores[rows] = np.concatenate(later)
+    return scores
+
+
+def _answers(waiting: list[tuple[Tensor, Tensor]], ensemble: Ensemble, num_classes: int) -> np.ndarray:
+    crops, maps = (torch.cat(column) for column in zip(*waiting, strict=True))
+    chunks = zip(torch.split(crops, LATER_BATCH), torch.split(maps, LATER_BATCH), strict=True)
+    return np.concatenate([ensemble(*chunk)[:, :num_classes].cpu().numpy() for chunk in chunks])
+
+
+def _input_of(network: GoogLeNet, crops: Tensor) -> Tensor:
+    return crops.to(network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _filled(rows: Tensor) -> Tensor:
+    """Rows [B, ...] and zeros after them, up to a multiple of `ROWS`; few rows stay few."""
+    missing = -len(rows) % ROWS if len(rows) > ROWS // 2 else 0
+    return F.pad(rows, [0] * (2 * rows.ndim - 1) + [missing]) if missing else rows
+
+
+def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:
+    """Whether stages 1 to 3 of two prepared networks compute the same."""
+    if network is other or network.architecture.name != other.architecture.name:
+        return network is other
+    states = [
+        [value for layer in one.first_stages(3) for value in layer.state_dict().values()] for one in (network, other)
+    ]
+    return all(torch.equal(first, second) for first, second in zip(*states, strict=True))

@@ -13,8 +13,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 SECTIONS = {
     "classifier_voc": ClassifierTrainingConfig,
+    "first_stage_voc": RegionsTrainingConfig,
     "googlenet_imagenet": ClassifierTrainingConfig,
     "multibox_voc": MultiBoxTrainingConfig,
+    "regions_ilsvrc": RegionsTrainingConfig,
     "regions_voc": RegionsTrainingConfig,
 }
 

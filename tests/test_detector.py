@@ -11,7 +11,7 @@ from incdet.config import Config, make_config
 from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import DEFAULT_WEIGHTS, Preprocessing, WeightsRecord, find_weights, load_record
+from incdet.networks.weights import FIRST_STAGE, Preprocessing, WeightsRecord, find_weights, load_record
 
 
 def few(**more) -> Config:
@@ -36,7 +36,7 @@ def test_the_shipped_weights_find_the_cat(chelsea_file):
 
 
 def test_shipped_weights_carry_their_record():
-    file = find_weights(DEFAULT_WEIGHTS)
+    file = find_weights(FIRST_STAGE)
     shipped = load_record(file)
     assert len(shipped.classes) == 20
     assert shipped.measured["voc2012-subset val mAP"] > 0.4

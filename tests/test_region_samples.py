@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from incdet.boxes import box_iou
-from incdet.data.region_samples import RegionSampler, SamplingConfig, build_pool
+from incdet.data.region_samples import RegionSampler, SamplingConfig, build_pool, jittered_boxes
 from incdet.errors import DataError
 from incdet.networks.weights import Preprocessing
 from incdet.structures import GroundTruth, Proposals
@@ -45,6 +45,15 @@ def test_regions_on_ignored_objects_are_neither_object_nor_background():
     pool = build_pool([truth([box], [0], [True])], [proposals(500)])
     assert box_iou(pool.boxes, np.array([box])).max() < 0.5
     assert (pool.objects == -1).all()
+
+
+def test_photos_with_objects_left_unannotated_lend_no_background():
+    truths = [truth([[50, 50, 300, 300]], [0]), truth([[50, 50, 300, 300]], [1])]
+    every, first = (build_pool(truths, [proposals(300), proposals(300, 1)], exhaustive=count) for count in (None, 1))
+    assert (every.objects[every.images == 1] == -1).any()
+    assert (first.objects[first.images == 0] == -1).any()
+    assert (first.objects[first.images == 1] == 1).all()
+    assert (first.objects == 1).sum() == (every.objects == 1).sum() > 1
 
 
 def test_photos_without_objects_give_background_only():
@@ -92,9 +101,52 @@ def test_a_batch_holds_the_drawn_regions_and_their_classes(pool, astronaut):
     batch = sampler.batch(rows, flipped, lambda _: astronaut, Preprocessing(), torch.device("cpu"))
     assert batch.crops.shape == (12, 3, 224, 224)
     expected = [pool.object_classes[index] if index >= 0 else 3 for index in pool.objects[rows]]
-    assert batch.targets.tolist() == expected
+    assert batch.targets.numpy().tolist() == np.eye(4)[expected].tolist()
     one = sampler.batch(rows[4:5], flipped[4:5], lambda _: astronaut, Preprocessing(), torch.device("cpu"))
     assert torch.allclose(one.crops[0], batch.crops[4], atol=1e-3)
+
+
+def test_soft_targets_pass_from_background_to_the_object():
+    truths = [truth([[0, 0, 100, 100]], [1])]
+    widths = np.array([20, 40, 50, 75, 90], np.float32)  # of boxes inside the object: their IoU is a hundredth of it
+    boxes = np.stack([0 * widths, 0 * widths, widths, 0 * widths + 100], axis=1)
+    proposed = Proposals(boxes, np.linspace(1, 0, 5, dtype=np.float32), np.full(5, "inside"))
+    soft = SamplingConfig(positive_iou=0.3, full_iou=0.8)
+    sampler = RegionSampler(build_pool(truths, [proposed], soft), 3, soft)
+    shares = [1, 0, 0.2, 0.4, 0.9, 1]  # the first row is the object's own box
+    assert np.allclose(sampler.targets(np.arange(6)), [[0, share, 0, 1 - share] for share in shares], atol=1e-6)
+
+
+def test_even_iou_draws_tight_and_loose_regions_alike():
+    pool = build_pool([truth([[50, 50, 300, 300]], [0])], [proposals(4000)], SamplingConfig(jittered_boxes=200))
+    means = []
+    for even in (False, True):
+        config = SamplingConfig(even_iou=even, positive_share=1)
+        rows, _ = RegionSampler(pool, 3, config).draw(0, 500, seed=0)
+        means.append(pool.overlaps[rows].mean())
+    assert means[0] < 0.68
+    assert means[1] == pytest.approx(0.75, abs=0.03)
+
+
+def test_jittered_boxes_fill_the_gap_between_an_object_and_its_proposals():
+    photo = truth([[100, 100, 300, 200], [0, 0, 50, 512]], [0, 1])
+    copies = jittered_boxes(photo.boxes, 500, photo, seed=4)
+    assert np.array_equal(copies, jittered_boxes(photo.boxes, 500, photo, seed=4))
+    assert not np.array_equal(copies, jittered_boxes(photo.boxes, 500, photo, seed=5))
+    assert copies.dtype == np.float32
+    assert copies.min() >= 0
+    assert copies.max() <= 512
+    overlaps = box_iou(copies, photo.boxes)
+    assert (overlaps[:500].argmax(axis=1) == 0).all()
+    shares = np.histogram(overlaps[:500, 0], bins=[0, 0.4, 0.6, 0.8, 1])[0] / 500
+    assert shares.min() > 0.02
+    pool = build_pool([photo], [proposals(20)], SamplingConfig(jittered_boxes=30))
+    assert len(pool.boxes) == 2 + 60 + 20
+
+
+def test_a_falling_ramp_is_refused():
+    with pytest.raises(ValueError, match=r"full_iou 0\.4 must be at least positive_iou 0\.5"):
+        SamplingConfig(positive_iou=0.5, full_iou=0.4)
 
 
 def test_data_without_objects_is_refused():

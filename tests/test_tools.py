@@ -125,30 +125,29 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(shared_folder,
     (small / "ImageSets" / "Main" / "train.txt").write_text("\n".join(names) + "\n")
     for folder in ("Annotations", "JPEGImages"):
         (small / folder).symlink_to(root / folder)
-    source, words = shared_folder / "weights" / "bvlc_googlenet.safetensors", root.parent / "imagenet-sample"
-    run_tool("import_weights.py", source, "--classes", words / "synset_words.txt", "--output", "i.st", folder=tmp_path)
-    config = yaml.safe_load((ROOT / "configs" / "regions_voc.yaml").read_text())
+    config = yaml.safe_load((ROOT / "configs" / "first_stage_voc.yaml").read_text())
     config["data"] |= {"root": str(small), "validation_images": 1, "validation_proposals": 4}
-    config |= {"initial_weights": "i.st", "checkpoint_every": 1, "log_every": 1}
+    config |= {"initial_weights": "googlenet-voc", "frozen_stages": 3, "checkpoint_every": 1, "log_every": 1}
     config["optimization"] |= {"steps": 3, "batch_size": 4, "warmup_steps": 0}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    whole = run_tool("train_regions.py", "c.yaml", "--output", "whole", folder=tmp_path)
+    whole = run_tool("train_regions.py", "c.yaml", "--output", "whole", "--member", "2", folder=tmp_path)
     assert whole.returncode == 0, whole.stderr
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "tools" / "train_regions.py"), "c.yaml", "--output", "cut", "--quiet"]
+    command = [sys.executable, str(ROOT / "tools" / "train_regions.py"), "c.yaml", "--output", "cut", "--member", "2"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "cut" / "checkpoint.safetensors"
+    checkpoint = tmp_path / "cut" / "member-2" / "checkpoint.safetensors"
     while not checkpoint.exists() and process.poll() is None:
         pass
     process.kill()
     process.wait()
-    assert not (tmp_path / "cut" / "weights.safetensors").exists()
-    resumed = run_tool("train_regions.py", "c.yaml", "--output", "cut", folder=tmp_path)
+    assert not checkpoint.with_name("weights.safetensors").exists()
+    resumed = run_tool("train_regions.py", "c.yaml", "--output", "cut", "--member", "2", folder=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "from step 0" not in resumed.stderr
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "cut")]
+    folders = [tmp_path / name / "member-2" for name in ("whole", "cut")]
+    weights = [(folder / "weights.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]
-    logs = [[json.loads(line) for line in (tmp_path / name / "log.jsonl").open()] for name in ("whole", "cut")]
+    logs = [[json.loads(line) for line in (folder / "log.jsonl").open()] for folder in folders]
     losses = [[entry.get("cross_entropy") for entry in log] for log in logs]
     assert losses[0] == losses[1]
     assert "validation_mAP" in logs[0][-1]

@@ -58,6 +58,9 @@ def main(
     detector: Annotated[
         list[str] | None, typer.Option(help="'default', a name or a file of weights; repeat for an ensemble.")
     ] = None,
+    members: Annotated[
+        int | None, typer.Option(help="Networks of the shipped ensemble that are averaged (default: all).")
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -81,8 +84,8 @@ def main(
 ) -> int:
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     started = time.perf_counter()
-    if predictions is not None and detector:
-        raise ConfigurationError("--predictions and --detector exclude each other; give one of them")
+    if predictions is not None and (detector or members):
+        raise ConfigurationError("--predictions excludes --detector and --members; leave out what is not meant")
     if dataset != Collection.ilsvrc and (blacklist or classes):
         raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
     warnings: list[str] = []
@@ -95,7 +98,8 @@ def main(
     else:
         output = output or Path("runs/eval_map")
         effective = load_config(Config, config, settings or ())
-        found, failures = _run_detector(detector or [], effective, data, output, cache / "proposals", quiet)
+        weights = [] if detector == ["default"] else detector or []
+        found, failures = _run_detector(weights, members, effective, data, output, cache / "proposals", quiet)
     if (
         output is not None
         and dataset == Collection.ilsvrc
@@ -117,7 +121,7 @@ def _refuse(sentence: str) -> None:
 
 
 def _run_detector(
-    weights: list[str], config: Config, data: Dataset, output: Path, cache: Path, quiet: bool
+    weights: list[str], members: int | None, config: Config, data: Dataset, output: Path, cache: Path, quiet: bool
 ) -> tuple[DetectionColumns, list[str]]:
     """(the detections, sentences about photos that failed)."""
     from incdet.detector import Detector
@@ -125,9 +129,10 @@ def _run_detector(
     from incdet.output.writers import detections_json
     from incdet.proposals import ProposalCache
 
+    detector = Detector.from_pretrained(*weights, members=members, config=config)
+    notes.print(detector.ensemble.describe(), markup=False)
     proposals = ProposalCache(cache, config.proposals)
-    names = [] if weights == ["default"] else weights
-    run = DetectionRun(output, Detector.from_pretrained(*names, config=config), data, proposals)
+    run = DetectionRun(output, detector, data, proposals)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(proposals.fill(data.image_paths, config.images), 1):
             update(done, path.name)

@@ -6,7 +6,6 @@ python tools/record_measurement.py runs/regions_voc/weights.safetensors out.json
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from incdet.console import notes, run_program
@@ -36,7 +35,7 @@ def main(
     longer = record.model_copy(
         update={"measured": record.measured | {f"{measured['dataset']} {what}": round(value, 4)}}
     )
-    save_weights(weights, read_tensors(weights), longer, torch.float16)
+    save_weights(weights, read_tensors(weights), longer)
     notes.print(f"{weights}: {longer.measured}", markup=False)
 
 

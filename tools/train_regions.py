@@ -1,9 +1,10 @@
 """Fine-tunes a region classifier as a configuration says.
 
-    python tools/train_regions.py configs/regions_voc.yaml --output runs/regions_voc
+    python tools/train_regions.py configs/regions_voc.yaml --output runs/regions_voc --members 6
 
-Writes checkpoint.safetensors, log.jsonl and weights.safetensors into the output folder; run again, it goes on where it
-stopped. Proposals are computed once and cached.
+Writes checkpoint.safetensors, log.jsonl and weights.safetensors into the output folder, or for every member of an
+ensemble into member-1, member-2, ... in it; run again, it goes on where it stopped. Proposals are computed once and
+cached.
 """
 
 from pathlib import Path
@@ -14,17 +15,20 @@ from training_runs import run_training
 
 from incdet.config import ImagesConfig, load_config
 from incdet.console import progress_bar, run_program
-from incdet.data.readers import Collection, read_dataset
+from incdet.errors import ConfigurationError
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.training.loop import Trainer
 from incdet.training.processes import Processes, joined_processes
+from incdet.training.region_data import read_training_photos
 from incdet.training.regions import RegionsTask, RegionsTrainingConfig
 
 
 def main(
     config: Annotated[Path, typer.Argument(help="A YAML file such as configs/regions_voc.yaml.")],
     output: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/regions"),
+    members: Annotated[int | None, typer.Option(min=1, help="Train an ensemble of so many, one after another.")] = None,
+    member: Annotated[int | None, typer.Option(min=1, help="Train this one of the ensemble's members only.")] = None,
     cache: Annotated[Path, typer.Option(help="Folder of the proposal cache.")] = Path(".cache/proposals"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's events, too.")] = False,
@@ -32,23 +36,35 @@ def main(
 ) -> None:
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(RegionsTrainingConfig, config, settings or ())
+    if member is not None and members is not None:
+        raise ConfigurationError("--member and --members exclude each other; give one of them")
+    numbers = range(1, members + 1) if members else [] if member is None else [member]
+    runs = [(training.member(number), output / f"member-{number}") for number in numbers]
     with joined_processes(training.device) as processes:
-        task = _prepare(training, cache, processes, quiet or not processes.leads)
-        arguments = (training.optimization, training.schedule(), output, training.seed, processes, tensorboard)
-        run_training(Trainer(task.task(), *arguments), training, task.record, quiet)
+        for own, folder in runs or [(training, output)]:
+            _train(own, folder, cache, processes, tensorboard, quiet)
+
+
+def _train(
+    training: RegionsTrainingConfig, folder: Path, cache: Path, processes: Processes, tensorboard: bool, quiet: bool
+) -> None:
+    task = _prepare(training, cache, processes, quiet or not processes.leads)
+    arguments = (training.optimization, training.schedule(), folder, training.seed, processes, tensorboard)
+    run_training(Trainer(task.task(), *arguments), training, task.record, quiet)
 
 
 def _prepare(training: RegionsTrainingConfig, cache: Path, processes: Processes, quiet: bool) -> RegionsTask:
     """The data, its proposals (found by one process, read by all) and the network."""
-    dataset = read_dataset(Collection(training.data.dataset), Path(training.data.root), training.data.split)
+    dataset, extra = read_training_photos(training.data, training.seed)
+    paths = dataset.image_paths + (extra.image_paths if extra else ())
     initial = load_network(find_weights(training.initial_weights))
     proposals = ProposalCache(cache, training.proposals)
     if processes.leads:
-        with progress_bar("proposals", len(dataset), quiet) as update:
-            for done, path in enumerate(proposals.fill(dataset.image_paths, ImagesConfig()), 1):
+        with progress_bar("proposals", len(paths), quiet) as update:
+            for done, path in enumerate(proposals.fill(paths, ImagesConfig()), 1):
                 update(done, path.name)
     processes.wait()
-    return RegionsTask(dataset, proposals, initial, training, processes)
+    return RegionsTask(dataset, proposals, initial, training, processes, extra)
 
 
 if __name__ == "__main__":

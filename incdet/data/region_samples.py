@@ -1,11 +1,11 @@
-"""Training samples of the region classifier: R-CNN's positives and backgrounds, drawn reproducibly."""
+"""Training samples of the region classifier: positives and backgrounds as R-CNN's or softer, drawn reproducibly."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from incdet.boxes import box_iou
@@ -15,13 +15,22 @@ from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
 
+JITTER_SHIFT, JITTER_STRETCH = 0.4, 1.6
+"""How far a jittered box moves, in sides, and how much it is stretched at most."""
+
 
 class SamplingConfig(Section):
     """What a batch is made of.
 
     Attributes:
         positive_share: share of regions with an object; R-CNN's 32 of 128.
-        positive_iou: smallest Jaccard index with an object's box to count as that object (R-CNN: 0.5).
+        positive_iou: smallest Jaccard index with an object's box to be drawn as that object (R-CNN: 0.5).
+        full_iou: Jaccard index from which a region is wholly its object. Between `positive_iou` and this the target
+            passes evenly from background to the object, so that tight boxes learn to score higher than loose ones;
+            as large as `positive_iou` it is R-CNN's hard decision.
+        even_iou: an object's region is drawn evenly over the Jaccard index, instead of evenly over its regions, most of
+            which are loose.
+        jittered_boxes: so many copies of every object's box, moved and stretched at random, join the proposals.
         class_balance: a class is drawn with probability ~ (its number of boxes) ** class_balance: 1 draws objects
             evenly, 0 draws classes evenly.
         near_share: share of the backgrounds that touch an object with Jaccard index >= near_iou; the rest is any.
@@ -31,10 +40,19 @@ class SamplingConfig(Section):
 
     positive_share: Unit = 0.25
     positive_iou: float = Field(0.5, gt=0, le=1)
+    full_iou: float = Field(0.5, gt=0, le=1)
+    even_iou: bool = False
+    jittered_boxes: int = Field(0, ge=0, le=1000)
     class_balance: Unit = 1.0
     near_share: Unit = 0.0
     near_iou: Unit = 0.1
     flip_probability: Unit = 0.5
+
+    @model_validator(mode="after")
+    def _ramp_rises(self) -> "SamplingConfig":
+        if self.full_iou < self.positive_iou:
+            raise ValueError(f"full_iou {self.full_iou} must be at least positive_iou {self.positive_iou}")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +61,7 @@ class RegionBatch:
 
     Attributes:
         crops: [B, 3, size, size] float32, preprocessed.
-        targets: [B] int64, where background is the number of classes.
+        targets: [B, C + 1] float32, probabilities of the classes and, last, of background.
         rows: [B] int64, rows of the pool.
     """
 
@@ -59,7 +77,7 @@ class RegionPool:
     Attributes:
         images: [N] int32, which image.
         boxes: [N, 4] float32, xyxy pixels.
-        objects: [N] int32, the object it covers, counted over all images; -1 is background.
+        objects: [N] int32, the object it covers, if only in part, counted over all images; -1 is background.
         overlaps: [N] float32, the largest Jaccard index with any object.
         object_classes: [K] int64, class of every object.
     """
@@ -72,27 +90,56 @@ class RegionPool:
 
 
 def build_pool(
-    ground_truths: Sequence[GroundTruth], proposals: Sequence[Proposals], positive_iou: float = 0.5
+    ground_truths: Sequence[GroundTruth],
+    proposals: Sequence[Proposals],
+    config: SamplingConfig | None = None,
+    exhaustive: int | None = None,
 ) -> RegionPool:
     """Assigns proposals and ground-truth boxes to objects: the best-overlapping one from `positive_iou` on.
 
     Regions on an ignored object are neither object nor background, so they are left out.
+
+    Args:
+        ground_truths: of the photos, in their pixels.
+        proposals: of the same photos.
+        config: `positive_iou` and `jittered_boxes` of it, which are always the same boxes.
+        exhaustive: in so many photos, the first ones, everything is annotated; the others have no background. None is
+            all of them.
     """
+    config = config or SamplingConfig()
+    exhaustive = len(ground_truths) if exhaustive is None else exhaustive
     columns: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     num_objects = 0
     for index, (truth, proposed) in enumerate(zip(ground_truths, proposals, strict=True)):
-        boxes = np.concatenate([truth.boxes[~truth.ignored], proposed.boxes])
+        own = truth.boxes[~truth.ignored]
+        boxes = np.concatenate([own, jittered_boxes(own, config.jittered_boxes, truth, index), proposed.boxes])
         iou = box_iou(boxes, truth.boxes) if len(truth) else np.zeros((len(boxes), 1))
         best, overlaps = iou.argmax(axis=1), iou.max(axis=1)
-        covered = overlaps >= positive_iou
+        covered = overlaps >= config.positive_iou
         objects = np.where(covered, best + num_objects, -1)
         usable = ~(covered & truth.ignored[best]) if len(truth) else np.ones(len(boxes), bool)
+        usable &= covered | (index < exhaustive)
         images = np.full(len(boxes), index)
         columns.append((images[usable], boxes[usable], objects[usable], overlaps[usable]))
         num_objects += len(truth)
     images, boxes, objects, overlaps = (np.concatenate(column) for column in zip(*columns, strict=True))
     classes = np.concatenate([truth.class_ids for truth in ground_truths])
     return RegionPool(images.astype(np.int32), boxes, objects.astype(np.int32), overlaps.astype(np.float32), classes)
+
+
+def jittered_boxes(boxes: np.ndarray, copies: int, truth: GroundTruth, seed: int) -> np.ndarray:
+    """[N * copies, 4] float32: boxes moved by up to 40 % of their sides, stretched by up to 1.6, cut at the border.
+
+    The copies of a box follow one another; each is moved by an amount of its own, so that there are tight ones, too.
+    """
+    generator = np.random.default_rng([seed, copies])
+    center, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    center, sides = np.repeat(center, copies, axis=0), np.repeat(sides, copies, axis=0)
+    amount = generator.uniform(0, 1, (len(sides), 1))
+    center = center + sides * amount * generator.uniform(-JITTER_SHIFT, JITTER_SHIFT, sides.shape)
+    half = sides / 2 * JITTER_STRETCH ** (amount * generator.uniform(-1, 1, sides.shape))
+    limits = np.array([truth.width, truth.height] * 2)
+    return np.concatenate([center - half, center + half], axis=1).clip(0, limits).astype(np.float32)
 
 
 class RegionSampler:
@@ -131,11 +178,31 @@ class RegionSampler:
         num_positive = round(batch_size * self.config.positive_share)
         num_near = round((batch_size - num_positive) * self.config.near_share) if len(self._near) else 0
         objects = generator.choice(len(self._objects), num_positive, p=self._object_probability)
-        positive = [generator.choice(self._regions_of_object[chosen]) for chosen in objects]
+        positive = [self._region_of(self._regions_of_object[chosen], generator) for chosen in objects]
         near = generator.choice(self._near, num_near) if num_near else np.zeros(0, np.int64)
         far = generator.choice(self._far, batch_size - num_positive - num_near)
         rows = np.concatenate([np.array(part, np.int64) for part in (positive, near, far)])
         return rows, generator.random(len(rows)) < self.config.flip_probability
+
+    def _region_of(self, regions: np.ndarray, generator: np.random.Generator) -> int:
+        """One of an object's regions: any, or that whose Jaccard index is nearest to one drawn evenly."""
+        if not self.config.even_iou:
+            return int(generator.choice(regions))
+        wanted = generator.uniform(self.config.positive_iou, 1)
+        return int(regions[np.abs(self.pool.overlaps[regions] - wanted).argmin()])
+
+    def targets(self, rows: np.ndarray) -> np.ndarray:
+        """[B, C + 1] float32: how much each region is its object, and the rest background."""
+        config, objects = self.config, self.pool.objects[rows]
+        covered = np.flatnonzero(objects >= 0)
+        ramp = max(config.full_iou - config.positive_iou, 1e-9)
+        share = ((self.pool.overlaps[rows[covered]] - config.positive_iou) / ramp).clip(0, 1)
+        if config.full_iou == config.positive_iou:
+            share[:] = 1
+        targets = np.zeros((len(rows), self.background + 1), np.float32)
+        targets[covered, self.pool.object_classes[objects[covered]]] = share
+        targets[:, self.background] = 1 - targets.sum(axis=1)
+        return targets
 
     def batch(
         self,
@@ -153,6 +220,4 @@ class RegionSampler:
             chosen = np.flatnonzero(images == image)
             cropper = RegionCropper(load(int(image)), preprocessing, device)
             crops[torch.from_numpy(chosen).to(device)] = cropper.crop(self.pool.boxes[rows[chosen]], flipped[chosen])
-        objects = self.pool.objects[rows]
-        targets = np.where(objects >= 0, self.pool.object_classes[objects], self.background)
-        return RegionBatch(crops, torch.from_numpy(targets).to(device), rows)
+        return RegionBatch(crops, torch.from_numpy(self.targets(rows)).to(device), rows)

@@ -89,31 +89,49 @@ class GoogLeNet(nn.Module):
         """Columns of the output."""
         return self.classifier.out_features
 
+    def first_stages(self, count: int) -> list[nn.Module]:
+        """The layers of stages 1 to `count`; max pools lie between the five stages of Table 1."""
+        stages: list[list[nn.Module]] = [[self.conv1], [self.conv2_reduce, self.conv2]]
+        stages += [[self.get_submodule(f"inception_{name}") for name in self._modules_of(stage)] for stage in "345"]
+        return [layer for stage in stages[:count] for layer in stage]
+
     def forward(self, crops: Tensor) -> Logits:
         """Preprocessed crops [B, 3, 224, 224] -> logits; the pooling rounds sizes up, as Caffe's does."""
-        maps, auxiliary_4a, auxiliary_4d = self._maps(crops)
-        features = maps.mean(dim=(2, 3))
-        return Logits(self.classifier(self.dropout(features)), auxiliary_4a, auxiliary_4d)
+        return self.classify_maps(self.trunk_maps(crops))
 
     def feature_map(self, crops: Tensor) -> Tensor:
         """Preprocessed crops [B, 3, S, S] -> what leaves the last module, [B, 1024, S / 32, S / 32] as published."""
-        return self._maps(crops)[0]
+        return self._last_maps(self.trunk_maps(crops))[0]
 
-    def _maps(self, crops: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def trunk_maps(self, crops: Tensor) -> Tensor:
+        """Stages 1 to 3, which an ensemble can share: crops [B, 3, S, S] -> [B, 480, S / 16, S / 16] as published."""
         maps = _halve(self.conv1(crops))
         maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
         maps = _halve(self.norm2(maps))
+        for name in self._modules_of("3"):
+            maps = self.get_submodule(f"inception_{name}")(maps)
+        return _halve(maps)
+
+    def classify_maps(self, maps: Tensor) -> Logits:
+        """The rest of the network: what `trunk_maps` gives -> logits."""
+        maps, auxiliary_4a, auxiliary_4d = self._last_maps(maps)
+        features = maps.mean(dim=(2, 3))
+        return Logits(self.classifier(self.dropout(features)), auxiliary_4a, auxiliary_4d)
+
+    def _last_maps(self, maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}
         heads = {"4a": self.auxiliary_4a, "4d": self.auxiliary_4d}
-        stage = "3"
-        for name in self.architecture.modules:
-            if name[0] != stage:
-                stage = name[0]
-                maps = _halve(maps, 3 if stage == "4" else self.architecture.last_pool)
+        for name in self._modules_of("4"):
             maps = self.get_submodule(f"inception_{name}")(maps)
             if (head := heads.get(name)) is not None:
                 auxiliary[name] = head(maps)
+        maps = _halve(maps, self.architecture.last_pool)
+        for name in self._modules_of("5"):
+            maps = self.get_submodule(f"inception_{name}")(maps)
         return maps, auxiliary["4a"], auxiliary["4d"]
+
+    def _modules_of(self, stage: str) -> list[str]:
+        return [name for name in self.architecture.modules if name[0] == stage]
 
 
 def _halve(maps: Tensor, size: int = 3) -> Tensor:

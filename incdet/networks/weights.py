@@ -13,14 +13,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from incdet.errors import WeightsError
+from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.multibox import MultiBox, MultiBoxDescription
+from incdet.networks.quantization import dequantize
 from incdet.storage import atomic_file
 
-DEFAULT_WEIGHTS = "googlenet-voc"
-"""Name of the weights that the package ships and uses unless told otherwise."""
+FIRST_STAGE = "googlenet-voc"
+"""Name of the shipped weights that see every region; the members of the ensemble are called this and -1, -2, ..."""
 
 RECORD_KEY = "incdet"
 
@@ -106,6 +107,18 @@ def shipped_weights() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
+def shipped_ensemble(members: int | None = None) -> tuple[str, ...]:
+    """Names of the first stage's weights and of so many of the shipped ensemble's members; None is all of them.
+
+    Raises:
+        ConfigurationError: fewer than one, or more than the package ships.
+    """
+    names = [name for name in shipped_weights() if name.startswith(f"{FIRST_STAGE}-")]
+    if members is not None and not 1 <= members <= len(names):
+        raise ConfigurationError(f"{members} members of the ensemble are wanted; expected 1 to {len(names)}")
+    return (FIRST_STAGE, *names[:members])
+
+
 def find_weights(name_or_file: str | Path) -> Path:
     """The file of shipped weights by name, or a path as given.
 
@@ -132,7 +145,7 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
     if record.multibox is not None:
         raise WeightsError(f"the weights {file} propose boxes (MultiBox), they name no classes; give others")
     network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
-    load_tensors(network, read_tensors(file), str(file))
+    load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
     return network.eval(), record
 
 
@@ -148,7 +161,7 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
             f"the weights {file} name classes, they propose no boxes; train with tools/train_multibox.py"
         )
     network = MultiBox.from_description(record.multibox, ARCHITECTURES[record.architecture])
-    load_tensors(network, read_tensors(file), str(file))
+    load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
     return network.eval(), record
 
 
@@ -180,7 +193,7 @@ def load_record(file: Path) -> WeightsRecord:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
+    """All tensors of a safetensors file, as they are stored.
 
     Raises:
         WeightsError: not a readable safetensors file.
@@ -209,15 +222,18 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
             raise WeightsError(f"the weights {origin}: '{name}' has shape {got}, but the network expects {expected}")
         if tensors[name].dtype not in _DTYPES:
             raise WeightsError(
-                f"the weights {origin}: '{name}' holds {tensors[name].dtype}; expected float16 or float32"
+                f"the weights {origin}: '{name}' holds {tensors[name].dtype}; expected float16, float32, or int8 with "
+                "scales"
             )
         if not tensors[name].isfinite().all():
             raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity; the file is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
 
 
-def save_weights(file: Path, tensors: dict[str, Tensor], record: WeightsRecord, dtype: torch.dtype) -> None:
-    """Writes tensors in `dtype` with their record, atomically; equal input gives equal bytes.
+def save_weights(
+    file: Path, tensors: dict[str, Tensor], record: WeightsRecord, dtype: torch.dtype | None = None
+) -> None:
+    """Writes tensors in `dtype`, or each in its own, with their record, atomically; equal input gives equal bytes.
 
     Raises:
         OutputError: the folder cannot be written to.

@@ -26,7 +26,7 @@ from incdet.training.loop import Task
 from incdet.training.matching import Matching, match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.priors import cluster_priors, unit_boxes
 from incdet.training.processes import Processes
-from incdet.training.regions import DataConfig, split_validation
+from incdet.training.region_data import DataConfig, split_validation
 from incdet.training.run_config import RunConfig
 
 VALIDATION_BATCH = 32

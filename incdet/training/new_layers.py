@@ -30,3 +30,10 @@ def replace_classifier(
         fresh.classifier.weight.copy_(torch.randn(fresh.classifier.weight.shape, generator=generator) * 0.01)
         fresh.classifier.bias.zero_()
     return fresh
+
+
+def keep_classifier(network: GoogLeNet, dropout: float | None) -> GoogLeNet:
+    """The same network, last layer and all, with this dropout; None is the architecture's."""
+    copy = GoogLeNet(network.num_classes, False, dropout, network.architecture)
+    copy.load_state_dict(network.state_dict())
+    return copy

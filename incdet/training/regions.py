@@ -1,15 +1,13 @@
 """Fine-tuning a region classifier: from ImageNet weights to C classes + background."""
 
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.config import DetectionsConfig, ImagesConfig, ProposalsConfig, Section
+from incdet.config import DetectionsConfig, ProposalsConfig, make_config, merged
 from incdet.data.dataset import Dataset
 from incdet.data.region_samples import RegionBatch, RegionSampler, SamplingConfig, build_pool
 from incdet.detections import select_detections
@@ -20,75 +18,67 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord
 from incdet.proposals import ProposalCache
 from incdet.regions import crop_regions
-from incdet.scores import score_regions
-from incdet.structures import GroundTruth, Image, Proposals, RegionScores
+from incdet.scores import Ensemble, score_regions
+from incdet.structures import GroundTruth, Proposals, RegionScores
 from incdet.training.loop import Task, prefetched
-from incdet.training.new_layers import replace_classifier
+from incdet.training.new_layers import keep_classifier, replace_classifier
 from incdet.training.processes import Processes
+from incdet.training.region_data import DataConfig, PhotoStore, split_validation
 from incdet.training.run_config import RunConfig
 
 VALIDATION_BATCH = 64
 
 
-class DataConfig(Section):
-    """Where the photos are.
+class RegionsTrainingConfig(RunConfig):
+    """A whole training of a region classifier; see configs/regions_voc.yaml.
 
     Attributes:
-        dataset, root, split: as for `tools/eval_map.py`.
-        validation_images: this many photos of the split, evenly spaced, are kept out of training and judged instead.
-        validation_proposals: best proposals per validation photo that are classified.
+        data: the photos.
+        initial_weights: start of all layers; the last one is kept only where it is a region classifier for the same
+            classes.
+        frozen_stages: so many of GoogLeNet's five stages keep the initial weights: training takes less time, and the
+            members of an ensemble can share them.
+        proposals: what regions are drawn from.
+        sampling: what a batch is made of.
+        dropout: of the pooled features.
+        memory_gigabytes: photos up to this size stay decoded.
+        members: of an ensemble: what each changes in the settings above; see `member`.
     """
-
-    dataset: Literal["voc", "coco", "ilsvrc"] = "voc"
-    root: str
-    split: str = "train"
-    validation_images: int = Field(32, ge=0)
-    validation_proposals: int = Field(300, ge=1)
-
-
-class RegionsTrainingConfig(RunConfig):
-    """A whole training of a region classifier; see configs/regions_voc.yaml."""
 
     data: DataConfig
     initial_weights: str
+    frozen_stages: int = Field(0, ge=0, le=5)
     proposals: ProposalsConfig = ProposalsConfig()
     sampling: SamplingConfig = SamplingConfig()
     dropout: float = Field(0.4, ge=0, lt=1)
     memory_gigabytes: float = Field(8.0, ge=0)
+    members: tuple[dict[str, Any], ...] = ()
 
+    def member(self, number: int) -> "RegionsTrainingConfig":
+        """The training of member 1, 2, ... of an ensemble: a seed of its own, and what `members` says about it.
 
-class PhotoStore:
-    """Photos by index, kept decoded in memory up to a limit, read from disk beyond it."""
-
-    def __init__(self, paths: tuple[Path, ...], gigabytes: float):
-        self._paths = paths
-        self._room = gigabytes * 1e9
-        self._kept: dict[int, Image] = {}
-
-    def __call__(self, index: int) -> Image:
-        """The photo with this index.
+        The paper's members differ "only in sampling methodologies and the random order in which they see input images"
+        (section 7). Members beyond those listed differ in their seeds alone.
 
         Raises:
-            ImageError: it cannot be read.
+            ConfigurationError: `members` holds something that is no setting.
         """
-        if index not in self._kept:
-            image = read_image(self._paths[index], ImagesConfig())
-            if image.pixels.nbytes > self._room:
-                return image
-            self._room -= image.pixels.nbytes
-            self._kept[index] = image
-        return self._kept[index]
-
-
-def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Dataset]:
-    """(training photos, validation photos), the latter evenly spaced over the data set."""
-    chosen = set(np.linspace(0, len(dataset) - 1, num_validation).round().astype(int).tolist())
-    rest = [index for index in range(len(dataset)) if index not in chosen]
-    return dataset.subset(rest), dataset.subset(sorted(chosen))
+        values = self.model_dump(exclude={"members"}) | {"seed": self.seed + number - 1}
+        own = self.members[number - 1] if number <= len(self.members) else {}
+        return make_config(RegionsTrainingConfig, merged(values, own), f"member {number}")
 
 
 class RegionsTask:
-    """The region classifier as a task of the training loop."""
+    """The region classifier as a task of the training loop.
+
+    Args:
+        dataset: photos with everything annotated, of which some are kept out for validation.
+        cache: of their proposals.
+        initial: the network to start from, and its record.
+        config: the whole configuration.
+        processes: the others that train the same network, if any.
+        extra: photos that only lend their objects; see `DataConfig`.
+    """
 
     def __init__(
         self,
@@ -97,11 +87,15 @@ class RegionsTask:
         initial: tuple[GoogLeNet, WeightsRecord],
         config: RegionsTrainingConfig,
         processes: Processes | None = None,
+        extra: Dataset | None = None,
     ) -> None:
         self.config, self.cache, self.processes = config, cache, processes or Processes()
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.training, self.validation = split_validation(dataset, config.data.validation_images)
+        exhaustive = len(self.training)
+        if extra is not None:
+            self.training = self.training.joined(extra)
         self.classes = dataset.class_names
         start, self.initial = initial
         # what the network has learnt to expect, with R-CNN's context around regions
@@ -109,10 +103,17 @@ class RegionsTask:
         self.preprocessing = self.initial.preprocessing.model_copy(update={"context": context})
         self.photos = PhotoStore(self.training.image_paths, config.memory_gigabytes)
         truths, proposals = self._regions()
-        pool = build_pool(truths, proposals, config.sampling.positive_iou)
+        pool = build_pool(truths, proposals, config.sampling, exhaustive)
         self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
-        network = replace_classifier(start, len(self.classes) + 1, config.dropout, config.seed)
+        self.keeps_classifier = self.initial.background and self.initial.classes == self.classes
+        if self.keeps_classifier:
+            network = keep_classifier(start, config.dropout)
+        else:
+            network = replace_classifier(start, len(self.classes) + 1, config.dropout, config.seed)
         self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
+        self.frozen = self.network.first_stages(config.frozen_stages)
+        for layer in self.frozen:
+            layer.requires_grad_(False)
 
     def _regions(self) -> tuple[list[GroundTruth], list[Proposals]]:
         truths, proposals = [], []
@@ -126,7 +127,8 @@ class RegionsTask:
         """What the loop needs to know; an epoch is as many regions with an object as there are objects."""
         epoch_size = round(self.sampler.num_objects / max(self.config.sampling.positive_share, 1e-9))
         batches = prefetched(self.draw)
-        return Task(self.network, ("classifier.",), epoch_size, batches, self.losses, self.names, self.validate)
+        new_layers = () if self.keeps_classifier else ("classifier.",)
+        return Task(self.network, new_layers, epoch_size, batches, self.losses, self.names, self.validate)
 
     def draw(self, step: int) -> RegionBatch:
         """What is this process's of the batch of a step, cut on the device."""
@@ -136,7 +138,9 @@ class RegionsTask:
         return self.sampler.batch(rows, flipped, self.photos, self.preprocessing, self.device)
 
     def losses(self, network: nn.Module, batch: RegionBatch) -> dict[str, Tensor]:
-        """Cross entropy over the classes and background."""
+        """Cross entropy over the classes and background, with soft targets where the sampling asks for them."""
+        for layer in self.frozen:
+            layer.eval()  # the statistics of batch normalisation, where there are any, are frozen, too
         inputs = batch.crops.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             logits = network(inputs).main
@@ -158,7 +162,7 @@ class RegionsTask:
             boxes = self.cache(image)[: self.config.data.validation_proposals].boxes
             crops = crop_regions(image, boxes, self.preprocessing, self.device, VALIDATION_BATCH)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                probabilities = score_regions(crops, [network], len(self.classes))
+                probabilities = score_regions(crops, Ensemble([network]), len(self.classes))
             scores = RegionScores(boxes, probabilities)
             detections.append(select_detections(scores, image, self.classes, selection))
             truths.append(truth.rescaled(image.width, image.height))
@@ -171,13 +175,15 @@ class RegionsTask:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
         what = "mAP on photos of the training split kept out of training"
         measured = {what: logged["validation_mAP"]} if logged else {}
+        first = self.config.frozen_stages + 1
+        trained = {1: "all layers", 6: "the classifier"}.get(first, f"stages {first} to 5")
         return WeightsRecord(
             architecture=self.network.architecture.name,
             classes=self.classes,
             background=True,
             preprocessing=self.preprocessing,
             recipe=self.config.recipe(),
-            origin=f"all layers fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
+            origin=f"{trained} fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
             measured=measured,
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
         )
