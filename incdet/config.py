@@ -150,13 +150,15 @@ class ScoresConfig(Section):
     Attributes:
         batch_size: regions at a time.
         precision: "auto" is bfloat16 where the device computes it natively.
+        engine: what computes the networks; "openvino" is for CPUs and needs the package of that name.
         gate: of a detector with a first stage: the ensemble looks only at regions where the first stage finds a class
             at least this probable; 0 shows it every region.
     """
 
     batch_size: int = Field(64, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    gate: Unit = 0.01
+    engine: Literal["torch", "openvino"] = "torch"
+    gate: Unit = 0.05
 
 
 class DetectionsConfig(Section):

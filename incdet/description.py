@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import incdet
 
-PACKAGES = ("torch", "torchvision", "opencv-contrib-python", "numpy", "numba", "pillow", "safetensors")
+PACKAGES = ("torch", "torchvision", "openvino", "opencv-contrib-python", "numpy", "numba", "pillow", "safetensors")
 
 
 def versions() -> dict[str, str]:

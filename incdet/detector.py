@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import torch
 
 from incdet.config import Config
 from incdet.data.class_names import find_classes
@@ -26,7 +27,7 @@ from incdet.networks.weights import (
 )
 from incdet.proposals import Proposers
 from incdet.regions import crop_regions
-from incdet.scores import Ensemble, prepare_network, score_regions
+from incdet.scores import Ensemble, Stages, TorchStages, prepare_network, score_regions
 from incdet.structures import Detections, Image, Proposals, RegionScores
 
 Item = TypeVar("Item")
@@ -77,11 +78,25 @@ class Detector:
         self.preprocessing = records[0].preprocessing
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
-        prepared = [prepare_network(network, self.device, self.precision) for network in networks]
+        prepared = [self._prepared(network) for network in networks]
         first_stage = prepared.pop(0) if cascade else None
-        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate)
+        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate, self._stages)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
+
+    def _prepared(self, network: GoogLeNet) -> GoogLeNet:
+        # OpenVINO rounds by itself
+        precision = torch.float32 if self.config.scores.engine == "openvino" else self.precision
+        return prepare_network(network, self.device, precision)
+
+    def _stages(self, network: GoogLeNet) -> Stages:
+        if self.config.scores.engine == "torch":
+            return TorchStages(network)
+        if self.device.type != "cpu":
+            raise ConfigurationError("scores.engine=openvino computes on the CPU; add device=cpu or leave it out")
+        from incdet.networks.openvino_engine import OpenVinoStages
+
+        return OpenVinoStages(network, self.precision)
 
     @classmethod
     def from_pretrained(

@@ -1,6 +1,7 @@
 """Crops -> class probabilities, averaged over the ensemble; background dies here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,6 +25,32 @@ def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.d
     return network.eval()
 
 
+class Stages(Protocol):
+    """A network in two halves, whatever computes it."""
+
+    def trunk(self, crops: Tensor) -> Tensor:
+        """Stages 1 to 3: crops [B, 3, S, S] -> maps."""
+
+    def logits(self, maps: Tensor) -> Tensor:
+        """The rest: maps -> [B, columns] float32."""
+
+
+class TorchStages:
+    """A prepared network's halves, computed by torch."""
+
+    def __init__(self, network: GoogLeNet):
+        self.network = network
+
+    def trunk(self, crops: Tensor) -> Tensor:
+        """As `GoogLeNet.trunk_maps`."""
+        dtype = self.network.classifier.weight.dtype
+        return self.network.trunk_maps(crops.to(dtype).contiguous(memory_format=torch.channels_last))
+
+    def logits(self, maps: Tensor) -> Tensor:
+        """As the main logits of `GoogLeNet.classify_maps`."""
+        return self.network.classify_maps(maps).main.float()
+
+
 class Ensemble:
     """Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where they are the same.
 
@@ -32,17 +59,27 @@ class Ensemble:
         first_stage: a network that looks at every region before the members do.
         gate: the members look only at regions where the first stage finds a class at least this probable; the others,
             nearly all of them background, keep its answer.
+        stages: what computes a network.
     """
 
-    def __init__(self, networks: Sequence[GoogLeNet], first_stage: GoogLeNet | None = None, gate: float = 0.0):
-        self.networks, self.first_stage, self.gate = tuple(networks), first_stage, gate
+    def __init__(
+        self,
+        networks: Sequence[GoogLeNet],
+        first_stage: GoogLeNet | None = None,
+        gate: float = 0.0,
+        stages: Callable[[GoogLeNet], Stages] = TorchStages,
+    ) -> None:
+        self.gate = gate
         everyone = [*([] if first_stage is None else [first_stage]), *networks]
         trunks = [next(index for index, other in enumerate(everyone) if _same_trunk(other, one)) for one in everyone]
-        self._trunks = trunks[-len(self.networks) :]
+        self._trunks = trunks[-len(networks) :]
+        computed = [stages(network) for network in everyone]
+        self.first_stage = None if first_stage is None else computed[0]
+        self.members = computed[-len(networks) :]
 
     def describe(self) -> str:
         """In words, for people."""
-        number = len(self.networks)
+        number = len(self.members)
         members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
         return members if self.first_stage is None else f"{members}, after a first stage that drops background"
 
@@ -57,18 +94,18 @@ class Ensemble:
         inputs = _filled(crops)
         known = {} if maps is None else {0: _filled(maps)}
         total = torch.zeros((), device=crops.device)
-        for network, trunk in zip(self.networks, self._trunks, strict=True):
+        for member, trunk in zip(self.members, self._trunks, strict=True):
             if trunk not in known:
-                known[trunk] = network.trunk_maps(_input_of(network, inputs))
-            total = total + network.classify_maps(known[trunk]).main.float().softmax(dim=1)
-        return total[: len(crops)] / len(self.networks)
+                known[trunk] = member.trunk(inputs)
+            total = total + member.logits(known[trunk]).softmax(dim=1)
+        return total[: len(crops)] / len(self.members)
 
     @torch.inference_mode()
     def first_look(self, crops: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
         """The first stage's softmax [B, columns], its trunk's maps, and which regions pass the gate [B] bool."""
         assert self.first_stage is not None
-        maps = self.first_stage.trunk_maps(_input_of(self.first_stage, _filled(crops)))
-        probabilities = self.first_stage.classify_maps(maps).main.float().softmax(dim=1)[: len(crops)]
+        maps = self.first_stage.trunk(_filled(crops))
+        probabilities = self.first_stage.logits(maps).softmax(dim=1)[: len(crops)]
         return probabilities, maps[: len(crops)], probabilities[:, :num_classes].amax(dim=1) >= self.gate
 
 
@@ -107,10 +144,6 @@ def _answers(waiting: list[tuple[Tensor, Tensor]], ensemble: Ensemble, num_class
     crops, maps = (torch.cat(column) for column in zip(*waiting, strict=True))
     chunks = zip(torch.split(crops, LATER_BATCH), torch.split(maps, LATER_BATCH), strict=True)
     return np.concatenate([ensemble(*chunk)[:, :num_classes].cpu().numpy() for chunk in chunks])
-
-
-def _input_of(network: GoogLeNet, crops: Tensor) -> Tensor:
-    return crops.to(network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _filled(rows: Tensor) -> Tensor:

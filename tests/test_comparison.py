@@ -14,6 +14,7 @@ from incdet.evaluation.average_precision import evaluate_columns
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns
 from incdet.evaluation.comparison import (
     FILE_NAME,
+    bootstrap_interval,
     compare_judgements,
     load_judgement,
     save_judgement,
@@ -119,6 +120,14 @@ def test_interval_is_that_of_evaluating_resampled_data_sets(stored, rules):
     assert result.mean_average_precision == pytest.approx(whole, abs=1e-12)
     assert result.to_json()["difference"] == pytest.approx(whole[1] - whole[0], abs=1e-12)
     assert (result.num_samples, result.seed) == (40, 5)
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_the_interval_of_one_run_is_that_of_evaluating_resampled_data_sets(stored, rules):
+    sets = np.random.default_rng(5).multinomial(NUM_IMAGES, np.full(NUM_IMAGES, 1 / NUM_IMAGES), 40)
+    means = [np.nanmean(repeated(1, rules, counts)) for counts in sets]
+    expected = np.percentile(means, [2.5, 97.5])
+    assert bootstrap_interval(stored(judged(1, rules)), 40, 5) == pytest.approx(tuple(expected), abs=1e-12)
 
 
 def test_equal_seeds_give_equal_numbers_and_other_seeds_others(stored):

@@ -65,6 +65,15 @@ def evaluate(folder, *arguments, predictions="submission.txt", code=0):
     return (json.loads(result.stdout) if code == 0 else result.stdout), result.stderr
 
 
+def test_the_interval_needs_a_folder_and_goes_into_the_numbers(folder):
+    numbers, _ = evaluate(folder, "--output", "report", "--interval", "--rules", "voc")
+    low, high = numbers["interval"]
+    assert 0 <= low <= numbers["mAP"] <= high <= 1
+    assert low < high
+    _, error = evaluate(folder, "--interval", code=2)
+    assert "--interval needs --output" in error
+
+
 def without_time(numbers):
     return {key: value for key, value in numbers.items() if key != "seconds"}
 

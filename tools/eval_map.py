@@ -13,7 +13,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,9 +25,10 @@ from incdet.data.ilsvrc import IlsvrcFiles
 from incdet.data.predictions import read_predictions
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import ConfigurationError, DataError
-from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.average_precision import Evaluation, plain_number
 from incdet.evaluation.coco import CocoEvaluation
 from incdet.evaluation.columns import DetectionColumns, detection_columns
+from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, size_table
 from incdet.storage import write_text
@@ -79,6 +80,9 @@ def main(
     config: Annotated[Path | None, typer.Option(help="Configuration of the detector, in YAML.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     coco_backend: Annotated[CocoBackend, typer.Option(help="For coco rules.")] = CocoBackend.pycocotools,
+    interval: Annotated[
+        bool, typer.Option("--interval", help="Also the 95 % interval of mAP over resampled photos; needs --output.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings about the data are errors.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> int:
@@ -86,6 +90,8 @@ def main(
     started = time.perf_counter()
     if predictions is not None and (detector or members):
         raise ConfigurationError("--predictions excludes --detector and --members; leave out what is not meant")
+    if interval and (rules == RulesName.coco or (predictions is not None and output is None)):
+        raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
     if dataset != Collection.ilsvrc and (blacklist or classes):
         raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
     warnings: list[str] = []
@@ -108,7 +114,7 @@ def main(
         notes.print(f"wrote {write_submission(found, data, output)}", markup=False)
     chosen = rules or RulesName[dataset.name]
     evaluation = evaluate_dataset(data, found, chosen.value, coco_backend.value, predictions, warn)
-    _report(evaluation, data, output, json_file, started)
+    _report(evaluation, data, output, json_file, started, interval)
     for warning in warnings:
         notes.print(f"warning: {warning}", markup=False, style="yellow")
     for failure in failures:
@@ -145,8 +151,14 @@ def _run_detector(
 
 
 def _report(
-    evaluation: Evaluation | CocoEvaluation, data: Dataset, output: Path | None, json_file: Path | None, started: float
+    evaluation: Evaluation | CocoEvaluation,
+    data: Dataset,
+    output: Path | None,
+    json_file: Path | None,
+    started: float,
+    interval: bool,
 ) -> None:
+    more: dict[str, Any] = {"dataset": data.name}
     to_stdout = json_file == Path("-")
     screen = notes if to_stdout else Console()
     screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
@@ -158,8 +170,12 @@ def _report(
         analysis = write_report(evaluation, data, output)
         screen.print(error_table(analysis), size_table(analysis))
         notes.print(f"wrote {output / 'report.html'}", markup=False)
-    seconds = round(time.perf_counter() - started, 3)
-    numbers = json.dumps(evaluation.to_json() | {"dataset": data.name, "seconds": seconds}, indent=2) + "\n"
+        if interval:
+            low, high = bootstrap_interval(load_judgement(output))
+            screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
+            more["interval"] = [plain_number(low), plain_number(high)]
+    more["seconds"] = round(time.perf_counter() - started, 3)
+    numbers = json.dumps(evaluation.to_json() | more, indent=2) + "\n"
     if to_stdout:
         sys.stdout.write(numbers)
     elif json_file is not None:

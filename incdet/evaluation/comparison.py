@@ -183,8 +183,9 @@ def compare_judgements(
             f"{len(first.class_names)} classes), B is {second.dataset} under {second.rules} rules "
             f"({second.num_images} images, {len(second.class_names)} classes), or their annotations differ"
         )
-    differences = _resampled_differences(first, second, num_samples, seed, progress)
-    low, high = np.percentile(differences, [2.5, 97.5]) if len(differences) else (np.nan, np.nan)
+    resampled = _resampled_means((first, second), num_samples, seed, progress)
+    differences = resampled[1] - resampled[0]
+    low, high = _middle(differences)
     columns = np.stack([first.average_precision, second.average_precision])
     with_objects = columns[:, ~np.isnan(columns[0])]
     mean_a, mean_b = _means(columns.T)
@@ -192,7 +193,7 @@ def compare_judgements(
         class_names=first.class_names,
         mean_average_precision=(float(mean_a), float(mean_b)),
         average_precision=columns,
-        interval=(float(low), float(high)),
+        interval=(low, high),
         share_better=float((differences > 0).mean()) if len(differences) else float("nan"),
         wins=(int((with_objects[0] > with_objects[1]).sum()), int((with_objects[1] > with_objects[0]).sum())),
         num_samples=num_samples,
@@ -200,21 +201,35 @@ def compare_judgements(
     )
 
 
-def _resampled_differences(
-    first: Judgement, second: Judgement, num_samples: int, seed: int, progress: Callable[[int], None]
+def bootstrap_interval(
+    judgement: Judgement, num_samples: int = 1000, seed: int = 0, progress: Callable[[int], None] = lambda _: None
+) -> tuple[float, float]:
+    """The middle 95 % of mAP over resampled sets of as many images, drawn as in `compare_judgements`; NaN if none has
+    an object.
+    """
+    return _middle(_resampled_means((judgement,), num_samples, seed, progress)[0])
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def _resampled_means(
+    runs: tuple[Judgement, ...], num_samples: int, seed: int, progress: Callable[[int], None]
 ) -> np.ndarray:
-    """mAP(B) - mAP(A) of every resampled set in which an object is left."""
-    generator = np.random.default_rng(seed)
-    longest = max((len(entry.images) for run in (first, second) for entry in run.classes), default=1)
-    size = int(np.clip(_BLOCK // max(longest, first.num_images, 1), 1, num_samples))
+    """mAP [runs, S] on every resampled set in which an object is left."""
+    generator, num_images = np.random.default_rng(seed), runs[0].num_images
+    longest = max((len(entry.images) for run in runs for entry in run.classes), default=1)
+    size = int(np.clip(_BLOCK // max(longest, num_images, 1), 1, num_samples))
     parts = []
     for start in range(0, num_samples, size):
         count = min(size, num_samples - start)
-        weights = generator.multinomial(first.num_images, np.full(first.num_images, 1 / first.num_images), count)
-        parts.append(_weighted_means(second, weights) - _weighted_means(first, weights))
+        weights = generator.multinomial(num_images, np.full(num_images, 1 / num_images), count)
+        parts.append(np.stack([_weighted_means(run, weights) for run in runs]))
         progress(start + count)
-    joined = np.concatenate(parts)
-    return joined[~np.isnan(joined)]
+    joined = np.concatenate(parts, axis=1)
+    return joined[:, ~np.isnan(joined).any(axis=0)]
 
 
 def _weighted_means(judgement: Judgement, weights: np.ndarray) -> np.ndarray:

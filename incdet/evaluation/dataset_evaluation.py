@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from incdet.config import DetectionsConfig
 from incdet.data.coco import read_json
 from incdet.data.dataset import Dataset, Warn
 from incdet.data.predictions import has_coco_results, submission_text
@@ -16,6 +17,8 @@ from incdet.evaluation.comparison import FILE_NAME, save_judgement
 from incdet.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from incdet.evaluation.html_report import html_report
 from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
+from incdet.output.contact_sheet import contact_sheet
+from incdet.output.draw import save_picture
 from incdet.storage import atomic_file, write_text
 
 RulesChoice = Literal[Rules, "coco"]
@@ -54,7 +57,8 @@ def evaluate_dataset(
 
 
 def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> ErrorAnalysis:
-    """Writes errors.json, two plots, report.html, and what `tools/compare_runs.py` reads; returns the analysis.
+    """Writes errors.json, two plots, a sheet of photos where there are any, report.html, and what
+    `tools/compare_runs.py` reads; returns the analysis.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -69,6 +73,9 @@ def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> Erro
     for name, png in plots.items():
         with atomic_file(folder / name) as stream:
             stream.write(png)
+    sheet = contact_sheet(evaluation, dataset, DetectionsConfig().display_threshold)
+    if sheet is not None:
+        save_picture(folder / "contact_sheet.jpg", sheet)
     write_text(folder / "report.html", html_report(evaluation, analysis, dataset, list(plots.values())))
     return analysis
 

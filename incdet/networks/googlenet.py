@@ -92,7 +92,7 @@ class GoogLeNet(nn.Module):
     def first_stages(self, count: int) -> list[nn.Module]:
         """The layers of stages 1 to `count`; max pools lie between the five stages of Table 1."""
         stages: list[list[nn.Module]] = [[self.conv1], [self.conv2_reduce, self.conv2]]
-        stages += [[self.get_submodule(f"inception_{name}") for name in self._modules_of(stage)] for stage in "345"]
+        stages += [[self.get_submodule(f"inception_{name}") for name in self.modules_of(stage)] for stage in "345"]
         return [layer for stage in stages[:count] for layer in stage]
 
     def forward(self, crops: Tensor) -> Logits:
@@ -108,7 +108,7 @@ class GoogLeNet(nn.Module):
         maps = _halve(self.conv1(crops))
         maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
         maps = _halve(self.norm2(maps))
-        for name in self._modules_of("3"):
+        for name in self.modules_of("3"):
             maps = self.get_submodule(f"inception_{name}")(maps)
         return _halve(maps)
 
@@ -121,16 +121,17 @@ class GoogLeNet(nn.Module):
     def _last_maps(self, maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}
         heads = {"4a": self.auxiliary_4a, "4d": self.auxiliary_4d}
-        for name in self._modules_of("4"):
+        for name in self.modules_of("4"):
             maps = self.get_submodule(f"inception_{name}")(maps)
             if (head := heads.get(name)) is not None:
                 auxiliary[name] = head(maps)
         maps = _halve(maps, self.architecture.last_pool)
-        for name in self._modules_of("5"):
+        for name in self.modules_of("5"):
             maps = self.get_submodule(f"inception_{name}")(maps)
         return maps, auxiliary["4a"], auxiliary["4d"]
 
-    def _modules_of(self, stage: str) -> list[str]:
+    def modules_of(self, stage: str) -> list[str]:
+        """Names of a stage's Inception modules, such as 3a and 3b of stage "3"."""
         return [name for name in self.architecture.modules if name[0] == stage]
 
 

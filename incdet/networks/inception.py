@@ -69,7 +69,7 @@ class LocalResponseNorm(nn.Module):
 
     def __init__(self, channels: int, size: int = 5, alpha: float = 1e-4, k: float = 1.0):
         super().__init__()
-        self.k = k
+        self.size, self.alpha, self.k = size, alpha, k
         distance = torch.arange(channels)[:, None] - torch.arange(channels)[None, :]
         band = (distance.abs() <= size // 2).float() * (alpha / size)
         self.register_buffer("band", band[:, :, None, None], persistent=False)
