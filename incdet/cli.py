@@ -65,6 +65,9 @@ def detect(
     members: Annotated[
         int | None, typer.Option(metavar="N", help="Networks of the shipped ensemble that are averaged (default: all).")
     ] = None,
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="The first --weights only pick the regions that the others look at.")
+    ] = False,
     device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -74,7 +77,7 @@ def detect(
 ) -> int:
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
     from incdet.batch import OutputOptions
-    from incdet.commands import run_detect
+    from incdet.commands import EnsembleChoice, run_detect
     from incdet.config import Config, load_config
     from incdet.data.class_names import split_names
 
@@ -86,7 +89,8 @@ def detect(
     if device is not None:
         more.append(f"device={device.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return run_detect(paths, weights or (), members, load_config(Config, config, more), options)
+    ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
+    return run_detect(paths, ensemble, load_config(Config, config, more), options)
 
 
 @app.command()

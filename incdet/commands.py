@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from incdet.batch import SHARED, Batch, Line, OutputOptions
 from incdet.classifier import Classifier, NumCrops
@@ -31,12 +32,24 @@ PROPOSAL_KINDS = ("image", "json", "hierarchy")
 CLASSIFICATION_KINDS = ("json",)
 
 
-def run_detect(
-    paths: Sequence[str], weights: Sequence[str], members: int | None, config: Config, options: OutputOptions
-) -> int:
-    """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
+class EnsembleChoice(NamedTuple):
+    """Which networks detect; see `Detector.from_pretrained`."""
 
-    `weights` and `members` are those of `Detector.from_pretrained`.
+    weights: tuple[str, ...] = ()
+    members: int | None = None
+    cascade: bool = False
+
+    def detector(self, config: Config) -> Detector:
+        """The detector.
+
+        Raises:
+            IncdetError: as `Detector.from_pretrained`.
+        """
+        return Detector.from_pretrained(*self.weights, members=self.members, cascade=self.cascade, config=config)
+
+
+def run_detect(paths: Sequence[str], ensemble: EnsembleChoice, config: Config, options: OutputOptions) -> int:
+    """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
 
     Raises:
         IncdetError: the options, the weights or the output folder cannot be used.
@@ -46,10 +59,10 @@ def run_detect(
     lowest = min(config.detections.score_threshold, config.detections.display_threshold)
     detections = config.detections.model_copy(update={"score_threshold": lowest})
     config = config.model_copy(update={"detections": detections})
-    detector = Detector.from_pretrained(*weights, members=members, config=config)
+    detector = ensemble.detector(config)
     if not options.quiet:
         notes.print(detector.ensemble.describe(), markup=False)
-    batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin))
+    batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin, ensemble=detector.roles))
 
     def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
         watch = Stopwatch()

@@ -41,6 +41,7 @@ class Detector:
         config: everything else that decides what it finds.
         device, precision: where and how precisely the networks compute.
         origin: weights' file name -> SHA-256; empty where networks were given directly.
+        roles: file names of the first stage, if any, and of the members; empty likewise.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class Detector:
             ConfigurationError: the device is not there, or a class asked for is unknown.
         """
         if len(networks) <= cascade:
-            raise WeightsError("a detector needs at least one network; give weights or leave them out for the default")
+            raise WeightsError(
+                "a detector needs at least one network, and one more after a first stage; give more weights or leave "
+                "them out for the default"
+            )
         for record in records:
             if not record.background:
                 raise WeightsError(
@@ -83,6 +87,7 @@ class Detector:
         self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate, self._stages)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
+        self.roles: dict[str, list[str]] = {}
 
     def _prepared(self, network: GoogLeNet) -> GoogLeNet:
         # OpenVINO rounds by itself
@@ -100,13 +105,14 @@ class Detector:
 
     @classmethod
     def from_pretrained(
-        cls, *weights: str | Path, members: int | None = None, config: Config | None = None
+        cls, *weights: str | Path, members: int | None = None, cascade: bool = False, config: Config | None = None
     ) -> "Detector":
         """A detector from shipped weights (by name) or files; several make an ensemble.
 
         Args:
             weights: none are the shipped ensemble behind its first stage.
             members: so many of the shipped ensemble; None is all of them.
+            cascade: the first weights are a first stage, as they are in the shipped ensemble.
             config: everything else.
 
         Raises:
@@ -118,7 +124,10 @@ class Detector:
         names = weights or shipped_ensemble(members)
         files = [find_weights(name) for name in names]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
-        detector = cls(networks, records, config, cascade=not weights and len(names) > 1)
+        cascade = cascade or (not weights and len(names) > 1)
+        detector = cls(networks, records, config, cascade)
+        detector.roles = {"first_stage": [file.name for file in files[:cascade]]}
+        detector.roles |= {"members": [file.name for file in files[cascade:]]}
         detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
         return detector
 

@@ -16,23 +16,21 @@ from test_tools import ROOT, run_tool
 FEW = ("--set", "proposals.selective_search.strategies=single")
 
 
-def coverage(*arguments, folder):
-    return run_tool("proposal_coverage.py", "--dataset", "voc", *arguments, folder=folder)
+@pytest.fixture
+def coverage(tool):
+    """Runs the program in this process: arguments -> (exit code, stdout, stderr)."""
+    return lambda *arguments: tool("proposal_coverage.py", "--dataset", "voc", *arguments)
 
 
-def one_sentence(result, code):
-    assert result.returncode == code
-    assert "Traceback" not in result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+def one_sentence(error):
+    (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
     return line
 
 
-def test_coverage_of_a_data_set(small_voc, tmp_path):
-    result = coverage(
-        "--root", small_voc, "--superpixel-scale", 2, "--json", "out.json", "--output", "run", folder=tmp_path
-    )
-    assert result.returncode == 0, result.stderr
-    assert "mean best overlap" in result.stdout
+def test_coverage_of_a_data_set(small_voc, tmp_path, coverage):
+    code, out, err = coverage("--root", small_voc, "--superpixel-scale", 2, "--json", "out.json", "--output", "run")
+    assert code == 0, err
+    assert "mean best overlap" in out
     numbers = json.loads((tmp_path / "out.json").read_text())
     assert numbers["num_images"] == numbers["num_objects"] == 2
     assert numbers["coverage"] == 1
@@ -43,25 +41,28 @@ def test_coverage_of_a_data_set(small_voc, tmp_path):
         assert PIL.Image.open(tmp_path / "run" / f"{name}.png").size == (910, 650)
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
     assert len(stamps) == 2
-    again = coverage("--root", small_voc, "--limit", 1, "--classes", "dog", "--json", "-", folder=tmp_path)
-    assert [json.loads(again.stdout)[f"num_{what}"] for what in ("images", "objects")] == [1, 0]
+    _, again, _ = coverage("--root", small_voc, "--limit", 1, "--classes", "dog", "--json", "-")
+    assert [json.loads(again)[f"num_{what}"] for what in ("images", "objects")] == [1, 0]
     assert stamps == {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
     arguments = "--superpixel-scale", 1, "--json", "-", "--beside", "out.json", "--output", "run"
-    more = coverage("--root", small_voc, *arguments, folder=tmp_path)
-    assert json.loads(more.stdout)["proposals_per_image"] > 1.5 * numbers["proposals_per_image"]
+    _, more, _ = coverage("--root", small_voc, *arguments)
+    assert json.loads(more)["proposals_per_image"] > 1.5 * numbers["proposals_per_image"]
     assert PIL.Image.open(tmp_path / "run" / "beside.png").size == (910, 650)
 
 
-def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
+def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path, coverage):
     root = tmp_path / "voc"
     subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
     (root / "JPEGImages" / "second.jpg").write_bytes(b"broken")
-    result = coverage("--root", root, *FEW, "--json", "-", folder=tmp_path)
-    assert "second.jpg" in one_sentence(result, 1)
-    assert json.loads(result.stdout)["num_images"] == 1
+    code, out, err = coverage("--root", root, *FEW, "--json", "-")
+    assert code == 1
+    assert "second.jpg" in one_sentence(err)
+    assert json.loads(out)["num_images"] == 1
     for file in (root / "JPEGImages").iterdir():
         file.unlink()
-    assert "none of the 2 photos" in one_sentence(coverage("--root", root, *FEW, folder=tmp_path), 3)
+    code, _, err = coverage("--root", root, *FEW)
+    assert code == 3
+    assert "none of the 2 photos" in one_sentence(err)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +78,18 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path):
         (("--set", "proposals.selective_search.color_spaces=[xyz]"), 2),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(small_voc, tmp_path, arguments, code):
+def test_what_cannot_be_used_is_one_sentence(small_voc, tmp_path, coverage, arguments, code):
     (tmp_path / "photo.json").write_text('{"coverage": 1}')
-    one_sentence(coverage("--root", small_voc, *arguments, folder=tmp_path), code)
+    found, _, error = coverage("--root", small_voc, *arguments)
+    assert found == code
+    one_sentence(error)
 
 
-def test_priors_propose_the_same_in_every_photo(shared_folder, tmp_path):
+def test_priors_propose_the_same_in_every_photo(shared_folder, coverage):
     arguments = "--root", shared_folder / "data" / "voc2012-subset", "--method", "priors", "--limit", 40, "--json", "-"
-    result = coverage(*arguments, folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    numbers = json.loads(result.stdout)
+    code, out, err = coverage(*arguments)
+    assert code == 0, err
+    numbers = json.loads(out)
     assert numbers["proposals_per_image"] == 200
     assert 0.55 < numbers["coverage"] < 0.8
     rising = [point["coverage"] for point in numbers["by_number"]]
@@ -94,15 +97,15 @@ def test_priors_propose_the_same_in_every_photo(shared_folder, tmp_path):
     assert rising[0] > 0.1
 
 
-def test_interrupted_coverage_goes_on(small_voc, tmp_path):
+def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
     """Ctrl-C reaches the whole group of processes, as from a terminal."""
     root = tmp_path / "voc"
     subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
     pixels = np.asarray(PIL.Image.open(root / "JPEGImages" / "first.jpg"))
-    for number in range(30):
+    for number in range(12):
         PIL.Image.fromarray(np.roll(pixels, 9 * number, axis=1)).save(root / "JPEGImages" / f"{number}.jpg")
         shutil.copy(root / "Annotations" / "first.xml", root / "Annotations" / f"{number}.xml")
-    (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(30)))
+    (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(12)))
     program = ROOT / "tools" / "proposal_coverage.py"
     process = subprocess.Popen(
         [sys.executable, str(program), "--dataset", "voc", "--root", str(root)],
@@ -119,10 +122,10 @@ def test_interrupted_coverage_goes_on(small_voc, tmp_path):
     assert "interrupted" in err
     assert "Traceback" not in err
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
-    assert 1 <= len(stamps) < 30
-    assert coverage("--root", root, folder=tmp_path).returncode == 0
+    assert 1 <= len(stamps) < 12
+    assert coverage("--root", root)[0] == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
-    assert len(list((tmp_path / ".cache").rglob("*.npz"))) == 30
+    assert len(list((tmp_path / ".cache").rglob("*.npz"))) == 12
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +163,10 @@ def test_the_benchmark_of_growing_frames(chelsea_file, tmp_path):
     assert small["seconds_per_megapixel"] == pytest.approx(100 * small["seconds"])
 
 
-def test_a_benchmark_without_photos_is_one_sentence(tmp_path):
-    one_sentence(run_tool("benchmark.py", "proposals", tmp_path, folder=tmp_path), 1)
+def test_a_benchmark_without_photos_is_one_sentence(tmp_path, tool):
+    code, _, err = tool("benchmark.py", "proposals", tmp_path)
+    assert code == 1
+    one_sentence(err)
 
 
 def propose(*arguments, folder):

@@ -13,7 +13,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,6 +32,9 @@ from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, size_table
 from incdet.storage import write_text
+
+if TYPE_CHECKING:
+    from incdet.detector import Detector
 
 
 class RulesName(StrEnum):
@@ -62,6 +65,9 @@ def main(
     members: Annotated[
         int | None, typer.Option(help="Networks of the shipped ensemble that are averaged (default: all).")
     ] = None,
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="The first --detector only picks the regions that the others look at.")
+    ] = False,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -88,8 +94,8 @@ def main(
 ) -> int:
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     started = time.perf_counter()
-    if predictions is not None and (detector or members):
-        raise ConfigurationError("--predictions excludes --detector and --members; leave out what is not meant")
+    if predictions is not None and (detector or members or cascade):
+        raise ConfigurationError("--predictions judges no detector: leave out --detector, --members and --cascade")
     if interval and (rules == RulesName.coco or (predictions is not None and output is None)):
         raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
     if dataset != Collection.ilsvrc and (blacklist or classes):
@@ -103,9 +109,12 @@ def main(
         found = read_predictions(predictions, data, warn)
     else:
         output = output or Path("runs/eval_map")
+        from incdet.detector import Detector
+
         effective = load_config(Config, config, settings or ())
         weights = [] if detector == ["default"] else detector or []
-        found, failures = _run_detector(weights, members, effective, data, output, cache / "proposals", quiet)
+        ready = Detector.from_pretrained(*weights, members=members, cascade=cascade, config=effective)
+        found, failures = _run_detector(ready, data, output, cache / "proposals", quiet)
     if (
         output is not None
         and dataset == Collection.ilsvrc
@@ -127,15 +136,14 @@ def _refuse(sentence: str) -> None:
 
 
 def _run_detector(
-    weights: list[str], members: int | None, config: Config, data: Dataset, output: Path, cache: Path, quiet: bool
+    detector: "Detector", data: Dataset, output: Path, cache: Path, quiet: bool
 ) -> tuple[DetectionColumns, list[str]]:
     """(the detections, sentences about photos that failed)."""
-    from incdet.detector import Detector
     from incdet.evaluation.detection_run import DetectionRun
     from incdet.output.writers import detections_json
     from incdet.proposals import ProposalCache
 
-    detector = Detector.from_pretrained(*weights, members=members, config=config)
+    config = detector.config
     notes.print(detector.ensemble.describe(), markup=False)
     proposals = ProposalCache(cache, config.proposals)
     run = DetectionRun(output, detector, data, proposals)

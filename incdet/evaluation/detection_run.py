@@ -41,7 +41,8 @@ class DetectionRun:
 
     def _claim(self) -> None:
         """Writes what decides the scores beside them, or finds the same there."""
-        description = describe_run(self.detector.config, self.detector.origin, dataset=self.dataset.name)
+        detector = self.detector
+        description = describe_run(detector.config, detector.origin, dataset=self.dataset.name, ensemble=detector.roles)
         # what comes after the scores may change from one evaluation to the next
         del description["configuration"]["detections"]
         text = json.dumps(description, indent=2, sort_keys=True) + "\n"
