@@ -158,7 +158,7 @@ class ScoresConfig(Section):
     batch_size: int = Field(64, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     engine: Literal["torch", "openvino"] = "torch"
-    gate: Unit = 0.05
+    gate: Unit = 0.1
 
 
 class DetectionsConfig(Section):

@@ -1,6 +1,5 @@
 """Fixtures that several test files use."""
 
-import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -71,28 +70,6 @@ def incdet(capsys, monkeypatch, tmp_path):
             cli.main()
         streams = capsys.readouterr()
         return stopped.value.code, streams.out, streams.err
-
-    return run
-
-
-@pytest.fixture
-def tool(capsys, monkeypatch, tmp_path):
-    """Runs a program of tools/ in this process, in an empty folder: name, arguments -> (exit code, stdout, stderr).
-
-    Several seconds less than a process of its own, which is for tests of what only a process shows.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    folder = Path(__file__).parents[1] / "tools"
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-        monkeypatch.setattr(console.notes, "width", 200)
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(folder / name), run_name="__main__")
-        streams = capsys.readouterr()
-        return stopped.value.code or 0, streams.out, streams.err
 
     return run
 

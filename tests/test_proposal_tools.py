@@ -17,9 +17,14 @@ FEW = ("--set", "proposals.selective_search.strategies=single")
 
 
 @pytest.fixture
-def coverage(tool):
-    """Runs the program in this process: arguments -> (exit code, stdout, stderr)."""
-    return lambda *arguments: tool("proposal_coverage.py", "--dataset", "voc", *arguments)
+def coverage(tmp_path):
+    """Runs the program: arguments -> (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        result = run_tool("proposal_coverage.py", "--dataset", "voc", *arguments, folder=tmp_path)
+        return result.returncode, result.stdout, result.stderr
+
+    return run
 
 
 def one_sentence(error):
@@ -163,10 +168,10 @@ def test_the_benchmark_of_growing_frames(chelsea_file, tmp_path):
     assert small["seconds_per_megapixel"] == pytest.approx(100 * small["seconds"])
 
 
-def test_a_benchmark_without_photos_is_one_sentence(tmp_path, tool):
-    code, _, err = tool("benchmark.py", "proposals", tmp_path)
-    assert code == 1
-    one_sentence(err)
+def test_a_benchmark_without_photos_is_one_sentence(tmp_path):
+    result = run_tool("benchmark.py", "proposals", tmp_path, folder=tmp_path)
+    assert result.returncode == 1
+    one_sentence(result.stderr)
 
 
 def propose(*arguments, folder):

@@ -3,6 +3,7 @@
 python tools/benchmark.py evaluation --root ILSVRC --split val2
 python tools/benchmark.py proposals VOC2012/JPEGImages
 python tools/benchmark.py proposal-scaling photo.jpg
+python tools/benchmark.py scores VOC2012/JPEGImages
 python tools/benchmark.py loader ILSVRC/train
 """
 
@@ -180,6 +181,24 @@ def proposal_scaling(
             rows.append(measure_frame(image, size))
         update(len(sizes), "")
     notes.print(scaling_table(rows))
+    if json_file is not None:
+        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+
+
+@app.command()
+def scores(
+    path: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 6,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Classifying the regions: one network, and the shipped ensemble behind its first stage, with either engine."""
+    from detection_benchmark import measure_scores, scores_table
+
+    files = _evenly_spaced(find_images([path]), limit)
+    with progress_bar("photos", len(files)) as update:
+        rows = measure_scores(files, runs, update)
+    notes.print(scores_table(rows, len(files)))
     if json_file is not None:
         write_text(json_file, json.dumps(rows, indent=2) + "\n")
 
