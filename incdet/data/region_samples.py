@@ -27,7 +27,7 @@ class SamplingConfig(Section):
         positive_iou: smallest Jaccard index with an object's box to be drawn as that object (R-CNN: 0.5).
         full_iou: Jaccard index from which a region is wholly its object. Between `positive_iou` and this the target
             passes evenly from background to the object, so that tight boxes learn to score higher than loose ones;
-            as large as `positive_iou` it is R-CNN's hard decision.
+            None is `positive_iou`, R-CNN's hard decision.
         even_iou: an object's region is drawn evenly over the Jaccard index, instead of evenly over its regions, most of
             which are loose.
         jittered_boxes: so many copies of every object's box, moved and stretched at random, join the proposals.
@@ -40,7 +40,7 @@ class SamplingConfig(Section):
 
     positive_share: Unit = 0.25
     positive_iou: float = Field(0.5, gt=0, le=1)
-    full_iou: float = Field(0.5, gt=0, le=1)
+    full_iou: float | None = Field(None, gt=0, le=1)
     even_iou: bool = False
     jittered_boxes: int = Field(0, ge=0, le=1000)
     class_balance: Unit = 1.0
@@ -50,7 +50,7 @@ class SamplingConfig(Section):
 
     @model_validator(mode="after")
     def _ramp_rises(self) -> "SamplingConfig":
-        if self.full_iou < self.positive_iou:
+        if self.full_iou is not None and self.full_iou < self.positive_iou:
             raise ValueError(f"full_iou {self.full_iou} must be at least positive_iou {self.positive_iou}")
         return self
 
@@ -195,10 +195,10 @@ class RegionSampler:
         """[B, C + 1] float32: how much each region is its object, and the rest background."""
         config, objects = self.config, self.pool.objects[rows]
         covered = np.flatnonzero(objects >= 0)
-        ramp = max(config.full_iou - config.positive_iou, 1e-9)
-        share = ((self.pool.overlaps[rows[covered]] - config.positive_iou) / ramp).clip(0, 1)
-        if config.full_iou == config.positive_iou:
-            share[:] = 1
+        share: np.ndarray | float = 1.0
+        if config.full_iou is not None and config.full_iou > config.positive_iou:
+            inside = self.pool.overlaps[rows[covered]] - config.positive_iou
+            share = (inside / (config.full_iou - config.positive_iou)).clip(0, 1)
         targets = np.zeros((len(rows), self.background + 1), np.float32)
         targets[covered, self.pool.object_classes[objects[covered]]] = share
         targets[:, self.background] = 1 - targets.sum(axis=1)

@@ -173,7 +173,8 @@ class RegionsTask:
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
         """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
-        what = "mAP on photos of the training split kept out of training"
+        number = self.config.data.validation_proposals
+        what = f"mAP of {number} proposals a photo, photos of the training split kept out of training"
         measured = {what: logged["validation_mAP"]} if logged else {}
         first = self.config.frozen_stages + 1
         trained = {1: "all layers", 6: "the classifier"}.get(first, f"stages {first} to 5")
