@@ -1,5 +1,7 @@
 """The whole pipeline from Python, with the weights that the package ships."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,15 @@ from incdet.config import Config, make_config
 from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import FIRST_STAGE, Preprocessing, WeightsRecord, find_weights, load_record
+from incdet.networks.weights import (
+    FIRST_STAGE,
+    Preprocessing,
+    WeightsRecord,
+    find_weights,
+    load_network,
+    load_record,
+    shipped_ensemble,
+)
 
 
 def few(**more) -> Config:
@@ -42,6 +52,53 @@ def test_shipped_weights_carry_their_record():
     assert shipped.measured["voc2012-subset val mAP"] > 0.4
     assert shipped.recipe["optimization"]["steps"] > 0
     assert file.stat().st_size <= 16_000_000
+
+
+def test_six_members_share_the_first_stages_lower_half_and_are_small():
+    first, *members = shipped_ensemble()
+    assert (first, len(members)) == (FIRST_STAGE, 6)
+    assert all(find_weights(name).stat().st_size <= 7_000_000 for name in members)
+    records = [load_record(find_weights(name)) for name in members]
+    assert len({record.recipe["seed"] for record in records}) == 6
+    assert len({str(record.recipe["sampling"]) for record in records}) == 6
+    networks = [load_network(find_weights(name))[0] for name in (first, *members)]
+    trunks = [[value for layer in one.first_stages(3) for value in layer.state_dict().values()] for one in networks]
+    for trunk in trunks[1:]:
+        assert all(torch.equal(own, of_first) for own, of_first in zip(trunk, trunks[0], strict=True))
+    heads = [one.inception_5b.conv_3x3.weight for one in networks]
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations(heads, 2))
+
+
+def test_members_of_the_shipped_ensemble():
+    two = Detector.from_pretrained(members=2, config=few())
+    assert two.roles["first_stage"] == [f"{FIRST_STAGE}.safetensors"]
+    assert two.roles["members"] == [f"{FIRST_STAGE}-{number}.safetensors" for number in (1, 2)]
+    assert len(two.ensemble.members) == 2
+    alone = Detector.from_pretrained(FIRST_STAGE, config=few())
+    assert alone.ensemble.first_stage is None
+    with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
+        Detector.from_pretrained(members=7)
+    with pytest.raises(ConfigurationError, match="exclude each other"):
+        Detector.from_pretrained(FIRST_STAGE, members=1)
+    with pytest.raises(WeightsError, match="one more after a first stage"):
+        Detector.from_pretrained(FIRST_STAGE, cascade=True)
+
+
+def test_the_gate_decides_what_the_members_see(chelsea_file):
+    """All regions with a gate of 0, none with 1, and with the default only those that the first stage picks."""
+    names = shipped_ensemble(1)
+    config = few(scores={"precision": "float32"}, device="cpu")
+    image = incdet.read_image(chelsea_file)
+    first, member = (Detector.from_pretrained(name, config=config) for name in names)
+    proposals = first.proposers(image)
+    of_first, of_member = (one.score(image, proposals).probabilities for one in (first, member))
+    gate = float(np.sort(of_first.max(axis=1))[-9:-7].mean())
+    for value, passed in ((0.0, 24), (gate, 8), (1.0, 0)):
+        gated = few(scores={"precision": "float32", "gate": value}, device="cpu")
+        found = Detector.from_pretrained(*names, cascade=True, config=gated).score(image, proposals).probabilities
+        seen = of_first.max(axis=1) >= value
+        assert seen.sum() == passed
+        assert np.allclose(found, np.where(seen[:, None], of_member, of_first), atol=1e-4)
 
 
 def test_path_bytes_array_and_image_give_the_same(detector, chelsea_file):
