@@ -109,11 +109,12 @@ def test_eval_map_gives_perfect_predictions_one(shared_folder, tmp_path):
         (["--dataset", "coco", "--root", "."], 3, "instances_val.json"),
     ],
 )
-def test_eval_map_refuses_in_one_sentence(tool, arguments, code, words):
-    found, out, error = tool("eval_map.py", *arguments)
-    assert found == code
-    assert words in error
-    assert out == ""
+def test_eval_map_refuses_in_one_sentence(tmp_path, arguments, code, words):
+    result = run_tool("eval_map.py", *arguments, folder=tmp_path)
+    assert result.returncode == code
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
 
 
 def test_imported_weights_classify_photos(shared_folder, tmp_path):
