@@ -1,19 +1,14 @@
 """The programs in tools/, run as users run them."""
 
-import contextlib
-import io
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 
-from incdet import console
 from incdet.data.voc import VOC_CLASSES, read_voc
 from incdet.output.writers import detections_json
 from incdet.structures import Detections
@@ -22,27 +17,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_tool(name, *arguments, folder):
-    """Runs a program in this process, in a folder: its returncode, stdout and stderr.
-
-    A process of its own would spend seconds on imports; the tests of signals start one.
-    """
-    program, streams = ROOT / "tools" / name, (io.StringIO(), io.StringIO())
-    changed = [
-        mock.patch.object(sys, "argv", [name, *map(str, arguments)]),
-        mock.patch.object(sys, "path", [str(program.parent), *sys.path]),
-        mock.patch.dict(os.environ, {"COLUMNS": "200"}),
-        mock.patch.object(console.notes, "_width", 200),
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(streams[0]),
-        contextlib.redirect_stderr(streams[1]),
-    ]
-    with contextlib.ExitStack() as stack:
-        for change in changed:
-            stack.enter_context(change)
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(program), run_name="__main__")
-    texts = [stream.getvalue() for stream in streams]
-    return subprocess.CompletedProcess([name], stopped.value.code or 0, *texts)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):
