@@ -27,7 +27,7 @@ from incdet.networks.weights import (
 )
 from incdet.proposals import Proposers
 from incdet.regions import crop_regions
-from incdet.scores import Ensemble, Stages, TorchStages, prepare_network, score_regions
+from incdet.scores import Ensemble, Halves, TorchHalves, prepare_network, score_regions
 from incdet.structures import Detections, Image, Proposals, RegionScores
 
 Item = TypeVar("Item")
@@ -84,7 +84,7 @@ class Detector:
         self.precision = choose_precision(self.config.scores.precision, self.device)
         prepared = [self._prepared(network) for network in networks]
         first_stage = prepared.pop(0) if cascade else None
-        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate, self._stages)
+        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate, self._halves)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
         self.roles: dict[str, list[str]] = {}
@@ -94,14 +94,14 @@ class Detector:
         precision = torch.float32 if self.config.scores.engine == "openvino" else self.precision
         return prepare_network(network, self.device, precision)
 
-    def _stages(self, network: GoogLeNet) -> Stages:
+    def _halves(self, network: GoogLeNet) -> Halves:
         if self.config.scores.engine == "torch":
-            return TorchStages(network)
+            return TorchHalves(network)
         if self.device.type != "cpu":
             raise ConfigurationError("scores.engine=openvino computes on the CPU; add device=cpu or leave it out")
-        from incdet.networks.openvino_engine import OpenVinoStages
+        from incdet.networks.openvino_engine import OpenVinoHalves
 
-        return OpenVinoStages(network, self.precision)
+        return OpenVinoHalves(network, self.precision)
 
     @classmethod
     def from_pretrained(

@@ -25,7 +25,7 @@ def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.d
     return network.eval()
 
 
-class Stages(Protocol):
+class Halves(Protocol):
     """A network in two halves, whatever computes it."""
 
     def trunk(self, crops: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class Stages(Protocol):
         """The rest: maps -> [B, columns] float32."""
 
 
-class TorchStages:
+class TorchHalves:
     """A prepared network's halves, computed by torch."""
 
     def __init__(self, network: GoogLeNet):
@@ -59,7 +59,7 @@ class Ensemble:
         first_stage: a network that looks at every region before the members do.
         gate: the members look only at regions where the first stage finds a class at least this probable; the others,
             nearly all of them background, keep its answer.
-        stages: what computes a network.
+        halves: what computes a network.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Ensemble:
         networks: Sequence[GoogLeNet],
         first_stage: GoogLeNet | None = None,
         gate: float = 0.0,
-        stages: Callable[[GoogLeNet], Stages] = TorchStages,
+        halves: Callable[[GoogLeNet], Halves] = TorchHalves,
     ) -> None:
         self.gate = gate
         everyone = [*([] if first_stage is None else [first_stage]), *networks]
         trunks = [next(index for index, other in enumerate(everyone) if _same_trunk(other, one)) for one in everyone]
         self._trunks = trunks[-len(networks) :]
-        computed = [stages(network) for network in everyone]
+        computed = [halves(network) for network in everyone]
         self.first_stage = None if first_stage is None else computed[0]
         self.members = computed[-len(networks) :]
 
@@ -157,6 +157,6 @@ def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:
     if network is other or network.architecture.name != other.architecture.name:
         return network is other
     states = [
-        [value for layer in one.first_stages(3) for value in layer.state_dict().values()] for one in (network, other)
+        [value for layer in one.lower_layers(3) for value in layer.state_dict().values()] for one in (network, other)
     ]
     return all(torch.equal(first, second) for first, second in zip(*states, strict=True))

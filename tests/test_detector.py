@@ -62,7 +62,7 @@ def test_six_members_share_the_first_stages_lower_half_and_are_small():
     assert len({record.recipe["seed"] for record in records}) == 6
     assert len({str(record.recipe["sampling"]) for record in records}) == 6
     networks = [load_network(find_weights(name))[0] for name in (first, *members)]
-    trunks = [[value for layer in one.first_stages(3) for value in layer.state_dict().values()] for one in networks]
+    trunks = [[value for layer in one.lower_layers(3) for value in layer.state_dict().values()] for one in networks]
     for trunk in trunks[1:]:
         assert all(torch.equal(own, of_first) for own, of_first in zip(trunk, trunks[0], strict=True))
     heads = [one.inception_5b.conv_3x3.weight for one in networks]

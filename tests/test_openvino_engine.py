@@ -11,9 +11,9 @@ from incdet.detector import Detector
 from incdet.errors import ConfigurationError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.openvino_engine import OpenVinoStages
+from incdet.networks.openvino_engine import OpenVinoHalves
 from incdet.networks.weights import WeightsRecord, find_weights, load_network
-from incdet.scores import Ensemble, TorchStages, prepare_network
+from incdet.scores import Ensemble, TorchHalves, prepare_network
 
 pytest.importorskip("openvino")
 
@@ -33,7 +33,7 @@ def crops():
 
 @torch.inference_mode()
 def test_both_halves_are_those_of_torch(network, crops):
-    engine, reference = OpenVinoStages(network, torch.float32), TorchStages(network)
+    engine, reference = OpenVinoHalves(network, torch.float32), TorchHalves(network)
     expected = reference.trunk(crops)
     maps = engine.trunk(crops)
     assert maps.shape == (21, 480, 14, 14)
@@ -45,21 +45,21 @@ def test_both_halves_are_those_of_torch(network, crops):
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
-    found = Ensemble([network], stages=lambda one: OpenVinoStages(one, torch.float32))(crops)
+    found = Ensemble([network], halves=lambda one: OpenVinoHalves(one, torch.float32))(crops)
     assert torch.allclose(found, Ensemble([network])(crops), atol=2e-3)
 
 
 @pytest.mark.parametrize("name", [name for name, a in ARCHITECTURES.items() if a.batch_norm or a.naive])
 def test_variants_are_refused(name):
     with pytest.raises(ConfigurationError, match=name):
-        OpenVinoStages(GoogLeNet(3, architecture=ARCHITECTURES[name]), torch.float32)
+        OpenVinoHalves(GoogLeNet(3, architecture=ARCHITECTURES[name]), torch.float32)
 
 
 def test_the_configuration_chooses_the_engine():
     record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
     config = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
     detector = Detector([GoogLeNet(3)], [record], config)
-    assert isinstance(detector.ensemble.members[0], OpenVinoStages)
+    assert isinstance(detector.ensemble.members[0], OpenVinoHalves)
 
 
 def test_without_the_package_one_sentence_says_what_to_install(chelsea_file, tmp_path):

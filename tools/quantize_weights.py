@@ -22,7 +22,7 @@ def main(
     """Quantize the weights per output channel; the record stays as it is."""
     network, record = load_network(weights)
     state = network.state_dict()
-    frozen = network.first_stages(int(record.recipe.get("frozen_stages", 0)))
+    frozen = network.lower_layers(int(record.recipe.get("frozen_stages", 0)))
     places = {value.data_ptr() for layer in frozen for value in layer.state_dict().values()}
     exact = {name for name, value in state.items() if value.data_ptr() in places}
     save_weights(output, quantize(state, exact), record)

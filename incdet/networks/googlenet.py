@@ -89,7 +89,7 @@ class GoogLeNet(nn.Module):
         """Columns of the output."""
         return self.classifier.out_features
 
-    def first_stages(self, count: int) -> list[nn.Module]:
+    def lower_layers(self, count: int) -> list[nn.Module]:
         """The layers of stages 1 to `count`; max pools lie between the five stages of Table 1."""
         stages: list[list[nn.Module]] = [[self.conv1], [self.conv2_reduce, self.conv2]]
         stages += [[self.get_submodule(f"inception_{name}") for name in self.modules_of(stage)] for stage in "345"]

@@ -15,7 +15,7 @@ BATCH = 16
 """Rows of one inference; several run side by side."""
 
 
-class OpenVinoStages:
+class OpenVinoHalves:
     """A network's halves as compiled models, each made when first needed.
 
     Args:

@@ -111,7 +111,7 @@ class RegionsTask:
         else:
             network = replace_classifier(start, len(self.classes) + 1, config.dropout, config.seed)
         self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
-        self.frozen = self.network.first_stages(config.frozen_stages)
+        self.frozen = self.network.lower_layers(config.frozen_stages)
         for layer in self.frozen:
             layer.requires_grad_(False)
 
