@@ -51,10 +51,10 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert (np.abs(picture - original).max(axis=2) > 60).sum() > 300, "nothing was drawn"
     run = json.loads(Path("incdet-output/run.json").read_text())
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
-    assert {name: len(digest) for name, digest in run["weights"].items()} == {
-        "googlenet-voc.safetensors": 64,
-        "multibox-voc.safetensors": 64,
-    }
+    members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
+    files = {"googlenet-voc.safetensors", *members, "multibox-voc.safetensors"}
+    assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
+    assert run["ensemble"] == {"first_stage": ["googlenet-voc.safetensors"], "members": members}
 
 
 def test_same_photo_twice_gives_the_same_bytes(incdet, photo):
