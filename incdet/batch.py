@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
 """Files about all photos, besides the JSON lines."""
 
 Line = dict[str, Any]
+Worked = tuple[Line, Mapping[str, float]] | ImageError
+"""A photo's line and its seconds per stage, or what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -108,24 +110,31 @@ class Batch:
             return None
         return self.folder.path / FILES[kind].format(self._names[photo])
 
-    def run(self, work: Callable[[Path], tuple[Line, Mapping[str, float]]], title: str) -> None:
-        """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure."""
+    def run(self, work: Callable[[list[Path]], Iterator[Worked]], title: str) -> None:
+        """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure.
+
+        Args:
+            work: photos -> for each in order its line and seconds, or what is wrong with it.
+            title: of the progress bar.
+        """
         done = self._state.done if self._state else {}
         write = self._json_sink()
+        results = work([photo for photo in self.photos if str(photo) not in done])
         with progress_bar(title, len(self.photos), self.options.quiet) as update:
             for number, photo in enumerate(self.photos):
                 update(number, photo.name)
-                try:
-                    line = done.get(str(photo)) or self._work_on(photo, work)
-                except ImageError as error:
-                    self.failures.append(str(error))
-                    continue
+                line = done.get(str(photo))
+                if line is None:
+                    result = next(results)
+                    if isinstance(result, ImageError):
+                        self.failures.append(str(result))
+                        continue
+                    line = self._keep(*result)
                 self.lines.append(line)
                 write(line)
             update(len(self.photos), "")
 
-    def _work_on(self, photo: Path, work: Callable[[Path], tuple[Line, Mapping[str, float]]]) -> Line:
-        line, seconds = work(photo)
+    def _keep(self, line: Line, seconds: Mapping[str, float]) -> Line:
         self.seconds.append(seconds)
         if self._state:
             self._state.add(line)
@@ -173,6 +182,21 @@ class Batch:
                 raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
 
         return write
+
+
+def one_by_one(
+    work: Callable[[Path], tuple[Line, Mapping[str, float]]],
+) -> Callable[[list[Path]], Iterator[Worked]]:
+    """Work on a single photo -> work on photos, one after the other."""
+
+    def work_on(photos: list[Path]) -> Iterator[Worked]:
+        for photo in photos:
+            try:
+                yield work(photo)
+            except ImageError as error:
+                yield error
+
+    return work_on
 
 
 def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from incdet.config import Config
-from incdet.device import choose_device, choose_precision
+from incdet.device import choose_batch_size, choose_device, choose_precision
 from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
+from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import (
     Preprocessing,
     WeightsRecord,
@@ -22,7 +23,7 @@ from incdet.networks.weights import (
     same_classes,
     sha256,
 )
-from incdet.scores import Ensemble, prepare_network
+from incdet.scores import Ensemble
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]
@@ -111,7 +112,8 @@ class Classifier:
         for network, preprocessing in zip(self.networks, self.preprocessings, strict=True):
             if preprocessing not in crops:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
-            batches = torch.split(crops[preprocessing], self.config.scores.batch_size)
+            batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
+            batches = torch.split(crops[preprocessing], batch_size)
             alone = Ensemble([network])
             scores = torch.cat([alone(batch.to(self.device)).cpu() for batch in batches])
             rows.append(scores.mean(dim=0).numpy())

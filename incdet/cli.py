@@ -25,6 +25,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class EngineName(StrEnum):
+    """What computes networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", "-o", help="Folder for the results (default: incdet-output).", metavar="DIR")
@@ -69,6 +77,15 @@ def detect(
         bool, typer.Option("--cascade", help="The first --weights only pick the regions that the others look at.")
     ] = False,
     device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="What computes them (default: auto, OpenVINO on a CPU that has it).")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Processes that read photos and propose regions ahead (default: fitting)."
+        ),
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     overwrite: Overwrite = False,
@@ -88,9 +105,11 @@ def detect(
         more.append(f"detections.classes={json.dumps(split_names(classes))}")
     if device is not None:
         more.append(f"device={device.value}")
+    if engine is not None:
+        more.append(f"scores.engine={engine.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
     ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
-    return run_detect(paths, ensemble, load_config(Config, config, more), options)
+    return run_detect(paths, ensemble, load_config(Config, config, more), options, workers)
 
 
 @app.command()

@@ -1,11 +1,11 @@
 """What `incdet detect`, `incdet propose` and `incdet classify` do once their arguments are read."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from incdet.batch import SHARED, Batch, Line, OutputOptions
+from incdet.batch import SHARED, Batch, Line, OutputOptions, Worked, one_by_one
 from incdet.classifier import Classifier, NumCrops
 from incdet.config import Config, ProposalsConfig
 from incdet.console import notes
@@ -25,7 +25,9 @@ from incdet.output.writers import (
     voc_xml,
 )
 from incdet.proposals import Proposers
+from incdet.read_ahead import default_workers
 from incdet.storage import write_text
+from incdet.structures import Detections
 
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
 PROPOSAL_KINDS = ("image", "json", "hierarchy")
@@ -48,8 +50,21 @@ class EnsembleChoice(NamedTuple):
         return Detector.from_pretrained(*self.weights, members=self.members, cascade=self.cascade, config=config)
 
 
-def run_detect(paths: Sequence[str], ensemble: EnsembleChoice, config: Config, options: OutputOptions) -> int:
+def run_detect(
+    paths: Sequence[str],
+    ensemble: EnsembleChoice,
+    config: Config,
+    options: OutputOptions,
+    num_workers: int | None = None,
+) -> int:
     """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    Args:
+        paths: the photos, as the user gave them.
+        ensemble: the networks.
+        config: everything else that decides what is found.
+        options: where results go.
+        num_workers: see `Detector.outcomes`; None fits them to the machine.
 
     Raises:
         IncdetError: the options, the weights or the output folder cannot be used.
@@ -61,20 +76,22 @@ def run_detect(paths: Sequence[str], ensemble: EnsembleChoice, config: Config, o
     config = config.model_copy(update={"detections": detections})
     detector = ensemble.detector(config)
     if not options.quiet:
-        notes.print(detector.ensemble.describe(), markup=False)
-    batch = Batch(paths, options, kinds, "detections", describe_run(config, detector.origin, ensemble=detector.roles))
+        notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
+    batch = Batch(paths, options, kinds, "detections", detector.describe())
 
-    def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
-        watch = Stopwatch()
-        with watch.stage("read"):
-            image = read_image(photo, config.images)
-        found = detector.detect(image, watch)
-        found = found[found.scores >= config.detections.display_threshold]
-        if file := batch.file_of(photo, "image"):
-            save_picture(file, draw_detections(image, found))
-        if file := batch.file_of(photo, "voc"):
-            write_text(file, voc_xml(found))
-        return detections_json(found, options.timing), found.seconds
+    def work(photos: list[Path]) -> Iterator[Worked]:
+        number = default_workers(len(photos), detector.device.type == "cuda") if num_workers is None else num_workers
+        for photo, outcome in zip(photos, detector.outcomes(photos, number), strict=True):
+            if not isinstance(outcome.result, Detections):
+                assert outcome.result is not None
+                yield outcome.result
+                continue
+            found = outcome.result[outcome.result.scores >= config.detections.display_threshold]
+            if (file := batch.file_of(photo, "image")) and outcome.image is not None:
+                save_picture(file, draw_detections(outcome.image, found))
+            if file := batch.file_of(photo, "voc"):
+                write_text(file, voc_xml(found))
+            yield detections_json(found, options.timing), found.seconds
 
     batch.run(work, "detecting")
     if batch.folder and batch.lines:
@@ -116,7 +133,7 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, sh
             save_picture(file, draw_hierarchy(image, proposals, config.proposals.selective_search))
         return proposals_json(image, proposals, watch.seconds if options.timing else None), watch.seconds
 
-    batch.run(work, "proposing")
+    batch.run(one_by_one(work), "proposing")
     return batch.finish("json" in kinds)
 
 
@@ -141,7 +158,7 @@ def run_classify(
             found = classifier.classify(image)
         return classification_json(found, top), watch.seconds
 
-    batch.run(work, "classifying")
+    batch.run(one_by_one(work), "classifying")
     return batch.finish("json" in kinds)
 
 

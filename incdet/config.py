@@ -148,17 +148,21 @@ class ScoresConfig(Section):
     """How regions are classified.
 
     Attributes:
-        batch_size: regions at a time.
-        precision: "auto" is bfloat16 where the device computes it natively.
-        engine: what computes the networks; "openvino" is for CPUs and needs the package of that name.
+        batch_size: regions at a time; None is 64 on a CPU and 512 on a GPU.
+        precision: "auto" is bfloat16 where the device computes it natively; "int8" needs OpenVINO and measured ranges.
+        engine: what computes a detector's networks; "openvino" is for CPUs and needs the package of that name, "auto"
+            takes it where it is installed. Whole photos are classified by torch.
         gate: of a detector with a first stage: the ensemble looks only at regions where the first stage finds a class
             at least this probable; 0 shows it every region.
+        coarse_gate: likewise the first stage looks only at regions where it finds a class at least this probable in a
+            crop with half the pixels along each side; 0 spares the coarse look.
     """
 
-    batch_size: int = Field(64, ge=1)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    engine: Literal["torch", "openvino"] = "torch"
+    batch_size: int | None = Field(None, ge=1)
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
     gate: Unit = 0.1
+    coarse_gate: Unit = 0.0
 
 
 class DetectionsConfig(Section):

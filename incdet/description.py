@@ -3,6 +3,7 @@
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel
@@ -66,10 +67,11 @@ def installation() -> dict[str, Any]:
         record = load_record(file)
         weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
         weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file)}
+    engine = "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
     return {
         "versions": versions(),
-        "device": {"type": device.type, "name": name, "precision": precision},
+        "device": {"type": device.type, "name": name, "engine": engine, "precision": precision},
         "opencv_engine": opencv_engine,
         "weights": weights,
     }

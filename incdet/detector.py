@@ -1,21 +1,23 @@
 """A photo -> detections: the stages in their order, with networks loaded once."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-import torch
 
 from incdet.config import Config
 from incdet.data.class_names import find_classes
+from incdet.description import describe_run
 from incdet.detections import select_detections
-from incdet.device import choose_device, choose_precision
+from incdet.device import choose_batch_size, choose_device
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource, read_image
+from incdet.networks.engines import Engine
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
     WeightsRecord,
@@ -26,11 +28,10 @@ from incdet.networks.weights import (
     shipped_ensemble,
 )
 from incdet.proposals import Proposers
-from incdet.regions import crop_regions
-from incdet.scores import Ensemble, Halves, TorchHalves, prepare_network, score_regions
+from incdet.read_ahead import ReadAhead
+from incdet.regions import RegionCropper
+from incdet.scores import Ensemble, Gates, score_photos
 from incdet.structures import Detections, Image, Proposals, RegionScores
-
-Item = TypeVar("Item")
 
 
 class Detector:
@@ -39,7 +40,7 @@ class Detector:
     Attributes:
         class_names: the C classes it can find.
         config: everything else that decides what it finds.
-        device, precision: where and how precisely the networks compute.
+        device, engine: where, by what and how precisely the networks are computed.
         origin: weights' file name -> SHA-256; empty where networks were given directly.
         roles: file names of the first stage, if any, and of the members; empty likewise.
     """
@@ -81,27 +82,15 @@ class Detector:
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
         self.preprocessing = records[0].preprocessing
         self.device = choose_device(self.config.device)
-        self.precision = choose_precision(self.config.scores.precision, self.device)
-        prepared = [self._prepared(network) for network in networks]
+        scores = self.config.scores
+        self.engine = Engine(scores, self.device, networks)
+        prepared = [self.engine.prepare(network) for network in networks]
+        halves = [self.engine.halves(*pair) for pair in zip(prepared, records, strict=True)]
         first_stage = prepared.pop(0) if cascade else None
-        self.ensemble = Ensemble(prepared, first_stage, self.config.scores.gate, self._halves)
+        self.ensemble = Ensemble(prepared, first_stage, Gates(scores.gate, scores.coarse_gate), halves)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
         self.roles: dict[str, list[str]] = {}
-
-    def _prepared(self, network: GoogLeNet) -> GoogLeNet:
-        # OpenVINO rounds by itself
-        precision = torch.float32 if self.config.scores.engine == "openvino" else self.precision
-        return prepare_network(network, self.device, precision)
-
-    def _halves(self, network: GoogLeNet) -> Halves:
-        if self.config.scores.engine == "torch":
-            return TorchHalves(network)
-        if self.device.type != "cpu":
-            raise ConfigurationError("scores.engine=openvino computes on the CPU; add device=cpu or leave it out")
-        from incdet.networks.openvino_engine import OpenVinoHalves
-
-        return OpenVinoHalves(network, self.precision)
 
     @classmethod
     def from_pretrained(
@@ -131,6 +120,10 @@ class Detector:
         detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
         return detector
 
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides what is found, for `run.json`."""
+        return describe_run(self.config, self.origin, ensemble=self.roles, engine=self.engine.describe())
+
     def detect(self, source: ImageSource, watch: "Stopwatch | None" = None) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
 
@@ -154,47 +147,121 @@ class Detector:
         return replace(found, seconds=watch.seconds)
 
     def detect_many(
-        self, sources: Iterable[ImageSource], on_error: Callable[[ImageSource, ImageError], Any] | None = None
+        self,
+        sources: Iterable[ImageSource],
+        on_error: Callable[[ImageSource, ImageError], Any] | None = None,
+        num_workers: int = 0,
     ) -> Iterator[Detections]:
-        """`detect` over many photos, holding one at a time.
+        """`detect` over many photos.
 
         Args:
             sources: any iterable; it is read as the results are consumed. A single photo is one, too.
             on_error: called for a photo that cannot be read, which is then left out; None raises the error.
+            num_workers: see `outcomes`.
 
         Raises:
             ImageError: a photo cannot be read and `on_error` is None.
         """
         single = isinstance(sources, str | Path | bytes | np.ndarray | Image)
-        for source in [cast(ImageSource, sources)] if single else sources:
-            try:
-                yield self.detect(source)
-            except ImageError as error:
+        for outcome in self.outcomes([cast(ImageSource, sources)] if single else sources, num_workers):
+            if isinstance(outcome.result, Detections):
+                yield outcome.result
+            elif outcome.result is not None:
                 if on_error is None:
-                    raise
-                on_error(source, error)
+                    raise outcome.result
+                on_error(outcome.source, outcome.result)
+
+    def outcomes(self, sources: Iterable[ImageSource], num_workers: int = 0) -> Iterator["Outcome"]:
+        """What became of every photo, in order.
+
+        Args:
+            sources: the photos, read as the outcomes are consumed.
+            num_workers: processes that read photos and propose regions ahead; on a GPU, batches are then filled with
+                regions of several photos. With 0 a photo's outcome is there before the next one is read.
+        """
+        under_way: deque[Outcome] = deque()
+        ahead = ReadAhead(self.config.images, self._proposers_ahead(num_workers), num_workers)
+
+        def photos() -> Iterator[tuple[Image, Proposals]]:
+            for source, read in ahead(sources):
+                if isinstance(read, ImageError):
+                    under_way.append(Outcome(source, None, read, {}))
+                    continue
+                watch = Stopwatch(read.seconds)
+                with watch.stage("proposals"):
+                    rest = self.proposers.find(read.image, known=read.found)
+                    proposals = self.proposers.join(read.found | rest)
+                under_way.append(Outcome(source, read.image, None, watch.seconds))
+                yield read.image, proposals
+
+        # a CPU computes few regions at a time, whatever the batch
+        across_photos = num_workers > 0 and self.device.type == "cuda"
+        for scores, seconds in self.score_many(photos(), across_photos):
+            while isinstance(under_way[0].result, ImageError):
+                yield under_way.popleft()
+            outcome = under_way.popleft()
+            assert outcome.image is not None
+            watch = Stopwatch(outcome.seconds | seconds)
+            with watch.stage("detections"):
+                found = self.select(scores, outcome.image)
+            yield outcome._replace(result=replace(found, seconds=watch.seconds))
+        yield from under_way
+
+    def _proposers_ahead(self, num_workers: int) -> Proposers:
+        """What other processes propose with: not the network, where it runs on a GPU."""
+        if not num_workers or self.device.type == "cpu":
+            return self.proposers
+        methods = tuple(method for method in self.config.proposals.methods if method != "multibox")
+        return Proposers(self.config.proposals.model_copy(update={"methods": methods}))
 
     def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
         """Class probabilities of every proposal; what can be stored, and selected from again and again."""
-        watch = watch or Stopwatch()
-        batch_size = self.config.scores.batch_size
-        crops = crop_regions(image, proposals.boxes, self.preprocessing, self.device, batch_size)
-        with watch.stage("scores"):
-            timed = watch.items("regions", crops)
-            probabilities = score_regions(timed, self.ensemble, len(self.class_names))
-        watch.seconds["scores"] -= watch.seconds["regions"]
-        return RegionScores(proposals.boxes, probabilities)
+        scores, seconds = next(self.score_many([(image, proposals)]))
+        if watch is not None:
+            watch.seconds |= seconds
+        return scores
+
+    def score_many(
+        self, photos: Iterable[tuple[Image, Proposals]], across_photos: bool = False
+    ) -> Iterator[tuple[RegionScores, dict[str, float]]]:
+        """`score` of every photo in order, and the seconds that its crops and the networks took.
+
+        Args:
+            photos: read as the results are consumed.
+            across_photos: batches hold regions of several photos; see `scores.score_photos`.
+        """
+        cut = ((RegionCropper(image, self.preprocessing, self.device), proposals.boxes) for image, proposals in photos)
+        batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
+        arguments = (self.ensemble, len(self.class_names), batch_size, across_photos)
+        for photo in score_photos(cut, *arguments):
+            yield RegionScores(photo.boxes, photo.probabilities), photo.seconds
 
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores, under `config.detections`."""
         return select_detections(scores, image, self.class_names, self.config.detections)
 
 
+class Outcome(NamedTuple):
+    """What became of a photo.
+
+    Attributes:
+        source: the photo as it was given.
+        image: the photo; None where it could not be read.
+        result: what was found, or what is wrong; None while the photo is under way.
+        seconds: per stage.
+    """
+
+    source: ImageSource
+    image: Image | None
+    result: Detections | ImageError | None
+    seconds: dict[str, float]
+
+
 class Stopwatch:
     """Seconds per stage, in the order in which the stages first ran."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = dict(seconds or {})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -202,18 +269,6 @@ class Stopwatch:
         started = time.perf_counter()
         yield
         self._add(name, started)
-
-    def items(self, name: str, iterable: Iterable[Item]) -> Iterator[Item]:
-        """Passes items on and adds the time that making them takes."""
-        self.seconds.setdefault(name, 0.0)
-        iterator = iter(iterable)
-        while True:
-            started = time.perf_counter()
-            item = next(iterator, None)
-            self._add(name, started)
-            if item is None:
-                return
-            yield item
 
     def _add(self, name: str, started: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started

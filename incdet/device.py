@@ -21,19 +21,37 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def choose_precision(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """The compute type; "auto" is bfloat16 where the device multiplies it natively, else float32."""
+def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], device: torch.device) -> torch.dtype:
+    """The type that torch computes in; "auto" is bfloat16 where the device multiplies it natively, else float32.
+
+    Raises:
+        ConfigurationError: "int8", which is no type that torch computes networks in.
+    """
+    if name == "int8":
+        raise ConfigurationError(
+            "precision 'int8' is for regions computed by OpenVINO on a CPU (scores.engine=openvino, pip install "
+            "'incdet[openvino]'); choose another scores.precision"
+        )
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 
+def choose_batch_size(number: int | None, device: torch.device) -> int:
+    """Crops at a time; where nobody chose, so many that the device is busy and memory is not."""
+    return number or (512 if device.type == "cuda" else 64)
+
+
 @cache
+def cpu_flags() -> frozenset[str]:
+    """What the processor says it can do, in the names of Linux; nothing where the system does not tell."""
+    try:
+        return frozenset(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return frozenset()
+
+
 def _cpu_has_bfloat16() -> bool:
     """Whether the processor has AVX512-BF16 or AMX (elsewhere bfloat16 is emulated and slower than float32)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})

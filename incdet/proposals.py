@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -50,14 +50,25 @@ class Proposers:
             image: the photo.
             num_threads: of selective search; None is one for each core.
         """
-        found = []
+        return self.join(self.find(image, num_threads))
+
+    def find(self, image: Image, num_threads: int | None = None, known: Collection[str] = ()) -> dict[str, Proposals]:
+        """Name of each proposer -> its proposals, except of those that are known."""
+        found: dict[str, Proposals] = {}
         for method in self.config.methods:
+            if method in known:
+                continue
             if method == "multibox":
                 assert self._multibox is not None
-                found.append(self._multibox(image))
+                found[method] = self._multibox(image)
             else:
-                found.append(selective_search.propose(image, self.config.selective_search, num_threads))
-        return merge(found, self.config.duplicate_iou)[: self.config.limit]
+                found[method] = selective_search.propose(image, self.config.selective_search, num_threads)
+        return found
+
+    def join(self, found: Mapping[str, Proposals]) -> Proposals:
+        """What each proposer found, in the configured order, without near-duplicates."""
+        parts = [found[method] for method in self.config.methods]
+        return merge(parts, self.config.duplicate_iou)[: self.config.limit]
 
 
 def propose(image: Image, config: ProposalsConfig, num_threads: int | None = None) -> Proposals:
@@ -117,7 +128,7 @@ class ProposalCache:
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         number = num_processes or selective_search.num_cores()
-        with ProcessPoolExecutor(number, context, initializer=_use_one_thread, initargs=(self.config,)) as pool:
+        with ProcessPoolExecutor(number, context, initializer=use_one_thread, initargs=(self.config,)) as pool:
             try:
                 yield from pool.map(work, paths, chunksize=4)
             except KeyboardInterrupt:
@@ -125,8 +136,8 @@ class ProposalCache:
                 raise
 
 
-def _use_one_thread(config: ProposalsConfig) -> None:
-    """Each process is one thread, in torch, too."""
+def use_one_thread(config: ProposalsConfig) -> None:
+    """Makes this process one of several that work side by side: one thread in torch, too."""
     if "multibox" in config.methods:
         import torch
 

@@ -1,7 +1,5 @@
 """Image + boxes -> crops [R, 3, 224, 224] on the device: R-CNN's warp with context and mean fill."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,14 +28,15 @@ class RegionCropper:
         planes = (pixels.float() - mean) * preprocessing.scale
         self._levels = [planes.permute(2, 0, 1).contiguous()[None]]
 
-    def crop(self, boxes: np.ndarray, flipped: np.ndarray | None = None) -> Tensor:
-        """Preprocessed crops [N, 3, size, size] float32 of boxes [N, 4], xyxy pixels.
+    def crop(self, boxes: np.ndarray, flipped: np.ndarray | None = None, shrink: int = 1) -> Tensor:
+        """Preprocessed crops [N, 3, size / shrink, size / shrink] float32 of boxes [N, 4], xyxy pixels.
 
         Args:
             boxes: [N, 4] float32, xyxy pixels; may reach outside the image.
             flipped: [N] bool: crops that are mirrored.
+            shrink: what the crops show stays the same, with so many times fewer samples along each side.
         """
-        size = self.preprocessing.size
+        size = self.preprocessing.size // shrink
         crops = torch.empty(len(boxes), 3, size, size, device=self.device)
         sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)
         # a strip of few pixels cannot be halved as often as its length asks for
@@ -46,7 +45,7 @@ class RegionCropper:
         rows = torch.from_numpy(self._enlarged(boxes, flipped)).to(self.device)
         for level in np.unique(levels):
             chosen = torch.from_numpy(np.flatnonzero(levels == level)).to(self.device)
-            crops[chosen] = self._sample(int(level), rows[chosen])
+            crops[chosen] = self._sample(int(level), rows[chosen], size)
         return crops
 
     def _enlarged(self, boxes: np.ndarray, flipped: np.ndarray | None) -> np.ndarray:
@@ -60,9 +59,8 @@ class RegionCropper:
             enlarged[flipped] = enlarged[flipped][:, [2, 1, 0, 3]]
         return enlarged
 
-    def _sample(self, level: int, enlarged: Tensor) -> Tensor:
+    def _sample(self, level: int, enlarged: Tensor, size: int) -> Tensor:
         planes = self._level(level)
-        size = self.preprocessing.size
         steps = (torch.arange(size, device=self.device) + 0.5) / size
         x = enlarged[:, 0:1] + (enlarged[:, 2:3] - enlarged[:, 0:1]) * steps
         y = enlarged[:, 1:2] + (enlarged[:, 3:4] - enlarged[:, 1:2]) * steps
@@ -80,15 +78,3 @@ class RegionCropper:
         while len(self._levels) <= level:
             self._levels.append(F.interpolate(self._levels[-1], scale_factor=0.5, mode="area"))
         return self._levels[level]
-
-
-def crop_regions(
-    image: Image, boxes: np.ndarray, preprocessing: Preprocessing, device: torch.device, batch_size: int
-) -> Iterator[Tensor]:
-    """Preprocessed crops [B, 3, size, size] of all boxes [R, 4], in order, at most `batch_size` at a time.
-
-    Batches rather than one tensor: a thousand crops of 224 x 224 x 3 floats would be 0.6 GB.
-    """
-    cropper = RegionCropper(image, preprocessing, device)
-    for start in range(0, len(boxes), batch_size):
-        yield cropper.crop(boxes[start : start + batch_size])

@@ -1,54 +1,67 @@
 """Crops -> class probabilities, averaged over the ensemble; background dies here."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from incdet.networks.engines import Halves
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.torch_engine import TorchHalves
+from incdet.regions import RegionCropper
 
-ROWS = 16
-"""Batches are filled up to a multiple of so many rows: oneDNN keeps memory for every size that it has seen."""
+MOST_UNDER_WAY = 8
+"""Photos whose regions may wait for a batch to fill."""
 
-LATER_BATCH = 64
-"""Regions that pass the first stage wait until they are so many."""
-
-
-def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.dtype) -> GoogLeNet:
-    """The network in the form it computes fastest: on the device, in `precision`, channels last, gradients off."""
-    network.to(device, precision).to(memory_format=torch.channels_last)
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    return network.eval()
+COARSE_SHRINK = 2
+"""The coarse look sees crops with so many times fewer pixels along each side, which costs a quarter."""
 
 
-class Halves(Protocol):
-    """A network in two halves, whatever computes it."""
+class Gates(NamedTuple):
+    """What a region must show to be looked at more closely: a class at least so probable; 0 lets every region pass.
 
-    def trunk(self, crops: Tensor) -> Tensor:
-        """Stages 1 to 3: crops [B, 3, S, S] -> maps."""
+    Attributes:
+        first: in the first stage's answer, to reach the members of the ensemble.
+        coarse: in the first stage's answer to a crop with half the pixels along each side, to reach the first stage at
+            full size.
+    """
 
-    def logits(self, maps: Tensor) -> Tensor:
-        """The rest: maps -> [B, columns] float32."""
+    first: float = 0.0
+    coarse: float = 0.0
 
 
-class TorchHalves:
-    """A prepared network's halves, computed by torch."""
+class Answer(NamedTuple):
+    """What a look at a batch of regions gave.
 
-    def __init__(self, network: GoogLeNet):
-        self.network = network
+    Attributes:
+        probabilities: [B, columns] float32.
+        passed: [B] bool: those that the next look is for.
+        maps: of all B, where the next look can use them.
+    """
 
-    def trunk(self, crops: Tensor) -> Tensor:
-        """As `GoogLeNet.trunk_maps`."""
-        dtype = self.network.classifier.weight.dtype
-        return self.network.trunk_maps(crops.to(dtype).contiguous(memory_format=torch.channels_last))
+    probabilities: Tensor
+    passed: Tensor
+    maps: Tensor | None
 
-    def logits(self, maps: Tensor) -> Tensor:
-        """As the main logits of `GoogLeNet.classify_maps`."""
-        return self.network.classify_maps(maps).main.float()
+
+@dataclass(frozen=True)
+class Look:
+    """One of the looks that regions get, each closer and rarer than the one before.
+
+    Attributes:
+        answer: (crops, maps of the look before) -> `Answer`.
+        shrink: of the crops; see `RegionCropper.crop`. Maps fit the next look only where it sees the same crops.
+        needs_crops: whether it does more than go on from the maps.
+    """
+
+    answer: Callable[[Tensor, Tensor | None], Answer]
+    shrink: int = 1
+    needs_crops: bool = True
 
 
 class Ensemble:
@@ -57,23 +70,23 @@ class Ensemble:
     Args:
         networks: the M members, prepared.
         first_stage: a network that looks at every region before the members do.
-        gate: the members look only at regions where the first stage finds a class at least this probable; the others,
-            nearly all of them background, keep its answer.
-        halves: what computes a network.
+        gates: which regions the members see where there is a first stage; the others, nearly all of them background,
+            keep its answer.
+        halves: what computes the first stage, if any, and the members; torch where nothing else is given.
     """
 
     def __init__(
         self,
         networks: Sequence[GoogLeNet],
         first_stage: GoogLeNet | None = None,
-        gate: float = 0.0,
-        halves: Callable[[GoogLeNet], Halves] = TorchHalves,
+        gates: Gates | None = None,
+        halves: Sequence[Halves] | None = None,
     ) -> None:
-        self.gate = gate
+        self.gates = gates or Gates()
         everyone = [*([] if first_stage is None else [first_stage]), *networks]
         trunks = [next(index for index, other in enumerate(everyone) if _same_trunk(other, one)) for one in everyone]
         self._trunks = trunks[-len(networks) :]
-        computed = [halves(network) for network in everyone]
+        computed = halves or [TorchHalves(network) for network in everyone]
         self.first_stage = None if first_stage is None else computed[0]
         self.members = computed[-len(networks) :]
 
@@ -89,67 +102,164 @@ class Ensemble:
 
         Args:
             crops: [B, 3, S, S], preprocessed.
-            maps: what `trunk_maps` of the first stage gave for them, where that is known.
+            maps: what the first stage's trunk gave for them, where that is known.
         """
-        inputs = _filled(crops)
-        known = {} if maps is None else {0: _filled(maps)}
-        total = torch.zeros((), device=crops.device)
+        known = {} if maps is None else {0: maps}
+        answers = []
         for member, trunk in zip(self.members, self._trunks, strict=True):
             if trunk not in known:
-                known[trunk] = member.trunk(inputs)
-            total = total + member.logits(known[trunk]).softmax(dim=1)
-        return total[: len(crops)] / len(self.members)
+                known[trunk] = member.trunk(crops)
+            answers.append(member.logits(known[trunk]).softmax(dim=1))
+        return torch.stack(answers).mean(dim=0)
 
-    @torch.inference_mode()
-    def first_look(self, crops: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first stage's softmax [B, columns], its trunk's maps, and which regions pass the gate [B] bool."""
-        assert self.first_stage is not None
-        maps = self.first_stage.trunk(_filled(crops))
-        probabilities = self.first_stage.logits(maps).softmax(dim=1)[: len(crops)]
-        return probabilities, maps[: len(crops)], probabilities[:, :num_classes].amax(dim=1) >= self.gate
-
-
-def score_regions(batches: Iterable[Tensor], ensemble: Ensemble, num_classes: int) -> np.ndarray:
-    """Probabilities [R, C] float32 of all regions in order; a column after the classes is background and is dropped."""
-    if ensemble.first_stage is None:
-        parts = [ensemble(crops)[:, :num_classes].cpu() for crops in batches]
-        return torch.cat(parts).numpy() if parts else np.zeros((0, num_classes), np.float32)
-    return _score_in_two_stages(batches, ensemble, num_classes)
+    def looks(self, num_classes: int) -> list[Look]:
+        """What happens to a region, from the first look to the last."""
+        if self.first_stage is None:
+            return [Look(lambda crops, maps: _last_answer(self(crops)))]
+        looks = [
+            Look(_Judge(self.first_stage, self.gates.first, num_classes)),
+            Look(lambda crops, maps: _last_answer(self(crops, maps)), needs_crops=set(self._trunks) != {0}),
+        ]
+        if self.gates.coarse > 0:
+            looks.insert(0, Look(_Judge(self.first_stage, self.gates.coarse, num_classes), COARSE_SHRINK))
+        return looks
 
 
-def _score_in_two_stages(batches: Iterable[Tensor], ensemble: Ensemble, num_classes: int) -> np.ndarray:
-    parts: list[np.ndarray] = [np.zeros((0, num_classes), np.float32)]
-    rows: list[int] = []
-    later: list[np.ndarray] = []
-    waiting: list[tuple[Tensor, Tensor]] = []
-    for crops in batches:
-        probabilities, maps, passed = ensemble.first_look(crops, num_classes)
-        start = sum(map(len, parts))
-        rows += (start + passed.nonzero()[:, 0]).tolist()
-        parts.append(probabilities[:, :num_classes].cpu().numpy())
-        if passed.any():
-            waiting.append((crops[passed], maps[passed]))
-        if len(rows) - sum(map(len, later)) >= LATER_BATCH:
-            later.append(_answers(waiting, ensemble, num_classes))
-            waiting = []
-    if waiting:
-        later.append(_answers(waiting, ensemble, num_classes))
-    scores = np.concatenate(parts)
-    if rows:
-        scores[rows] = np.concatenate(later)
-    return scores
+@dataclass(frozen=True)
+class _Judge:
+    """A network whose answer decides which regions deserve the next look."""
+
+    network: Halves
+    gate: float
+    num_classes: int
+
+    def __call__(self, crops: Tensor, _: Tensor | None) -> Answer:
+        maps = self.network.trunk(crops)
+        probabilities = self.network.logits(maps).softmax(dim=1)
+        return Answer(probabilities, probabilities[:, : self.num_classes].amax(dim=1) >= self.gate, maps)
 
 
-def _answers(waiting: list[tuple[Tensor, Tensor]], ensemble: Ensemble, num_classes: int) -> np.ndarray:
-    crops, maps = (torch.cat(column) for column in zip(*waiting, strict=True))
-    chunks = zip(torch.split(crops, LATER_BATCH), torch.split(maps, LATER_BATCH), strict=True)
-    return np.concatenate([ensemble(*chunk)[:, :num_classes].cpu().numpy() for chunk in chunks])
+def _last_answer(probabilities: Tensor) -> Answer:
+    return Answer(probabilities, torch.zeros(len(probabilities), dtype=torch.bool), None)
 
 
-def _filled(rows: Tensor) -> Tensor:
-    """Rows [B, ...] and zeros after them, up to a multiple of `ROWS`; few rows stay few."""
-    missing = -len(rows) % ROWS if len(rows) > ROWS // 2 else 0
-    return F.pad(rows, [0] * (2 * rows.ndim - 1) + [missing]) if missing else rows
+@dataclass
+class ScoredPhoto:
+    """A photo on its way through the looks.
+
+    Attributes:
+        cropper, boxes: of the photo and its regions [R, 4].
+        probabilities: [R, C] float32, of each region's last look so far.
+        seconds: spent on cutting its regions and, in proportion to their number, on the networks.
+    """
+
+    cropper: RegionCropper
+    boxes: np.ndarray
+    probabilities: np.ndarray
+    missing: int
+    seconds: dict[str, float] = field(default_factory=lambda: {"regions": 0.0, "scores": 0.0})
+
+
+class _Part(NamedTuple):
+    """Regions of one photo that wait for the same look."""
+
+    photo: ScoredPhoto
+    rows: np.ndarray
+    maps: Tensor | None
+
+    def split(self, count: int) -> "tuple[_Part, _Part]":
+        first, second = (None, None) if self.maps is None else (self.maps[:count], self.maps[count:])
+        return _Part(self.photo, self.rows[:count], first), _Part(self.photo, self.rows[count:], second)
+
+
+class _Queue:
+    """Regions of any photos that wait for a look, in order."""
+
+    def __init__(self) -> None:
+        self._parts: deque[_Part] = deque()
+        self.length = 0
+
+    def add(self, part: _Part) -> None:
+        if len(part.rows):
+            self._parts.append(part)
+            self.length += len(part.rows)
+
+    def take(self, count: int) -> list[_Part]:
+        """The first regions, so many or as many as there are."""
+        taken = []
+        while self._parts and count > 0:
+            part, rest = self._parts.popleft().split(count)
+            if len(rest.rows):
+                self._parts.appendleft(rest)
+            taken.append(part)
+            count -= len(part.rows)
+            self.length -= len(part.rows)
+        return taken
+
+
+def score_photos(
+    photos: Iterable[tuple[RegionCropper, np.ndarray]],
+    ensemble: Ensemble,
+    num_classes: int,
+    batch_size: int,
+    across_photos: bool = False,
+) -> Iterator[ScoredPhoto]:
+    """Every photo with the probabilities of its regions, in order; background, the last column, is dropped.
+
+    Args:
+        photos: what cuts a photo's regions, and their boxes [R, 4].
+        ensemble: gives the probabilities.
+        num_classes: C.
+        batch_size: regions per look.
+        across_photos: batches are filled up with regions of the next photos, so a photo may come out only after the
+            next ones, fewer than `MOST_UNDER_WAY`, went in; otherwise before the next one is asked for.
+    """
+    looks = ensemble.looks(num_classes)
+    queues = [_Queue() for _ in range(len(looks) + 1)]
+    under_way: deque[ScoredPhoto] = deque()
+
+    def work(least: int) -> Iterator[ScoredPhoto]:
+        for look, queue, following in zip(looks, queues, queues[1:], strict=False):
+            while queue.length >= least:
+                _look(look, queue.take(batch_size), following)
+        while under_way and not under_way[0].missing:
+            yield under_way.popleft()
+
+    for cropper, boxes in photos:
+        photo = ScoredPhoto(cropper, boxes, np.zeros((len(boxes), num_classes), np.float32), len(boxes))
+        under_way.append(photo)
+        queues[0].add(_Part(photo, np.arange(len(boxes)), None))
+        yield from work(batch_size if across_photos and len(under_way) < MOST_UNDER_WAY else 1)
+    yield from work(1)
+
+
+@torch.inference_mode()
+def _look(look: Look, parts: list[_Part], following: _Queue) -> None:
+    """Writes the answers into the photos and passes on what deserves the next look."""
+    crops = [_cut(part, look.shrink) for part in parts] if look.needs_crops else []
+    started = time.perf_counter()
+    maps = [part.maps for part in parts if part.maps is not None]
+    inputs = torch.cat(crops) if crops else torch.empty(0, device=parts[0].photo.cropper.device)
+    probabilities, passed, new_maps = look.answer(inputs, torch.cat(maps) if maps else None)
+    rows, chosen = probabilities.cpu().numpy(), passed.cpu()
+    seconds = (time.perf_counter() - started) / len(rows)
+    start = 0
+    for part in parts:
+        photo, own = part.photo, slice(start, start + len(part.rows))
+        photo.probabilities[part.rows] = rows[own, : photo.probabilities.shape[1]]
+        further = chosen[own]
+        kept = new_maps[own][further.to(new_maps.device)] if new_maps is not None else None
+        following.add(_Part(photo, part.rows[further.numpy()], kept))
+        photo.missing -= len(part.rows) - int(further.sum())
+        photo.seconds["scores"] += seconds * len(part.rows)
+        start += len(part.rows)
+
+
+def _cut(part: _Part, shrink: int) -> Tensor:
+    started = time.perf_counter()
+    crops = part.photo.cropper.crop(part.photo.boxes[part.rows], shrink=shrink)
+    part.photo.seconds["regions"] += time.perf_counter() - started
+    return crops
 
 
 def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:

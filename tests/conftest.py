@@ -1,5 +1,11 @@
 """Fixtures that several test files use."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # the tests that run side by side, and what they start, share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import shutil
 import sys
 from pathlib import Path

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from test_cli import FEW, one_sentence
 
-from incdet.batch import Batch, OutputOptions
+from incdet.batch import Batch, OutputOptions, one_by_one
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])
@@ -110,9 +110,9 @@ def stopped_batch(photos, options, kinds):
         return {"image": str(path), "detections": []}, {}
 
     with pytest.raises(KeyboardInterrupt):
-        Batch(photos, options, kinds, "detections", {}).run(work, "")
+        Batch(photos, options, kinds, "detections", {}).run(one_by_one(work), "")
     again = Batch(photos, options, kinds, "detections", {})
-    again.run(work, "")
+    again.run(one_by_one(work), "")
     assert again.finish("json" in kinds) == 0
     return worked[:2], worked[2:]
 

@@ -1,19 +1,24 @@
 """OpenVINO's engine against torch, layer for layer the same network."""
 
+import os
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from incdet.config import Config, make_config
 from incdet.detector import Detector
-from incdet.errors import ConfigurationError
+from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.openvino_engine import OpenVinoHalves
-from incdet.networks.weights import WeightsRecord, find_weights, load_network
-from incdet.scores import Ensemble, TorchHalves, prepare_network
+from incdet.networks.torch_engine import TorchHalves, prepare_network
+from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_record
+from incdet.regions import RegionCropper
+from incdet.scores import Ensemble
 
 pytest.importorskip("openvino")
 
@@ -33,7 +38,7 @@ def crops():
 
 @torch.inference_mode()
 def test_both_halves_are_those_of_torch(network, crops):
-    engine, reference = OpenVinoHalves(network, torch.float32), TorchHalves(network)
+    engine, reference = OpenVinoHalves(network), TorchHalves(network)
     expected = reference.trunk(crops)
     maps = engine.trunk(crops)
     assert maps.shape == (21, 480, 14, 14)
@@ -45,21 +50,77 @@ def test_both_halves_are_those_of_torch(network, crops):
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
-    found = Ensemble([network], halves=lambda one: OpenVinoHalves(one, torch.float32))(crops)
+    found = Ensemble([network], halves=[OpenVinoHalves(network)])(crops)
     assert torch.allclose(found, Ensemble([network])(crops), atol=2e-3)
 
 
-@pytest.mark.parametrize("name", [name for name, a in ARCHITECTURES.items() if a.batch_norm or a.naive])
+@pytest.mark.parametrize("name", [name for name, architecture in ARCHITECTURES.items() if not architecture.plain])
 def test_variants_are_refused(name):
     with pytest.raises(ConfigurationError, match=name):
-        OpenVinoHalves(GoogLeNet(3, architecture=ARCHITECTURES[name]), torch.float32)
+        OpenVinoHalves(GoogLeNet(3, architecture=ARCHITECTURES[name]))
 
 
-def test_the_configuration_chooses_the_engine():
+@torch.inference_mode()
+def test_released_networks_neither_hang_nor_crash(network, crops):
+    """Once, OpenVINO's threads waited for Python then, and a later Ctrl-C was a segmentation fault."""
+    for _ in range(3):
+        engine = OpenVinoHalves(network)
+        assert engine.logits(engine.trunk(crops)).shape == (21, 21)
+    del engine
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@torch.inference_mode()
+def test_a_few_rows_more_rows_and_other_sizes(network, crops):
+    engine, reference = OpenVinoHalves(network), TorchHalves(network)
+    for rows in (crops[:1], crops[:9], crops[:5, :, ::2, ::2], crops[:0]):
+        found, expected = (halves.logits(halves.trunk(rows)) for halves in (engine, reference))
+        assert torch.allclose(found, expected, atol=2e-2)
+
+
+@torch.inference_mode()
+def test_eight_bits_say_nearly_the_same(network, astronaut):
+    record = load_record(find_weights("googlenet-voc"))
+    generator = np.random.default_rng(0)
+    corners = np.sort(generator.uniform(0, 500, (24, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    real = RegionCropper(astronaut, record.preprocessing, torch.device("cpu")).crop(corners)
+    found, expected = (
+        halves.logits(halves.trunk(real)).softmax(dim=1)
+        for halves in (OpenVinoHalves(network, "int8", record.activation_ranges), TorchHalves(network))
+    )
+    assert float((found - expected).abs().mean()) < 0.01
+    assert not torch.allclose(found, expected, atol=1e-6)
+    assert expected.amax(dim=1).std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("float32", "float32"), ("bfloat16", "bfloat16"), ("int8", "int8")]
+)
+def test_the_configuration_chooses_engine_and_precision(precision, expected):
+    config = make_config(Config, {"device": "cpu", "scores": {"precision": precision}}, "test")
+    detector = Detector.from_pretrained("googlenet-voc", config=config)
+    engine = detector.ensemble.members[0]
+    assert isinstance(engine, OpenVinoHalves)
+    assert engine.precision == detector.engine.precision == expected
+    assert detector.engine.describe() == f"openvino, {expected}"
+
+
+def test_variants_are_left_to_torch():
     record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
-    config = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
-    detector = Detector([GoogLeNet(3)], [record], config)
-    assert isinstance(detector.ensemble.members[0], OpenVinoHalves)
+    network = GoogLeNet(3, architecture=ARCHITECTURES["batchnorm"])
+    detector = Detector([network], [record], make_config(Config, {"device": "cpu"}, "test"))
+    assert isinstance(detector.ensemble.members[0], TorchHalves)
+    asked = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
+    with pytest.raises(ConfigurationError, match="does not know the network 'batchnorm'"):
+        Detector([network], [record], asked)
+
+
+def test_eight_bits_without_ranges_are_refused():
+    record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
+    asked = make_config(Config, {"device": "cpu", "scores": {"precision": "int8"}}, "test")
+    with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
+        Detector([GoogLeNet(3)], [record], asked)
 
 
 def test_without_the_package_one_sentence_says_what_to_install(chelsea_file, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from incdet.networks.weights import Preprocessing
-from incdet.regions import RegionCropper, crop_regions
+from incdet.regions import RegionCropper
 from incdet.structures import Image
 
 CPU = torch.device("cpu")
@@ -86,12 +86,24 @@ def test_mirrored_crops(astronaut):
 def test_order_and_batches_do_not_matter(astronaut):
     generator = np.random.default_rng(0)
     corners = np.sort(generator.uniform(0, 512, (23, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
-    whole = torch.cat(list(crop_regions(astronaut, corners, PREPROCESSING, CPU, 64)))
-    parts = list(crop_regions(astronaut, corners, PREPROCESSING, CPU, 5))
-    assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
+    cropper = RegionCropper(astronaut, PREPROCESSING, CPU)
+    whole = cropper.crop(corners)
+    parts = [cropper.crop(corners[start : start + 5]) for start in range(0, 23, 5)]
     assert torch.allclose(whole, torch.cat(parts), atol=1e-3)
-    turned = torch.cat(list(crop_regions(astronaut, corners[::-1].copy(), PREPROCESSING, CPU, 64)))
+    turned = RegionCropper(astronaut, PREPROCESSING, CPU).crop(corners[::-1].copy())
     assert torch.allclose(whole, turned.flip(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("box", [(100, 120, 300, 290), (-30, 400, 90, 540)], ids=["inside", "over the border"])
+def test_shrunk_crops_show_the_same(astronaut, box):
+    """Twice as coarse: what the full crop shows, averaged over two by two pixels."""
+    cropper = RegionCropper(Image(cv2.GaussianBlur(astronaut.pixels, (0, 0), 4)), PREPROCESSING, CPU)
+    boxes = np.array([box], np.float32)
+    shrunk = cropper.crop(boxes, shrink=2)
+    assert shrunk.shape == (1, 3, 112, 112)
+    averaged = torch.nn.functional.avg_pool2d(cropper.crop(boxes), 2)
+    # where the photo ends within two pixels, one sample is inside and the average is not
+    assert ((shrunk - averaged).abs() > 3).float().mean() < 0.02
 
 
 def test_large_regions_do_not_alias():
@@ -104,7 +116,6 @@ def test_large_regions_do_not_alias():
 
 
 def test_no_boxes_no_crops(astronaut):
-    assert list(crop_regions(astronaut, np.zeros((0, 4), np.float32), PREPROCESSING, CPU, 8)) == []
     assert RegionCropper(astronaut, PREPROCESSING, CPU).crop(np.zeros((0, 4), np.float32)).shape == (0, 3, 224, 224)
 
 

@@ -1,4 +1,4 @@
-"""Crops -> probabilities, by one network, by several, and behind a first stage."""
+"""Regions -> probabilities, by one network, by several, and behind a first stage."""
 
 import copy
 
@@ -8,11 +8,17 @@ import torch
 
 from incdet import scores
 from incdet.networks.googlenet import GoogLeNet
-from incdet.scores import Ensemble, prepare_network, score_regions
+from incdet.networks.torch_engine import prepare_network
+from incdet.networks.weights import Preprocessing
+from incdet.regions import RegionCropper
+from incdet.scores import Ensemble, Gates, score_photos
+from incdet.structures import Image
+
+CPU = torch.device("cpu")
 
 
 def prepared(network):
-    return prepare_network(network, torch.device("cpu"), torch.float32)
+    return prepare_network(network, CPU, torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +36,24 @@ def crops():
     return torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(1)) * 60
 
 
+@pytest.fixture(scope="module")
+def photos(astronaut, chelsea_file):
+    """Three with 5, 0 and 3 regions."""
+    generator = np.random.default_rng(0)
+    corners = np.sort(generator.uniform(0, 500, (8, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    turned = Image(astronaut.pixels[::-1].copy())
+    return [(astronaut, corners[:5]), (turned, corners[:0]), (turned, corners[5:])]
+
+
+def scored(photos, ensemble, batch_size=64, across_photos=False):
+    cut = ((RegionCropper(image, Preprocessing(), CPU), boxes) for image, boxes in photos)
+    return [photo.probabilities for photo in score_photos(cut, ensemble, 3, batch_size, across_photos)]
+
+
+def close(found, expected):
+    return all(np.allclose(*pair, atol=1e-5) for pair in zip(found, expected, strict=True))
+
+
 def test_probabilities_sum_to_one_and_are_averaged(networks, crops):
     first, second, third = (Ensemble([network])(crops) for network in networks)
     assert torch.allclose(first.sum(dim=1), torch.ones(5), atol=1e-6)
@@ -38,52 +62,109 @@ def test_probabilities_sum_to_one_and_are_averaged(networks, crops):
     assert torch.allclose(Ensemble(networks)(crops), (first + second + third) / 3, atol=1e-6)
 
 
-def test_shared_stages_run_once(networks, crops, monkeypatch):
+def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
     runs = []
     original = GoogLeNet.trunk_maps
     monkeypatch.setattr(GoogLeNet, "trunk_maps", lambda self, inputs: runs.append(self) or original(self, inputs))
     Ensemble(networks)(crops)
     assert runs == [networks[0], networks[1]]
     runs.clear()
-    score_regions([crops], Ensemble(networks[2:], networks[1]), 3)
+    scored(photos[:1], Ensemble(networks[2:], networks[1]))
     assert runs == [networks[1]]
 
 
-def test_background_is_dropped_and_batches_do_not_matter(networks, crops):
-    ensemble = Ensemble(networks[:2])
-    whole = score_regions([crops], ensemble, 3)
-    assert whole.shape == (5, 3)
-    assert (whole.sum(axis=1) < 1).all()
-    parts = score_regions(crops.split(2), ensemble, 3)
-    assert np.allclose(whole, parts, atol=1e-5)
-    turned = score_regions([crops.flip(0)], ensemble, 3)
-    assert np.allclose(whole, turned[::-1], atol=1e-5)
-
-
 def test_rows_that_fill_a_batch_change_nothing(networks, crops):
-    many = crops.repeat(2, 1, 1, 1)
-    assert torch.allclose(Ensemble(networks)(many), Ensemble(networks)(crops).repeat(2, 1), atol=1e-5)
+    many = crops.repeat(4, 1, 1, 1)
+    assert torch.allclose(Ensemble(networks)(many), Ensemble(networks)(crops).repeat(4, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize("later_batch", [2, 64])
-def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, crops, monkeypatch, later_batch):
-    monkeypatch.setattr(scores, "LATER_BATCH", later_batch)
-    first = score_regions([crops], Ensemble(networks[:1]), 3)
-    members = score_regions([crops], Ensemble(networks[1:]), 3)
-    gate = float(np.sort(first.max(axis=1))[1:3].mean())
-    passed = first.max(axis=1) >= gate
-    assert passed.sum() == 3
-    expected = np.where(passed[:, None], members, first)
-    for batches in ([crops], crops.split(2), crops.split(1)):
-        found = score_regions(batches, Ensemble(networks[1:], networks[0], gate), 3)
-        assert np.allclose(found, expected, atol=1e-5)
-    assert np.allclose(score_regions([crops], Ensemble(networks[1:], networks[0], 0.0), 3), members, atol=1e-5)
-    assert np.allclose(score_regions([crops], Ensemble(networks[1:], networks[0], 1.0), 3), first, atol=1e-5)
+def test_background_is_dropped_and_batches_do_not_matter(networks, photos):
+    ensemble = Ensemble(networks[:2])
+    whole = scored(photos, ensemble)
+    assert [rows.shape for rows in whole] == [(5, 3), (0, 3), (3, 3)]
+    assert (whole[0].sum(axis=1) < 1).all()
+    for batch_size in (1, 2, 7, 64):
+        for across_photos in (False, True):
+            assert close(scored(photos, ensemble, batch_size, across_photos), whole)
+    image, boxes = photos[0]
+    assert close(scored([(image, boxes[::-1])], ensemble), [whole[0][::-1]])
 
 
-def test_no_regions_no_rows(networks):
-    assert score_regions([], Ensemble(networks[:1]), 3).shape == (0, 3)
-    assert score_regions([], Ensemble(networks[1:], networks[0]), 3).shape == (0, 3)
+@pytest.mark.parametrize("across_photos", [False, True])
+@pytest.mark.parametrize("shared", [False, True], ids=["another trunk", "the same trunk"])
+def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, photos, across_photos, shared):
+    first_stage, members = networks[1 if shared else 0], networks[2:]
+    first, last = scored(photos, Ensemble([first_stage])), scored(photos, Ensemble(members))
+    strength = np.concatenate(first).max(axis=1)
+    gate = float(np.sort(strength)[3:5].mean())
+    expected = [
+        np.where(before.max(axis=1, keepdims=True) >= gate, after, before)
+        for before, after in zip(first, last, strict=True)
+    ]
+    assert not close(expected, first)
+    assert not close(expected, last)
+    for batch_size in (1, 3, 64):
+        found = scored(photos, Ensemble(members, first_stage, Gates(gate)), batch_size, across_photos)
+        assert close(found, expected)
+    assert close(scored(photos, Ensemble(members, first_stage, Gates(0.0))), last)
+    assert close(scored(photos, Ensemble(members, first_stage, Gates(1.0))), first)
+
+
+def test_the_coarse_look_spares_regions_the_others(networks, photos):
+    """Those that it lets pass get the scores they have without it; the others keep what the coarse look says."""
+    without = scored(photos, Ensemble(networks[2:], networks[1], Gates(0.0)))
+    coarse = scored(photos, Ensemble(networks[2:], networks[1], Gates(0.0, 1.0)))
+    strength = np.concatenate(coarse).max(axis=1)
+    gate = float(np.sort(strength)[3:5].mean())
+    found = scored(photos, Ensemble(networks[2:], networks[1], Gates(0.0, gate)), batch_size=3, across_photos=True)
+    expected = [
+        np.where(before.max(axis=1, keepdims=True) >= gate, after, before)
+        for before, after in zip(coarse, without, strict=True)
+    ]
+    assert close(found, expected)
+    assert not close(found, without)
+    assert not close(found, coarse)
+
+
+def test_a_photo_comes_out_before_the_next_goes_in_unless_batches_span_photos(networks, photos):
+    asked = []
+
+    def cut():
+        for image, boxes in photos:
+            asked.append(len(boxes))
+            yield RegionCropper(image, Preprocessing(), CPU), boxes
+
+    one_by_one = score_photos(cut(), Ensemble(networks[:1]), 3, 64)
+    assert [(len(next(one_by_one).boxes), len(asked)) for _ in photos] == [(5, 1), (0, 2), (3, 3)]
+    asked.clear()
+    together = score_photos(cut(), Ensemble(networks[:1]), 3, 64, across_photos=True)
+    assert [(len(next(together).boxes), len(asked)) for _ in photos] == [(5, 3), (0, 3), (3, 3)]
+
+
+def test_photos_do_not_wait_for_a_full_batch_forever(networks, photos, monkeypatch):
+    monkeypatch.setattr(scores, "MOST_UNDER_WAY", 2)
+    image, boxes = photos[0]
+    asked = []
+
+    def cut():
+        for number in range(5):
+            asked.append(number)
+            yield RegionCropper(image, Preprocessing(), CPU), boxes[:1]
+
+    together = score_photos(cut(), Ensemble(networks[:1]), 3, 64, across_photos=True)
+    assert [len(asked) for _ in together] == [2, 2, 4, 4, 5]
+
+
+def test_seconds_are_told_for_every_photo(networks, photos):
+    cut = ((RegionCropper(image, Preprocessing(), CPU), boxes) for image, boxes in photos)
+    found = list(score_photos(cut, Ensemble(networks[:1]), 3, 64, across_photos=True))
+    assert [photo.seconds["scores"] > 0 for photo in found] == [True, False, True]
+    assert found[0].seconds["scores"] == pytest.approx(found[2].seconds["scores"] * 5 / 3)
+    assert found[0].seconds["regions"] > 0
+
+
+def test_no_photos_no_scores(networks):
+    assert scored([], Ensemble(networks[:1])) == []
 
 
 def test_prepared_networks_keep_no_gradients(networks):

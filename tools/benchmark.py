@@ -3,7 +3,8 @@
 python tools/benchmark.py evaluation --root ILSVRC --split val2
 python tools/benchmark.py proposals VOC2012/JPEGImages
 python tools/benchmark.py proposal-scaling photo.jpg
-python tools/benchmark.py scores VOC2012/JPEGImages
+python tools/benchmark.py detect VOC2012/JPEGImages
+python tools/benchmark.py folder VOC2012/JPEGImages
 python tools/benchmark.py loader ILSVRC/train
 """
 
@@ -186,19 +187,61 @@ def proposal_scaling(
 
 
 @app.command()
-def scores(
+def detect(
     path: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 6,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 3,
     runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
+    peers: Annotated[bool, typer.Option(help="Also the textbook loop and torchvision's detectors.")] = True,
+    exact: Annotated[bool, typer.Option(help="Also the ensemble without gates.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Of incdet's detectors; repeatable.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
-    """Classifying the regions: one network, and the shipped ensemble behind its first stage, with either engine."""
-    from detection_benchmark import measure_scores, scores_table
+    """Detection, stage by stage: one network and six with every engine, and what a user would take instead."""
+    from detection_benchmark import (
+        cold_start_seconds,
+        contenders,
+        detection_table,
+        measure_detection,
+        ratio_lines,
+    )
 
     files = _evenly_spaced(find_images([path]), limit)
-    with progress_bar("photos", len(files)) as update:
-        rows = measure_scores(files, runs, update)
-    notes.print(scores_table(rows, len(files)))
+    named = contenders(peers, exact, settings or ())
+    with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
+        numbers = measure_detection(files, named, runs, update)
+    numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs)
+    notes.print(detection_table(numbers, len(files)))
+    for line in ratio_lines(numbers):
+        notes.print(line, markup=False)
+    if json_file is not None:
+        write_text(json_file, json.dumps(numbers, indent=2) + "\n")
+
+
+@app.command()
+def folder(
+    path: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    limit: Annotated[int, typer.Option(min=3, help="At most so many photos, evenly spaced over the folder.")] = 300,
+    workers: Annotated[
+        list[int] | None, typer.Option(help="As of incdet detect; repeatable (default: 0 and 1).")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="As of incdet detect; repeatable.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """`incdet detect` on many photos: photos per second, whether memory stays flat, and how many cores are busy."""
+    from folder_benchmark import measure_folder
+
+    files = _evenly_spaced(find_images([path]), limit)
+    chosen = [part for setting in settings or () for part in ("--set", setting)]
+    rows = []
+    for number in workers or [0, 1]:
+        with progress_bar(f"{number} workers", len(files)) as update:
+            rows.append({"workers": number} | measure_folder(files, ["--workers", str(number), *chosen], update))
+    table = Table(title=f"incdet detect, {len(files)} photos")
+    for heading in rows[0]:
+        table.add_column(heading.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    notes.print(table)
     if json_file is not None:
         write_text(json_file, json.dumps(rows, indent=2) + "\n")
 

@@ -1,87 +1,254 @@
-"""How long region scores take: one network and the ensemble, with either engine, taking turns on every photo."""
+"""What `tools/benchmark.py detect` measures: incdet beside the textbook loop and torchvision's detectors."""
 
+import multiprocessing
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+import torch
+from detection_peers import TEXTBOOK, TORCHVISION_DETECTORS, Contender, PhotoSeconds, make_peer
 from rich.table import Table
 
-from incdet.config import Config, make_config
-from incdet.detector import Detector
+from incdet.config import Config, load_config
+from incdet.description import peak_memory_gigabytes
+from incdet.detector import Detector, Stopwatch
+from incdet.device import choose_device, choose_precision
 from incdet.images import read_image
+from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.summary import summarize
 from incdet.networks.weights import FIRST_STAGE
 
-Detectors = dict[str, Detector]
 
-
-def make_detectors() -> tuple[Detectors, dict[str, float]]:
-    """Name -> detector, and the seconds that loading each took."""
-    detectors: Detectors = {}
-    seconds: dict[str, float] = {}
-    for engine in ("torch", "openvino"):
-        if engine == "openvino" and find_spec("openvino") is None:
-            continue
-        config = make_config(Config, {"scores": {"engine": engine}, "device": "cpu"}, "benchmark")
-        for name, weights in ((f"one network, {engine}", (FIRST_STAGE,)), (f"first stage and ensemble, {engine}", ())):
-            started = time.perf_counter()
-            detectors[name] = Detector.from_pretrained(*weights, config=config)
-            seconds[name] = time.perf_counter() - started
-    return detectors, seconds
-
-
-def measure_scores(files: list[Path], runs: int, report: Callable[[int, str], None]) -> list[dict[str, Any]]:
-    """One row per detector: seconds per photo (median of the runs, mean over the photos), loading, and the ratio.
+def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Name -> what makes it, of everything that can run on this machine.
 
     Args:
-        files: the photos.
-        runs: of each detector on each photo.
-        report: called with the number of photos done and the next photo's name.
+        peers: whether the textbook loop and torchvision's detectors take part.
+        exact: whether the ensemble without gates does.
+        settings: `dotted.key=value` of incdet's detectors.
     """
-    detectors, loading = make_detectors()
-    proposers = next(iter(detectors.values())).proposers
-    medians: dict[str, list[float]] = {name: [] for name in detectors}
-    num_regions = 0
-    for done, file in enumerate(files):
-        report(done, file.name)
-        image = read_image(file)
-        proposals = proposers(image)
-        num_regions += len(proposals)
-        if done == 0:
-            for detector in detectors.values():
-                detector.score(image, proposals[:128])
-        seconds: dict[str, list[float]] = {name: [] for name in detectors}
-        for _ in range(runs):
-            for name, detector in detectors.items():
-                started = time.perf_counter()
-                detector.score(image, proposals)
-                seconds[name].append(time.perf_counter() - started)
-        for name, values in seconds.items():
-            medians[name].append(statistics.median(values))
-    report(len(files), "")
-    means = {name: statistics.fmean(values) for name, values in medians.items()}
-    reference = next(iter(means.values()))
-    return [
-        {
-            "detector": name,
-            "seconds_per_photo": mean,
-            "regions_per_second": num_regions / len(files) / mean,
-            "times_the_first": mean / reference,
-            "loading_seconds": loading[name],
+    engines = {"torch": ["scores.engine=torch"]}
+    if choose_device("auto").type == "cpu" and find_spec("openvino"):
+        engines["openvino"] = ["scores.engine=openvino"]
+        engines["openvino int8"] = ["scores.engine=openvino", "scores.precision=int8"]
+    found: dict[str, dict[str, Any]] = {}
+    if peers:
+        found |= {name: {"peer": name} for name in (TEXTBOOK, *TORCHVISION_DETECTORS)}
+    for name, engine in engines.items():
+        chosen = [*settings, *engine]
+        found[f"one network, {name}"] = {"weights": [FIRST_STAGE], "settings": chosen}
+        found[f"six networks, {name}"] = {"weights": [], "settings": chosen}
+        if exact:
+            ungated = [*chosen, "scores.gate=0", "scores.coarse_gate=0"]
+            found[f"six networks exactly, {name}"] = {"weights": [], "settings": ungated}
+    return found
+
+
+_contender: Contender
+"""Of a process that measures."""
+
+
+def _begin(what: Mapping[str, Any]) -> None:
+    global _contender
+    _contender = make_peer(what["peer"]) if "peer" in what else _incdet(what)
+
+
+def _incdet(what: Mapping[str, Any]) -> Contender:
+    detector = Detector.from_pretrained(*what["weights"], config=load_config(Config, settings=what["settings"]))
+
+    def run(photo: Path) -> PhotoSeconds:
+        watch = Stopwatch()
+        with watch.stage("read"):
+            image = read_image(photo)
+        with watch.stage("proposals"):
+            proposals = detector.proposers(image)
+        scores = detector.score(image, proposals, watch)
+        with watch.stage("detections"):
+            detector.select(scores, image)
+        return PhotoSeconds(watch.seconds, len(proposals))
+
+    return run
+
+
+def _measure(photo: Path) -> tuple[PhotoSeconds, float]:
+    return _contender(photo), peak_memory_gigabytes()
+
+
+def measure_detection(
+    photos: list[Path], named: Mapping[str, Mapping[str, Any]], runs: int, report: Callable[[int, str], None]
+) -> dict[str, Any]:
+    """Every contender on every photo, in turn, each in a process of its own.
+
+    Args:
+        photos: to detect in.
+        named: the contenders, see `contenders`.
+        runs: of each contender on each photo; the median counts.
+        report: called with the number of turns done and what comes next.
+    """
+    rates = matrix_rates()
+    context = multiprocessing.get_context("spawn")
+    pools = {
+        name: ProcessPoolExecutor(1, context, initializer=_begin, initargs=(what,)) for name, what in named.items()
+    }
+    results: dict[str, dict[Path, list[PhotoSeconds]]] = {name: {photo: [] for photo in photos} for name in named}
+    memory: dict[str, float] = {}
+    turns = [(run, photo, name) for run in range(runs) for photo in photos for name in named]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            thumbnail = Path(folder) / "warm-up.png"
+            PIL.Image.fromarray(read_image(photos[0]).pixels).resize((16, 12)).save(thumbnail)
+            for done, name in enumerate(named):
+                report(done, f"warm-up: {name}")
+                pools[name].submit(_measure, thumbnail).result()
+        for done, (_, photo, name) in enumerate(turns, len(named)):
+            report(done, f"{photo.name}: {name}")
+            seconds, memory[name] = pools[name].submit(_measure, photo).result()
+            results[name][photo].append(seconds)
+        report(len(named) + len(turns), "")
+    finally:
+        for pool in pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+    rows = {name: _figures(results[name], memory[name], rates, named[name]) for name in named}
+    return {"device": str(choose_device("auto")), "matrix_rates": rates, **_ratios(rows), "contenders": rows}
+
+
+def _figures(
+    measured: Mapping[Path, list[PhotoSeconds]], memory: float, rates: Mapping[str, float], what: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Medians over the runs, means over the photos."""
+    stages = {
+        stage: statistics.fmean(statistics.median(run.stages[stage] for run in runs) for runs in measured.values())
+        for stage in next(iter(measured.values()))[0].stages
+    }
+    total = sum(stages.values())
+    regions = statistics.fmean(runs[0].regions for runs in measured.values())
+    found = {"seconds": stages, "seconds_per_photo": total, "photos_per_second": 1 / total, "peak_gigabytes": memory}
+    if not regions:
+        return found
+    classifying = stages["regions"] + stages["scores"]
+    found |= {"regions": regions, "regions_per_second": regions / classifying}
+    found["crops_share"] = stages["regions"] / classifying
+    if len(what.get("weights", ())) == 1:
+        precision = "bfloat16" if choose_precision("auto", choose_device("auto")) == torch.bfloat16 else "float32"
+        done = regions / stages["scores"] * multiply_adds()
+        found["multiply_adds_per_second"] = done
+        found["share_of_matrix_rate"] = done / rates[precision]
+    return found
+
+
+def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How many times faster than the textbook loop, and what six networks cost beside one."""
+    ratios: dict[str, Any] = {}
+    if TEXTBOOK in rows:
+        peer = rows[TEXTBOOK]
+        ours = {name: row for name, row in rows.items() if name not in (TEXTBOOK, *TORCHVISION_DETECTORS)}
+        ratios["regions_per_second_ratio"] = {
+            name: row["regions_per_second"] / peer["regions_per_second"]
+            for name, row in ours.items()
+            if name.startswith("one network")
         }
-        for name, mean in means.items()
-    ]
+        ratios["end_to_end_ratio"] = {
+            name: peer["seconds_per_photo"] / row["seconds_per_photo"] for name, row in ours.items()
+        }
+    ratios["six_to_one_ratio"] = {
+        engine: _classifying(rows[f"six networks, {engine}"]) / _classifying(row)
+        for name, row in rows.items()
+        if (engine := name.removeprefix("one network, ")) != name
+    }
+    return ratios
 
 
-def scores_table(rows: list[dict[str, Any]], num_photos: int) -> Table:
-    """The rows for people."""
-    table = Table(title=f"region scores, {num_photos} photos")
-    table.add_column("detector")
-    for heading in ("s per photo", "regions per s", "times the first", "s to load"):
+def _classifying(row: Mapping[str, Any]) -> float:
+    return row["seconds"]["regions"] + row["seconds"]["scores"]
+
+
+@cache
+def multiply_adds() -> float:
+    """Of GoogLeNet on one region (Table 1 of the paper, computed)."""
+    return float(summarize(ARCHITECTURES["table"]).multiply_adds)
+
+
+def matrix_rates(size: int = 2048, runs: int = 7) -> dict[str, float]:
+    """Multiply-adds per second of torch's matrix product, by precision: what the hardware gives at best.
+
+    Args:
+        size: of the square matrices.
+        runs: the best one counts, after one for warm-up.
+    """
+    device = choose_device("auto")
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        if dtype == torch.bfloat16 and choose_precision("auto", device) != dtype:
+            continue
+        matrix = torch.randn(size, size, device=device, dtype=dtype)
+        seconds = []
+        for _ in range(runs + 1):
+            started = time.perf_counter()
+            matrix @ matrix
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        rates[name] = size**3 / min(seconds[1:])
+    return rates
+
+
+def cold_start_seconds(photo: Path, runs: int) -> dict[str, float]:
+    """Engine -> seconds from the start of `incdet detect` to the end of its first photo, with few proposals."""
+    engines = ["torch", *(["openvino"] if find_spec("openvino") else [])]
+    few = ["--set", "proposals.limit=16", "--set", "proposals.methods=[selective_search]", "--quiet"]
+    found = {}
+    for engine in engines:
+        seconds = []
+        for _ in range(runs):
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-m", "incdet", "detect", str(photo.resolve()), "--engine", engine, *few]
+                started = time.perf_counter()
+                subprocess.run([*command, "--json", "-"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+                seconds.append(time.perf_counter() - started)
+        found[engine] = statistics.median(seconds)
+    return found
+
+
+def detection_table(numbers: Mapping[str, Any], num_photos: int) -> Table:
+    """The numbers for people."""
+    table = Table(title=f"detection, {num_photos} photos, {numbers['device']}: seconds per photo")
+    table.add_column("")
+    headings = ("read", "proposals", "regions", "scores", "detections", "total", "regions/s", "peak GB", "times faster")
+    for heading in headings:
         table.add_column(heading, justify="right")
-    for row in rows:
-        numbers = row["seconds_per_photo"], row["regions_per_second"], row["times_the_first"], row["loading_seconds"]
-        table.add_row(row["detector"], *(f"{number:.2f}" for number in numbers))
+    for name, row in numbers["contenders"].items():
+        stages = [f"{row['seconds'][stage]:.2f}" if stage in row["seconds"] else "" for stage in headings[:5]]
+        per_second = f"{row['regions_per_second']:.1f}" if "regions_per_second" in row else ""
+        ratio = numbers.get("end_to_end_ratio", {}).get(name)
+        cells = f"{row['seconds_per_photo']:.2f}", per_second, f"{row['peak_gigabytes']:.2f}"
+        table.add_row(name, *stages, *cells, f"{ratio:.2f}" if ratio else "")
     return table
+
+
+def ratio_lines(numbers: Mapping[str, Any]) -> list[str]:
+    """Sentences below the table."""
+    lines = [
+        f"regions per second over the textbook loop's: {name} {ratio:.2f}"
+        for name, ratio in numbers.get("regions_per_second_ratio", {}).items()
+    ]
+    lines += [
+        f"classifying with six networks over one, {name}: {ratio:.2f}"
+        for name, ratio in numbers["six_to_one_ratio"].items()
+    ]
+    for name, row in numbers["contenders"].items():
+        if "share_of_matrix_rate" in row:
+            done, share = row["multiply_adds_per_second"] / 1e9, row["share_of_matrix_rate"]
+            lines.append(f"{name}: {done:.1f} G multiply-adds per second, {share:.2f} of the matrix rate")
+    rates = ", ".join(f"{name} {rate / 1e9:.1f} G" for name, rate in numbers["matrix_rates"].items())
+    lines.append(f"matrix rate (multiply-adds per second): {rates}")
+    cold = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in numbers["cold_start_seconds"].items())
+    return [*lines, f"incdet detect from its start to the end of a photo with 16 proposals: {cold}"]

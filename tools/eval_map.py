@@ -144,7 +144,7 @@ def _run_detector(
     from incdet.proposals import ProposalCache
 
     config = detector.config
-    notes.print(detector.ensemble.describe(), markup=False)
+    notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
     proposals = ProposalCache(cache, config.proposals)
     run = DetectionRun(output, detector, data, proposals)
     with progress_bar("proposals", len(data), quiet) as update:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from incdet.data.dataset import Dataset
-from incdet.description import describe_run
 from incdet.detector import Detector
 from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
@@ -42,7 +41,7 @@ class DetectionRun:
     def _claim(self) -> None:
         """Writes what decides the scores beside them, or finds the same there."""
         detector = self.detector
-        description = describe_run(detector.config, detector.origin, dataset=self.dataset.name, ensemble=detector.roles)
+        description = detector.describe() | {"dataset": self.dataset.name}
         # what comes after the scores may change from one evaluation to the next
         del description["configuration"]["detections"]
         text = json.dumps(description, indent=2, sort_keys=True) + "\n"

@@ -69,6 +69,11 @@ class Architecture:
     adaptive_heads: bool = False
     dropout: float = 0.4
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is built of the published network's pieces, whatever their number and width."""
+        return not (self.batch_norm or self.naive or self.separable_conv1)
+
 
 _TABLE = Architecture("table", "Table 1 of the paper, with a full first convolution: Caffe's GoogLeNet", TABLE_1)
 _RELEASED = Architecture("released", "the modules of the network that Google released (inception5h)", RELEASED)

@@ -1,17 +1,22 @@
 """GoogLeNet computed by OpenVINO: the same two halves, built from the same weights, faster on CPUs than torch."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from incdet.device import cpu_flags
 from incdet.errors import ConfigurationError, PackageError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import ConvReLU, Inception, LocalResponseNorm
 
-BATCH = 16
+Precision = Literal["float32", "bfloat16", "int8"]
+
+BATCH = 4
 """Rows of one inference; several run side by side."""
 
 
@@ -19,65 +24,79 @@ class OpenVinoHalves:
     """A network's halves as compiled models, each made when first needed.
 
     Args:
-        network: as published; variants with batch normalisation, naive modules or a separable convolution are refused.
-        precision: torch.float32 or torch.bfloat16; what goes in and out is float32.
+        network: as published; see `check_network`.
+        precision: of the arithmetic; what goes in and out is float32. "int8" multiplies in eight bits.
+        ranges: for "int8": largest value of each map that is quantized; see `networks/calibration.py`.
 
     Raises:
         PackageError: OpenVINO is not installed.
         ConfigurationError: the network is one of the variants.
     """
 
-    def __init__(self, network: GoogLeNet, precision: torch.dtype):
-        _openvino()
-        variant = network.architecture
-        if variant.batch_norm or variant.naive or variant.separable_conv1:
-            raise ConfigurationError(
-                f"OpenVINO's engine does not know the network '{variant.name}'; leave out scores.engine=openvino"
-            )
+    def __init__(
+        self,
+        network: GoogLeNet,
+        precision: Precision = "float32",
+        ranges: Mapping[str, float] | None = None,
+    ) -> None:
+        openvino_package()
+        check_network(network)
         self.network, self.precision = network, precision
-        self._compiled: dict[str, Any] = {}
+        self.ranges = dict(ranges or {}) if precision == "int8" else {}
+        self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
 
     def trunk(self, crops: Tensor) -> Tensor:
         """As `GoogLeNet.trunk_maps`."""
-        return self._run("trunk", _trunk, crops)
+        return self._run("trunk", crops)
 
     def logits(self, maps: Tensor) -> Tensor:
         """As the main logits of `GoogLeNet.classify_maps`."""
-        return self._run("head", _head, maps)
+        return self._run("rest", maps)
 
-    def _run(self, name: str, build: Callable[[Any, GoogLeNet, Any], Any], rows: Tensor) -> Tensor:
-        openvino = _openvino()
-        if name not in self._compiled:
-            from openvino import opset8
-
-            parameter = opset8.parameter([BATCH, *rows.shape[1:]], np.float32)
-            model = openvino.Model([build(opset8, self.network, parameter)], [parameter])
-            hints = {
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "INFERENCE_PRECISION_HINT": "bf16" if self.precision == torch.bfloat16 else "f32",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "ENABLE_CPU_PINNING": False,
-            }
-            self._compiled[name] = openvino.Core().compile_model(model, "CPU", hints)
-        compiled = self._compiled[name]
+    def _run(self, half: str, rows: Tensor) -> Tensor:
+        shape = tuple(rows.shape[1:])
+        if (half, shape) not in self._requests:
+            self._requests[half, shape] = self._compile(half, shape)
+        requests = self._requests[half, shape]
         inputs = rows.float().contiguous().numpy()
-        missing = -len(inputs) % BATCH
-        if missing:
-            inputs = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), np.float32)])
-        outputs = np.empty((len(inputs), *list(compiled.output(0).shape)[1:]), np.float32)
+        number_of_pieces = max(math.ceil(len(inputs) / BATCH), 1)
+        filling = np.zeros((number_of_pieces * BATCH - len(inputs), *shape), np.float32)
+        pieces = np.split(np.concatenate([inputs, filling]), number_of_pieces)
+        outputs: list[np.ndarray] = []
+        for number in range(len(pieces) + len(requests)):
+            request = requests[number % len(requests)]
+            if number >= len(requests):
+                # in the order in which they were started
+                request.wait()
+                if len(outputs) < len(pieces):
+                    outputs.append(request.get_output_tensor(0).data.copy())
+            if number < len(pieces):
+                request.start_async({0: pieces[number]})
+        return torch.from_numpy(np.concatenate(outputs)[: len(rows)])
 
-        def keep(request: Any, start: int) -> None:
-            outputs[start : start + BATCH] = request.get_output_tensor(0).data
+    def _compile(self, half: str, shape: tuple[int, ...]) -> list[Any]:
+        """Inference requests of a compiled half, as many as run side by side."""
+        openvino = openvino_package()
+        builder = _Builder(self.network, self.ranges)
+        parameter = builder.ops.parameter([BATCH, *shape], np.float32)
+        result = builder.trunk(parameter) if half == "trunk" else builder.rest(parameter)
+        hints = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,
+        }
+        compiled = _core().compile_model(openvino.Model([result], [parameter]), "CPU", hints)
+        number = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        return [compiled.create_infer_request() for _ in range(number)]
 
-        queue = openvino.AsyncInferQueue(compiled)
-        queue.set_callback(keep)
-        for start in range(0, len(inputs), BATCH):
-            queue.start_async({0: inputs[start : start + BATCH]}, start)
-        queue.wait_all()
-        return torch.from_numpy(outputs[: len(rows)])
 
+def openvino_package() -> Any:
+    """The package.
 
-def _openvino() -> Any:
+    Raises:
+        PackageError: it is not installed.
+    """
     try:
         import openvino
     except ImportError:
@@ -87,55 +106,109 @@ def _openvino() -> Any:
     return openvino
 
 
-def _trunk(ops: Any, network: GoogLeNet, crops: Any) -> Any:
-    maps = _halve(ops, _convolve(ops, network.conv1, crops))
-    maps = _convolve(ops, network.conv2_reduce, _normalise(ops, network.norm1, maps))
-    maps = _normalise(ops, network.norm2, _convolve(ops, network.conv2, maps))
-    return _halve(ops, _modules(ops, network, "3", _halve(ops, maps)))
+@cache
+def _core() -> Any:
+    """OpenVINO itself, kept to the end: once it has been released, Ctrl-C ends the process with a crash (2026.4)."""
+    return openvino_package().Core()
 
 
-def _head(ops: Any, network: GoogLeNet, maps: Any) -> Any:
-    maps = _halve(ops, _modules(ops, network, "4", maps), network.architecture.last_pool)
-    features = ops.reduce_mean(_modules(ops, network, "5", maps), _numbers(ops, [2, 3]), keep_dims=False)
-    weight, bias = (_constant(ops, value) for value in (network.classifier.weight, network.classifier.bias))
-    return ops.add(ops.matmul(features, weight, False, True), bias)
+def check_network(network: GoogLeNet) -> None:
+    """Refuses what this engine cannot build: batch normalisation, naive modules, a separable convolution.
+
+    Raises:
+        ConfigurationError: the network is one of those variants.
+    """
+    if not network.architecture.plain:
+        name = network.architecture.name
+        raise ConfigurationError(
+            f"OpenVINO's engine does not know the network '{name}'; leave out scores.engine=openvino"
+        )
 
 
-def _modules(ops: Any, network: GoogLeNet, stage: str, maps: Any) -> Any:
-    for name in network.modules_of(stage):
-        module = network.get_submodule(f"inception_{name}")
-        assert isinstance(module, Inception)
-        pooled = ops.max_pool(maps, [1, 1], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
-        branches = [
-            _convolve(ops, module.conv_1x1, maps),
-            _convolve(ops, module.conv_3x3, _convolve(ops, module.reduce_3x3, maps)),
-            _convolve(ops, module.conv_5x5, _convolve(ops, module.reduce_5x5, maps)),
-            _convolve(ops, module.pool_projection, pooled),
-        ]
-        maps = ops.concat(branches, 1)
-    return maps
+class _Builder:
+    """Builds the halves out of OpenVINO's operations.
+
+    Where there are ranges, what enters a convolution passes a pair of rounding steps ("fake quantize"), as do its
+    weights: OpenVINO's compiler moves them into the convolutions around, which then run on integers of eight bits.
+    """
+
+    def __init__(self, network: GoogLeNet, ranges: Mapping[str, float]):
+        from openvino import opset8
+
+        self.ops, self.network, self.ranges = opset8, network, ranges
+
+    def trunk(self, crops: Any) -> Any:
+        network = self.network
+        maps = self._halve(self._convolve(network.conv1, self._quantize(crops, "crops", signed=True)))
+        maps = self._quantize(self._normalise(network.norm1, maps), "norm1")
+        maps = self._quantize(self._convolve(network.conv2_reduce, maps), "conv2_reduce")
+        maps = self._quantize(self._normalise(network.norm2, self._convolve(network.conv2, maps)), "norm2")
+        return self._halve(self._modules("3", self._halve(maps)))
+
+    def rest(self, maps: Any) -> Any:
+        before = self.network.modules_of("3")[-1]
+        maps = self._modules("4", self._quantize(maps, f"inception_{before}"))
+        maps = self._modules("5", self._halve(maps, self.network.architecture.last_pool))
+        features = self.ops.reduce_mean(maps, self._numbers([2, 3]), keep_dims=False)
+        classifier = self.network.classifier
+        product = self.ops.matmul(features, self._constant(classifier.weight), False, True)
+        return self.ops.add(product, self._constant(classifier.bias))
+
+    def _modules(self, stage: str, maps: Any) -> Any:
+        for name in self.network.modules_of(stage):
+            full_name = f"inception_{name}"
+            module = self.network.get_submodule(full_name)
+            assert isinstance(module, Inception)
+            pooled = self.ops.max_pool(maps, [1, 1], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
+            reduced_3x3 = self._quantize(self._convolve(module.reduce_3x3, maps), f"{full_name}.reduce_3x3")
+            reduced_5x5 = self._quantize(self._convolve(module.reduce_5x5, maps), f"{full_name}.reduce_5x5")
+            branches = [
+                self._convolve(module.conv_1x1, maps),
+                self._convolve(module.conv_3x3, reduced_3x3),
+                self._convolve(module.conv_5x5, reduced_5x5),
+                self._convolve(module.pool_projection, pooled),
+            ]
+            # before they are joined, so that integers are joined
+            maps = self.ops.concat([self._quantize(branch, full_name) for branch in branches], 1)
+        return maps
+
+    def _quantize(self, maps: Any, name: str, signed: bool = False) -> Any:
+        if not self.ranges:
+            return maps
+        high = self.ranges[name]
+        ends = [self.ops.constant(np.float32(end)) for end in (-high if signed else 0.0, high)]
+        return self.ops.fake_quantize(maps, *ends, *ends, 255 if signed else 256)
+
+    def _convolve(self, layer: torch.nn.Module, maps: Any) -> Any:
+        assert isinstance(layer, ConvReLU)
+        assert layer.bias is not None
+        weight = self._constant(layer.weight)
+        if self.ranges:
+            largest = layer.weight.detach().float().abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
+            end = largest * 2 ** _spare_bits()
+            ends = [self._constant(-end), self._constant(end)]
+            weight = self.ops.fake_quantize(weight, *ends, *ends, 255)
+        border = list(layer.padding)
+        result = self.ops.convolution(maps, weight, list(layer.stride), border, border, [1, 1])
+        return self.ops.relu(self.ops.add(result, self._constant(layer.bias.view(1, -1, 1, 1))))
+
+    def _normalise(self, layer: torch.nn.Module, maps: Any) -> Any:
+        assert isinstance(layer, LocalResponseNorm)
+        return self.ops.lrn(maps, self._numbers([1]), layer.alpha, 0.75, layer.k, layer.size)
+
+    def _halve(self, maps: Any, size: int = 3) -> Any:
+        return self.ops.max_pool(maps, [2, 2], [1, 1], [0, 0], [0, 0], [size, size], "ceil").output(0)
+
+    def _constant(self, value: Tensor) -> Any:
+        return self.ops.constant(value.detach().float().cpu().numpy())
+
+    def _numbers(self, values: list[int]) -> Any:
+        return self.ops.constant(np.array(values, np.int64))
 
 
-def _convolve(ops: Any, layer: torch.nn.Module, maps: Any) -> Any:
-    assert isinstance(layer, ConvReLU)
-    assert layer.bias is not None
-    border = list(layer.padding)
-    result = ops.convolution(maps, _constant(ops, layer.weight), list(layer.stride), border, border, [1, 1])
-    return ops.relu(ops.add(result, _constant(ops, layer.bias.view(1, -1, 1, 1))))
+def _spare_bits() -> int:
+    """Bits of a weight that stay unused, so that the sum of two products of eight bits each fits in sixteen.
 
-
-def _normalise(ops: Any, layer: torch.nn.Module, maps: Any) -> Any:
-    assert isinstance(layer, LocalResponseNorm)
-    return ops.lrn(maps, _numbers(ops, [1]), layer.alpha, 0.75, layer.k, layer.size)
-
-
-def _halve(ops: Any, maps: Any, size: int = 3) -> Any:
-    return ops.max_pool(maps, [2, 2], [1, 1], [0, 0], [0, 0], [size, size], "ceil").output(0)
-
-
-def _constant(ops: Any, value: Tensor) -> Any:
-    return ops.constant(value.detach().float().cpu().numpy())
-
-
-def _numbers(ops: Any, values: list[int]) -> Any:
-    return ops.constant(np.array(values, np.int64))
+    Only processors without "VNNI" instructions add them in sixteen.
+    """
+    return 0 if cpu_flags() & {"avx512_vnni", "avx_vnni", "amx_int8"} else 1

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from incdet.errors import ConfigurationError, WeightsError
+from incdet.errors import ConfigurationError, WeightsError, reason
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.multibox import MultiBox, MultiBoxDescription
@@ -69,6 +69,7 @@ class WeightsRecord(BaseModel):
         measured: what was measured with them, for example {"voc2012-subset val mAP": 0.45}.
         licence: terms of use.
         multibox: what is on top of the convolutions, where the network proposes boxes instead of naming classes.
+        activation_ranges: largest value of each map that eight bits stand for; see `networks/calibration.py`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +83,7 @@ class WeightsRecord(BaseModel):
     measured: dict[str, float] = {}
     licence: str
     multibox: MultiBoxDescription | None = None
+    activation_ranges: dict[str, Annotated[float, Field(gt=0)]] = {}
 
     @field_validator("architecture", mode="before")
     @classmethod
@@ -189,7 +191,25 @@ def load_record(file: Path) -> WeightsRecord:
     if record.architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
-    return record
+    return _with_ranges(record, file)
+
+
+def ranges_file(file: Path) -> Path:
+    """Where the activation ranges of weights are kept: beside them, since they are measured later."""
+    return file.with_suffix(".int8.json")
+
+
+def _with_ranges(record: WeightsRecord, file: Path) -> WeightsRecord:
+    beside = ranges_file(file)
+    if not beside.exists():
+        return record
+    try:
+        stored = json.loads(beside.read_text(encoding="utf-8"))
+        if stored["sha256"] != sha256(file):
+            raise WeightsError(f"{beside} was measured with other weights; run tools/calibrate_int8.py again")
+        return WeightsRecord.model_validate(record.model_dump() | {"activation_ranges": stored["activation_ranges"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"cannot read {beside}: {reason(error)}; run tools/calibrate_int8.py again") from None
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord
 from incdet.proposals import ProposalCache
-from incdet.regions import crop_regions
-from incdet.scores import Ensemble, score_regions
+from incdet.regions import RegionCropper
+from incdet.scores import Ensemble, score_photos
 from incdet.structures import GroundTruth, Proposals, RegionScores
 from incdet.training.loop import Task, prefetched
 from incdet.training.new_layers import keep_classifier, replace_classifier
@@ -160,10 +160,10 @@ class RegionsTask:
         for path, truth in self.validation:
             image = read_image(path)
             boxes = self.cache(image)[: self.config.data.validation_proposals].boxes
-            crops = crop_regions(image, boxes, self.preprocessing, self.device, VALIDATION_BATCH)
+            photo = (RegionCropper(image, self.preprocessing, self.device), boxes)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                probabilities = score_regions(crops, Ensemble([network]), len(self.classes))
-            scores = RegionScores(boxes, probabilities)
+                scored = next(score_photos([photo], Ensemble([network]), len(self.classes), VALIDATION_BATCH))
+            scores = RegionScores(boxes, scored.probabilities)
             detections.append(select_detections(scores, image, self.classes, selection))
             truths.append(truth.rescaled(image.width, image.height))
         if not truths:

@@ -1,0 +1,153 @@
+"""Photos and their proposals, found by other processes while this one classifies the photos before."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+
+from incdet.config import ImagesConfig, ProposalsConfig
+from incdet.errors import ImageError
+from incdet.images import ImageSource, read_image
+from incdet.proposals import Proposers, use_one_thread
+from incdet.proposers.selective_search import num_cores
+from incdet.structures import Image, Proposals
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """A photo and what was proposed in it.
+
+    Attributes:
+        image: the photo.
+        found: name of each proposer that has run -> its proposals.
+        seconds: that reading ("read") and proposing ("proposals") took.
+    """
+
+    image: Image
+    found: dict[str, Proposals]
+    seconds: dict[str, float]
+
+
+Read = ReadPhoto | ImageError
+
+
+def read_and_propose(
+    source: ImageSource, images: ImagesConfig, proposers: Proposers, num_threads: int | None = None
+) -> ReadPhoto:
+    """The photo with the proposals of all proposers.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    started = time.perf_counter()
+    image = read_image(source, images)
+    read = time.perf_counter()
+    found = proposers.find(image, num_threads)
+    return ReadPhoto(image, found, {"read": read - started, "proposals": time.perf_counter() - read})
+
+
+class ReadAhead:
+    """Reads photos and runs proposers on them, in processes of their own, a few photos ahead of who asks for them.
+
+    Each process works with one thread on one photo, and twice as many photos as processes are held at most. Should a
+    process die, for example for lack of memory, the rest is done without them.
+
+    Args:
+        images: what can be read.
+        proposers: those that run, here and in the processes; these compute on the CPU.
+        num_workers: processes; 0 does the work here, when a photo is asked for.
+    """
+
+    def __init__(self, images: ImagesConfig, proposers: Proposers, num_workers: int):
+        self.images, self.proposers, self.num_workers = images, proposers, num_workers
+
+    def __call__(self, sources: Iterable[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
+        """Every source in order, with its proposals or what is wrong with it."""
+        remaining = iter(sources)
+        if self.num_workers:
+            yield from self._in_processes(remaining)
+        for source in remaining:
+            yield source, self._here(source)
+
+    def _here(self, source: ImageSource) -> Read:
+        try:
+            return read_and_propose(source, self.images, self.proposers)
+        except ImageError as error:
+            return error
+
+    def _in_processes(self, sources: Iterator[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
+        # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
+        context = multiprocessing.get_context("spawn")
+        settings = (self.images, self.proposers.config)
+        pool = ProcessPoolExecutor(self.num_workers, context, initializer=_begin, initargs=settings)
+        under_way: deque[tuple[ImageSource, Future[Read] | None]] = deque()
+        broken = False
+        try:
+            while not broken:
+                for source in islice(sources, 2 * self.num_workers - len(under_way)):
+                    try:
+                        under_way.append((source, pool.submit(_work, source)))
+                    except BrokenProcessPool:
+                        under_way.append((source, None))
+                if not under_way:
+                    return
+                source, future = under_way.popleft()
+                result = _result(future)
+                broken = result is None
+                yield source, result or self._here(source)
+            for source, future in under_way:
+                yield source, _result(future) or self._here(source)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def default_workers(num_photos: int, on_gpu: bool) -> int:
+    """How many processes should read ahead: beside a GPU one for each core but one, so that it need not wait.
+
+    Networks on a CPU keep all its cores busy, so there are none then, and none for a single photo.
+    """
+    return min(num_photos, num_cores() - 1) if on_gpu and num_photos > 1 else 0
+
+
+def _result(future: "Future[Read] | None") -> Read | None:
+    """What a process answered; None where it died before."""
+    try:
+        return future.result() if future is not None else None
+    except BrokenProcessPool:
+        return None
+
+
+_settings: tuple[ImagesConfig, Proposers]
+"""Of a worker process."""
+
+
+def _begin(images: ImagesConfig, proposals: ProposalsConfig) -> None:
+    """Prepares a process: one thread, networks loaded once, and an end when the process that started it ends."""
+    global _settings
+    # Ctrl-C reaches every process of the terminal; the first one tells the others to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    use_one_thread(proposals)
+    _settings = images, Proposers(proposals, "cpu")
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work(source: ImageSource) -> Read:
+    images, proposers = _settings
+    try:
+        return read_and_propose(source, images, proposers, num_threads=1)
+    except ImageError as error:
+        return error

@@ -1,0 +1,63 @@
+"""Measures what eight bits must stand for in a region classifier, on photos it was trained on.
+
+    python tools/calibrate_int8.py googlenet-voc --root ../shared/data/voc2012-subset --split train
+
+The numbers are written beside the weights (NAME.int8.json), where `--set scores.precision=int8` finds them.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from incdet.config import ImagesConfig, ProposalsConfig
+from incdet.console import notes, progress_bar, run_program
+from incdet.data.readers import Collection, read_dataset
+from incdet.images import read_image
+from incdet.networks.calibration import activation_ranges
+from incdet.networks.torch_engine import CPU_ROWS
+from incdet.networks.weights import find_weights, load_network, ranges_file, sha256
+from incdet.proposals import ProposalCache
+from incdet.regions import RegionCropper
+from incdet.storage import write_text
+
+
+def main(
+    weights: Annotated[list[str], typer.Argument(help="Names or files; they share mean, size and context.")],
+    root: Annotated[Path, typer.Option(help="The data set's folder, in its official layout.")],
+    dataset: Annotated[Collection, typer.Option(help="Layout of the folder.")] = Collection.voc,
+    split: Annotated[str, typer.Option(help="Photos that are not used to judge.")] = "train",
+    photos: Annotated[int, typer.Option(min=1, help="Evenly spaced over the split.")] = 32,
+    regions: Annotated[int, typer.Option(min=1, help="Of each photo, drawn from its proposals.")] = 8,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    cache: Annotated[Path, typer.Option(help="Folder that keeps proposals.")] = Path(".cache/proposals"),
+) -> None:
+    """Write the activation ranges of each file of weights beside it."""
+    files = [find_weights(name) for name in weights]
+    paths = read_dataset(dataset, root, split).image_paths
+    chosen = [paths[number * len(paths) // photos] for number in range(min(photos, len(paths)))]
+    proposals = ProposalCache(cache, ProposalsConfig(methods=("selective_search",)))
+    with progress_bar("proposals", len(chosen)) as update:
+        for done, path in enumerate(proposals.fill(chosen, ImagesConfig()), 1):
+            update(done, path.name)
+    for file in files:
+        network, record = load_network(file)
+        generator, crops = np.random.default_rng(seed), []
+        for path in chosen:
+            image = read_image(path)
+            boxes = proposals(image).boxes
+            rows = generator.choice(len(boxes), min(regions, len(boxes)), replace=False)
+            crops.append(RegionCropper(image, record.preprocessing, torch.device("cpu")).crop(boxes[rows]))
+        ranges = activation_ranges(network, torch.split(torch.cat(crops), CPU_ROWS))
+        number = sum(map(len, crops))
+        measured_on = f"{number} regions of {len(chosen)} photos of {dataset.value} {split}, seed {seed}"
+        content = {"sha256": sha256(file), "measured_on": measured_on, "activation_ranges": ranges}
+        write_text(ranges_file(file), json.dumps(content, indent=2) + "\n")
+        notes.print(f"wrote {ranges_file(file)}: {len(ranges)} ranges", markup=False)
+
+
+if __name__ == "__main__":
+    run_program(main)
