@@ -3,7 +3,6 @@
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel
@@ -51,6 +50,7 @@ def installation() -> dict[str, Any]:
 
     from incdet.device import choose_device, choose_precision
     from incdet.errors import PackageError
+    from incdet.networks.engines import openvino_works_on
     from incdet.networks.weights import load_record, sha256, shipped_weights
 
     device = choose_device("auto")
@@ -67,7 +67,7 @@ def installation() -> dict[str, Any]:
         record = load_record(file)
         weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
         weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file)}
-    engine = "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
+    engine = "openvino" if openvino_works_on(device) else "torch"
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
     return {
         "versions": versions(),

@@ -23,11 +23,12 @@ from incdet.networks.weights import (
     WeightsRecord,
     find_weights,
     load_network,
+    load_ranges,
     same_classes,
     sha256,
     shipped_ensemble,
 )
-from incdet.proposals import Proposers
+from incdet.proposals import Proposers, no_proposals
 from incdet.read_ahead import ReadAhead
 from incdet.regions import RegionCropper
 from incdet.scores import Ensemble, Gates, score_photos
@@ -51,6 +52,7 @@ class Detector:
         records: Sequence[WeightsRecord],
         config: Config | None = None,
         cascade: bool = False,
+        ranges: Sequence[Mapping[str, float]] | None = None,
     ) -> None:
         """Takes networks and their records; `from_pretrained` loads them from files.
 
@@ -59,6 +61,7 @@ class Detector:
             records: of the same networks.
             config: everything else.
             cascade: the first network is no member, but a first stage; see `scores.Ensemble` and `config.scores.gate`.
+            ranges: of each network's maps, where they are computed in eight bits.
 
         Raises:
             WeightsError: the members differ in classes or preprocessing, or were not trained on regions.
@@ -85,7 +88,7 @@ class Detector:
         scores = self.config.scores
         self.engine = Engine(scores, self.device, networks)
         prepared = [self.engine.prepare(network) for network in networks]
-        halves = [self.engine.halves(*pair) for pair in zip(prepared, records, strict=True)]
+        halves = [self.engine.halves(*pair) for pair in zip(prepared, ranges or [{}] * len(prepared), strict=True)]
         first_stage = prepared.pop(0) if cascade else None
         self.ensemble = Ensemble(prepared, first_stage, Gates(scores.gate, scores.coarse_gate), halves)
         self.proposers = Proposers(self.config.proposals, self.config.device)
@@ -114,7 +117,9 @@ class Detector:
         files = [find_weights(name) for name in names]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
         cascade = cascade or (not weights and len(names) > 1)
-        detector = cls(networks, records, config, cascade)
+        eight_bits = config is not None and config.scores.precision == "int8"
+        ranges = [load_ranges(file) for file in files] if eight_bits else None
+        detector = cls(networks, records, config, cascade, ranges)
         detector.roles = {"first_stage": [file.name for file in files[:cascade]]}
         detector.roles |= {"members": [file.name for file in files[cascade:]]}
         detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
@@ -177,7 +182,8 @@ class Detector:
         Args:
             sources: the photos, read as the outcomes are consumed.
             num_workers: processes that read photos and propose regions ahead; on a GPU, batches are then filled with
-                regions of several photos. With 0 a photo's outcome is there before the next one is read.
+                regions of several photos. With 0 a photo's outcome is there before the next one is read. A script that
+                asks for processes needs Python's usual `if __name__ == "__main__":`, because they load it, too.
         """
         under_way: deque[Outcome] = deque()
         ahead = ReadAhead(self.config.images, self._proposers_ahead(num_workers), num_workers)
@@ -186,6 +192,8 @@ class Detector:
             for source, read in ahead(sources):
                 if isinstance(read, ImageError):
                     under_way.append(Outcome(source, None, read, {}))
+                    # keeps its place in the row
+                    yield Image(np.zeros((1, 1, 3), np.uint8)), no_proposals()
                     continue
                 watch = Stopwatch(read.seconds)
                 with watch.stage("proposals"):
@@ -197,15 +205,14 @@ class Detector:
         # a CPU computes few regions at a time, whatever the batch
         across_photos = num_workers > 0 and self.device.type == "cuda"
         for scores, seconds in self.score_many(photos(), across_photos):
-            while isinstance(under_way[0].result, ImageError):
-                yield under_way.popleft()
             outcome = under_way.popleft()
-            assert outcome.image is not None
+            if outcome.image is None:
+                yield outcome
+                continue
             watch = Stopwatch(outcome.seconds | seconds)
             with watch.stage("detections"):
                 found = self.select(scores, outcome.image)
             yield outcome._replace(result=replace(found, seconds=watch.seconds))
-        yield from under_way
 
     def _proposers_ahead(self, num_workers: int) -> Proposers:
         """What other processes propose with: not the network, where it runs on a GPU."""

@@ -34,7 +34,7 @@ def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], devic
         )
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
-    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 

@@ -71,6 +71,11 @@ class Proposers:
         return merge(parts, self.config.duplicate_iou)[: self.config.limit]
 
 
+def no_proposals() -> Proposals:
+    """None at all."""
+    return Proposals(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, "U1"))
+
+
 def propose(image: Image, config: ProposalsConfig, num_threads: int | None = None) -> Proposals:
     """All proposals of one image; for many, `Proposers` loads its networks once."""
     return Proposers(config)(image, num_threads)

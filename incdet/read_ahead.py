@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -57,7 +58,7 @@ class ReadAhead:
     """Reads photos and runs proposers on them, in processes of their own, a few photos ahead of who asks for them.
 
     Each process works with one thread on one photo, and twice as many photos as processes are held at most. Should a
-    process die, for example for lack of memory, the rest is done without them.
+    process die, for example for lack of memory, its photo and the rest are done here.
 
     Args:
         images: what can be read.
@@ -88,24 +89,50 @@ class ReadAhead:
         settings = (self.images, self.proposers.config)
         pool = ProcessPoolExecutor(self.num_workers, context, initializer=_begin, initargs=settings)
         under_way: deque[tuple[ImageSource, Future[Read] | None]] = deque()
-        broken = False
         try:
-            while not broken:
+            while True:
                 for source in islice(sources, 2 * self.num_workers - len(under_way)):
-                    try:
-                        under_way.append((source, pool.submit(_work, source)))
-                    except BrokenProcessPool:
-                        under_way.append((source, None))
+                    under_way.append((source, _submit(pool, source)))
                 if not under_way:
                     return
                 source, future = under_way.popleft()
-                result = _result(future)
-                broken = result is None
-                yield source, result or self._here(source)
-            for source, future in under_way:
                 yield source, _result(future) or self._here(source)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, source: ImageSource) -> "Future[Read] | None":
+    """The photo's work in a process; None where none can be started any more."""
+    try:
+        with _interrupts_blocked():
+            return pool.submit(_work, source)
+    except (BrokenProcessPool, OSError):
+        return None
+
+
+def _result(future: "Future[Read] | None") -> Read | None:
+    """What a process answered; None where it died or failed, which then is repeated here."""
+    try:
+        return future.result() if future is not None else None
+    except Exception:
+        return None
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started in the block are spared Ctrl-C, which reaches this one after it and which tells them to end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+MOST_WORKERS = 16
+"""More would hold more photos than a GPU can ask for."""
 
 
 def default_workers(num_photos: int, on_gpu: bool) -> int:
@@ -113,15 +140,7 @@ def default_workers(num_photos: int, on_gpu: bool) -> int:
 
     Networks on a CPU keep all its cores busy, so there are none then, and none for a single photo.
     """
-    return min(num_photos, num_cores() - 1) if on_gpu and num_photos > 1 else 0
-
-
-def _result(future: "Future[Read] | None") -> Read | None:
-    """What a process answered; None where it died before."""
-    try:
-        return future.result() if future is not None else None
-    except BrokenProcessPool:
-        return None
+    return min(num_photos, num_cores() - 1, MOST_WORKERS) if on_gpu and num_photos > 1 else 0
 
 
 _settings: tuple[ImagesConfig, Proposers]
@@ -131,7 +150,7 @@ _settings: tuple[ImagesConfig, Proposers]
 def _begin(images: ImagesConfig, proposals: ProposalsConfig) -> None:
     """Prepares a process: one thread, networks loaded once, and an end when the process that started it ends."""
     global _settings
-    # Ctrl-C reaches every process of the terminal; the first one tells the others to stop
+    # where it was not blocked from the start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread(proposals)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incdet.networks.weights import Preprocessing
+from incdet.proposers.compilation import kernel
 from incdet.structures import Image
 
 
@@ -23,10 +24,8 @@ class RegionCropper:
         self.preprocessing = preprocessing
         self.device = device
         self.width, self.height = image.width, image.height
-        pixels = torch.tensor(image.pixels, device=device)
-        mean = torch.tensor(preprocessing.mean, device=device)
-        planes = (pixels.float() - mean) * preprocessing.scale
-        self._levels = [planes.permute(2, 0, 1).contiguous()[None]]
+        self._pixels = image.pixels
+        self._levels: list[Tensor] = []
 
     def crop(self, boxes: np.ndarray, flipped: np.ndarray | None = None, shrink: int = 1) -> Tensor:
         """Preprocessed crops [N, 3, size / shrink, size / shrink] float32 of boxes [N, 4], xyxy pixels.
@@ -44,8 +43,12 @@ class RegionCropper:
         levels = np.floor(np.log2(np.maximum(sides / size, 1))).clip(max=most).astype(int)
         rows = torch.from_numpy(self._enlarged(boxes, flipped)).to(self.device)
         for level in np.unique(levels):
-            chosen = torch.from_numpy(np.flatnonzero(levels == level)).to(self.device)
-            crops[chosen] = self._sample(int(level), rows[chosen], size)
+            planes, chosen = self._level(int(level)), np.flatnonzero(levels == level)
+            if self.device.type == "cpu":
+                _sample_on_cpu(planes[0].numpy(), rows.numpy(), chosen, crops.numpy())
+            else:
+                own = torch.from_numpy(chosen).to(self.device)
+                crops[own] = sample(planes, rows[own], size)
         return crops
 
     def _enlarged(self, boxes: np.ndarray, flipped: np.ndarray | None) -> np.ndarray:
@@ -59,22 +62,83 @@ class RegionCropper:
             enlarged[flipped] = enlarged[flipped][:, [2, 1, 0, 3]]
         return enlarged
 
-    def _sample(self, level: int, enlarged: Tensor, size: int) -> Tensor:
-        planes = self._level(level)
-        steps = (torch.arange(size, device=self.device) + 0.5) / size
-        x = enlarged[:, 0:1] + (enlarged[:, 2:3] - enlarged[:, 0:1]) * steps
-        y = enlarged[:, 1:2] + (enlarged[:, 3:4] - enlarged[:, 1:2]) * steps
-        count = len(enlarged)
-        grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=3)
-        # expanded, not copied: every crop reads the same photo, and the threads share the crops
-        photo = planes.expand(count, -1, -1, -1)
-        crops = F.grid_sample(photo, grid * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
-        inside_x = ((x >= 0) & (x < 1))[:, None, None, :]
-        inside_y = ((y >= 0) & (y < 1))[:, None, :, None]
-        return crops * inside_x * inside_y
-
     def _level(self, level: int) -> Tensor:
         """The image halved `level` times, made when first needed."""
+        if not self._levels:
+            pixels = torch.tensor(self._pixels, device=self.device)
+            mean = torch.tensor(self.preprocessing.mean, device=self.device)
+            planes = (pixels.float() - mean) * self.preprocessing.scale
+            self._levels.append(planes.permute(2, 0, 1).contiguous()[None])
         while len(self._levels) <= level:
             self._levels.append(F.interpolate(self._levels[-1], scale_factor=0.5, mode="area"))
         return self._levels[level]
+
+
+def sample(planes: Tensor, enlarged: Tensor, size: int) -> Tensor:
+    """Bilinear samples [N, 3, size, size] of planes [1, 3, H, W]; zero outside, on any device.
+
+    Args:
+        planes: of the image.
+        enlarged: [N, 4] boxes in shares of the image; left and right may be exchanged.
+        size: of the crops.
+    """
+    steps = (torch.arange(size, device=planes.device) + 0.5) / size
+    x = enlarged[:, 0:1] + (enlarged[:, 2:3] - enlarged[:, 0:1]) * steps
+    y = enlarged[:, 1:2] + (enlarged[:, 3:4] - enlarged[:, 1:2]) * steps
+    count = len(enlarged)
+    grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=3)
+    # expanded, not copied: every crop reads the same photo, and the threads share the crops
+    photo = planes.expand(count, -1, -1, -1)
+    crops = F.grid_sample(photo, grid * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
+    inside_x = ((x >= 0) & (x < 1))[:, None, None, :]
+    inside_y = ((y >= 0) & (y < 1))[:, None, :, None]
+    return crops * inside_x * inside_y
+
+
+@kernel
+def _taps(low: float, high: float, length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Along one side: the two pixels that each sample lies between, the second one's weight, whether it is inside.
+
+    Args:
+        low: where the crop starts, in shares of the image's side.
+        high: where it ends.
+        length: of that side, in pixels.
+        size: of the crop.
+    """
+    # unsigned, so that no index can count from the end, and none is checked for it
+    first, second = np.empty(size, np.uint32), np.empty(size, np.uint32)
+    weight, inside = np.empty(size, np.float32), np.empty(size, np.bool_)
+    for index in range(size):
+        share = low + (high - low) * ((index + 0.5) / size)
+        position = min(max(share * length - 0.5, 0.0), length - 1.0)
+        first[index] = int(position)
+        second[index] = min(first[index] + 1, length - 1)
+        weight[index] = position - first[index]
+        inside[index] = 0 <= share < 1
+    return first, second, weight, inside
+
+
+@kernel
+def _sample_on_cpu(planes: np.ndarray, enlarged: np.ndarray, chosen: np.ndarray, crops: np.ndarray) -> None:
+    """`sample` of planes [3, H, W] into the chosen ones of crops [N, 3, size, size].
+
+    Two rows are blended once, then read at the columns.
+    """
+    size, height, width = crops.shape[2], planes.shape[1], planes.shape[2]
+    blended = np.empty(width, np.float32)
+    for number in chosen:
+        left, right, across, inside_x = _taps(enlarged[number, 0], enlarged[number, 2], width, size)
+        top, bottom, down, inside_y = _taps(enlarged[number, 1], enlarged[number, 3], height, size)
+        start, stop = min(left[0], left[-1]), max(right[0], right[-1]) + 1
+        for channel in range(3):
+            for y in range(size):
+                row = crops[number, channel, y]
+                if not inside_y[y]:
+                    row[:] = 0
+                    continue
+                upper, lower = planes[channel, top[y]], planes[channel, bottom[y]]
+                for x in range(start, stop):
+                    blended[x] = upper[x] + (lower[x] - upper[x]) * down[y]
+                for x in range(size):
+                    value = blended[left[x]] + (blended[right[x]] - blended[left[x]]) * across[x]
+                    row[x] = value if inside_x[x] else 0

@@ -55,7 +55,7 @@ class Look:
 
     Attributes:
         answer: (crops, maps of the look before) -> `Answer`.
-        shrink: of the crops; see `RegionCropper.crop`. Maps fit the next look only where it sees the same crops.
+        shrink: of the crops; see `RegionCropper.crop`.
         needs_crops: whether it does more than go on from the maps.
     """
 
@@ -117,11 +117,12 @@ class Ensemble:
         if self.first_stage is None:
             return [Look(lambda crops, maps: _last_answer(self(crops)))]
         looks = [
-            Look(_Judge(self.first_stage, self.gates.first, num_classes)),
+            Look(_Judge(self.first_stage, self.gates.first, num_classes, keeps_maps=0 in self._trunks)),
             Look(lambda crops, maps: _last_answer(self(crops, maps)), needs_crops=set(self._trunks) != {0}),
         ]
         if self.gates.coarse > 0:
-            looks.insert(0, Look(_Judge(self.first_stage, self.gates.coarse, num_classes), COARSE_SHRINK))
+            coarse = _Judge(self.first_stage, self.gates.coarse, num_classes, keeps_maps=False)
+            looks.insert(0, Look(coarse, COARSE_SHRINK))
         return looks
 
 
@@ -132,11 +133,13 @@ class _Judge:
     network: Halves
     gate: float
     num_classes: int
+    keeps_maps: bool
 
     def __call__(self, crops: Tensor, _: Tensor | None) -> Answer:
         maps = self.network.trunk(crops)
         probabilities = self.network.logits(maps).softmax(dim=1)
-        return Answer(probabilities, probabilities[:, : self.num_classes].amax(dim=1) >= self.gate, maps)
+        passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
+        return Answer(probabilities, passed, maps if self.keeps_maps else None)
 
 
 def _last_answer(probabilities: Tensor) -> Answer:
@@ -150,7 +153,9 @@ class ScoredPhoto:
     Attributes:
         cropper, boxes: of the photo and its regions [R, 4].
         probabilities: [R, C] float32, of each region's last look so far.
-        seconds: spent on cutting its regions and, in proportion to their number, on the networks.
+        missing: regions that have looks before them.
+        seconds: spent on cutting its regions and, in proportion to their number, on the networks; a GPU cuts while the
+            networks are waited for, and it counts there.
     """
 
     cropper: RegionCropper

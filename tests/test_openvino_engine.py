@@ -1,9 +1,11 @@
 """OpenVINO's engine against torch, layer for layer the same network."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.openvino_engine import OpenVinoHalves
 from incdet.networks.torch_engine import TorchHalves, prepare_network
-from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_record
+from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_ranges, load_record, ranges_file
 from incdet.regions import RegionCropper
 from incdet.scores import Ensemble
 
@@ -81,13 +83,13 @@ def test_a_few_rows_more_rows_and_other_sizes(network, crops):
 
 @torch.inference_mode()
 def test_eight_bits_say_nearly_the_same(network, astronaut):
-    record = load_record(find_weights("googlenet-voc"))
+    record, ranges = load_record(find_weights("googlenet-voc")), load_ranges(find_weights("googlenet-voc"))
     generator = np.random.default_rng(0)
     corners = np.sort(generator.uniform(0, 500, (24, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
     real = RegionCropper(astronaut, record.preprocessing, torch.device("cpu")).crop(corners)
     found, expected = (
         halves.logits(halves.trunk(real)).softmax(dim=1)
-        for halves in (OpenVinoHalves(network, "int8", record.activation_ranges), TorchHalves(network))
+        for halves in (OpenVinoHalves(network, "int8", ranges), TorchHalves(network))
     )
     assert float((found - expected).abs().mean()) < 0.01
     assert not torch.allclose(found, expected, atol=1e-6)
@@ -116,11 +118,33 @@ def test_variants_are_left_to_torch():
         Detector([network], [record], asked)
 
 
-def test_eight_bits_without_ranges_are_refused():
-    record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
+def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path):
     asked = make_config(Config, {"device": "cpu", "scores": {"precision": "int8"}}, "test")
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(find_weights("googlenet-voc").read_bytes())
     with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
-        Detector([GoogLeNet(3)], [record], asked)
+        Detector.from_pretrained(mine, config=asked)
+    stored = json.loads(ranges_file(find_weights("googlenet-voc")).read_text())
+    for damaged in (stored | {"sha256": "0"}, {"sha256": stored["sha256"]}, [], 3):
+        ranges_file(mine).write_text(json.dumps(damaged))
+        with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
+            Detector.from_pretrained(mine, config=asked)
+    # what nobody asks for does no harm
+    Detector.from_pretrained(mine, config=make_config(Config, {"device": "cpu"}, "test"))
+    with pytest.raises(WeightsError, match="lack 'norm1'"):
+        OpenVinoHalves(network, "int8", {"crops": 1.0}).trunk(crops)
+
+
+@torch.inference_mode()
+def test_threads_share_an_engine(network, crops):
+    engine = OpenVinoHalves(network)
+    expected = [engine.trunk(crops[start:]) for start in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for found, wanted in zip(
+                pool.map(engine.trunk, [crops[start:] for start in range(4)]), expected, strict=True
+            ):
+                assert torch.equal(found, wanted)
 
 
 def test_without_the_package_one_sentence_says_what_to_install(chelsea_file, tmp_path):

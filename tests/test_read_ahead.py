@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from incdet.config import Config, ImagesConfig, make_config
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.proposals import Proposers
 from incdet.proposers.selective_search import num_cores
-from incdet.read_ahead import ReadAhead, default_workers
+from incdet.read_ahead import MOST_WORKERS, ReadAhead, default_workers
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
+FLOAT32 = {"engine": "torch", "precision": "float32"}
 CONFIG = make_config(Config, {"proposals": SEARCH, "scores": {"engine": "torch"}, "device": "cpu"}, "a test")
 
 
@@ -85,7 +87,7 @@ import itertools, multiprocessing, os, signal
 from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.proposals import Proposers
 from incdet.proposers.selective_search import num_cores
-from incdet.read_ahead import ReadAhead
+from incdet.read_ahead import MOST_WORKERS, ReadAhead
 if __name__ == "__main__":
     proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
     next(ReadAhead(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))
@@ -111,7 +113,7 @@ def _runs(pid: int) -> bool:
 
 def test_default_workers():
     assert default_workers(1, True) == default_workers(500, False) == 0
-    assert default_workers(500, True) == num_cores() - 1
+    assert default_workers(500, True) == min(num_cores() - 1, MOST_WORKERS)
     assert default_workers(2, True) <= 2
 
 
@@ -127,3 +129,23 @@ def test_a_detector_finds_the_same_with_and_without(photos):
         assert np.allclose(first.result.scores, second.result.scores, atol=1e-5)
         assert np.array_equal(first.result.boxes, second.result.boxes)
         assert list(second.result.seconds) == ["read", "proposals", "regions", "scores", "detections"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_beside_a_gpu_batches_span_photos_and_multibox_stays_here(photos):
+    both = {"proposals": SEARCH | {"methods": ["multibox", "selective_search"]}}
+    configs = (
+        make_config(Config, both | {"device": device, "scores": FLOAT32}, "a test") for device in ("cpu", "cuda")
+    )
+    on_cpu, on_gpu = (
+        list(Detector.from_pretrained(config=config).outcomes(photos, workers))
+        for config, workers in zip(configs, (0, 2), strict=True)
+    )
+    for first, second in zip(on_cpu, on_gpu, strict=True):
+        if isinstance(first.result, ImageError):
+            assert str(first.result) == str(second.result)
+            continue
+        sure = [outcome.result[outcome.result.scores >= 0.5] for outcome in (first, second)]
+        assert sure[0].labels == sure[1].labels
+        assert np.allclose(sure[0].scores, sure[1].scores, atol=0.02)

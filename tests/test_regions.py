@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from incdet.networks.weights import Preprocessing
-from incdet.regions import RegionCropper
+from incdet.regions import RegionCropper, _sample_on_cpu, sample
 from incdet.structures import Image
 
 CPU = torch.device("cpu")
@@ -104,6 +104,23 @@ def test_shrunk_crops_show_the_same(astronaut, box):
     averaged = torch.nn.functional.avg_pool2d(cropper.crop(boxes), 2)
     # where the photo ends within two pixels, one sample is inside and the average is not
     assert ((shrunk - averaged).abs() > 3).float().mean() < 0.02
+
+
+@pytest.mark.parametrize("size", [7, 112, 224])
+def test_the_cpu_samples_as_every_device_does(astronaut, size):
+    """Boxes inside, over every border, outside, mirrored, upside down, without area, and of images of one pixel."""
+    generator = np.random.default_rng(1)
+    boxes = generator.uniform(-0.4, 1.4, (40, 4)).astype(np.float32)
+    boxes[0], boxes[1], boxes[2] = (0, 0, 1, 1), (1.2, 1.1, 1.5, 1.4), (0.3, 0.2, 0.3, 0.8)
+    for pixels in (astronaut.pixels[:301, :417], astronaut.pixels[:1, :1], astronaut.pixels[:2, :90]):
+        planes = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1).contiguous()
+        found = torch.full((40, 3, size, size), torch.nan)
+        _sample_on_cpu(planes.numpy(), boxes, np.arange(40), found.numpy())
+        expected = sample(planes[None], torch.from_numpy(boxes), size)
+        differing = (found - expected).abs() > 0.05
+        # where a sample lies on the border up to rounding, either may call it inside
+        assert differing.float().mean() < 1e-3
+        assert found.isfinite().all()
 
 
 def test_large_regions_do_not_alias():

@@ -18,6 +18,7 @@ from incdet.console import notes, progress_bar, run_program
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
+from incdet.networks.openvino_engine import check_network
 from incdet.networks.torch_engine import CPU_ROWS
 from incdet.networks.weights import find_weights, load_network, ranges_file, sha256
 from incdet.proposals import ProposalCache
@@ -38,13 +39,15 @@ def main(
     """Write the activation ranges of each file of weights beside it."""
     files = [find_weights(name) for name in weights]
     paths = read_dataset(dataset, root, split).image_paths
-    chosen = [paths[number * len(paths) // photos] for number in range(min(photos, len(paths)))]
+    count = min(photos, len(paths))
+    chosen = [paths[number * len(paths) // count] for number in range(count)]
     proposals = ProposalCache(cache, ProposalsConfig(methods=("selective_search",)))
     with progress_bar("proposals", len(chosen)) as update:
         for done, path in enumerate(proposals.fill(chosen, ImagesConfig()), 1):
             update(done, path.name)
     for file in files:
         network, record = load_network(file)
+        check_network(network)
         generator, crops = np.random.default_rng(seed), []
         for path in chosen:
             image = read_image(path)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from incdet.detector import Detector, Stopwatch
 from incdet.device import choose_device, choose_precision
 from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.engines import openvino_works_on
 from incdet.networks.summary import summarize
 from incdet.networks.weights import FIRST_STAGE
 
@@ -36,8 +36,9 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
         exact: whether the ensemble without gates does.
         settings: `dotted.key=value` of incdet's detectors.
     """
+    load_config(Config, settings=settings)  # what is wrong with them is one sentence here, and a traceback elsewhere
     engines = {"torch": ["scores.engine=torch"]}
-    if choose_device("auto").type == "cpu" and find_spec("openvino"):
+    if openvino_works_on(choose_device("auto")):
         engines["openvino"] = ["scores.engine=openvino"]
         engines["openvino int8"] = ["scores.engine=openvino", "scores.precision=int8"]
     found: dict[str, dict[str, Any]] = {}
@@ -137,7 +138,7 @@ def _figures(
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
     found["crops_share"] = stages["regions"] / classifying
-    if len(what.get("weights", ())) == 1:
+    if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
         precision = "bfloat16" if choose_precision("auto", choose_device("auto")) == torch.bfloat16 else "float32"
         done = regions / stages["scores"] * multiply_adds()
         found["multiply_adds_per_second"] = done
@@ -154,7 +155,7 @@ def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         ratios["regions_per_second_ratio"] = {
             name: row["regions_per_second"] / peer["regions_per_second"]
             for name, row in ours.items()
-            if name.startswith("one network")
+            if name.startswith("one network") and "regions_per_second" in row
         }
         ratios["end_to_end_ratio"] = {
             name: peer["seconds_per_photo"] / row["seconds_per_photo"] for name, row in ours.items()
@@ -203,7 +204,7 @@ def matrix_rates(size: int = 2048, runs: int = 7) -> dict[str, float]:
 
 def cold_start_seconds(photo: Path, runs: int) -> dict[str, float]:
     """Engine -> seconds from the start of `incdet detect` to the end of its first photo, with few proposals."""
-    engines = ["torch", *(["openvino"] if find_spec("openvino") else [])]
+    engines = ["torch", *(["openvino"] if openvino_works_on(choose_device("auto")) else [])]
     few = ["--set", "proposals.limit=16", "--set", "proposals.methods=[selective_search]", "--quiet"]
     found = {}
     for engine in engines:

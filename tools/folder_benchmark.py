@@ -1,6 +1,7 @@
 """What `tools/benchmark.py folder` measures: `incdet detect` on a whole folder, watched from outside (Linux)."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -54,7 +55,8 @@ def _cpu_seconds(process: int) -> float:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    # its own time and that of children that have ended, each in user and in system mode
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_folder(
@@ -84,12 +86,16 @@ def measure_folder(
     watcher.start()
     ends = []
     assert process.stdout is not None
-    for _ in process.stdout:
-        ends.append(time.perf_counter())
-        report(len(ends), "")
-    done.set()
-    watcher.join()
-    if process.wait() != 0:
+    try:
+        for _ in process.stdout:
+            ends.append(time.perf_counter())
+            report(len(ends), "")
+    finally:
+        done.set()
+        watcher.join()
+        process.terminate()
+    # 1: some photos could not be read, as it has said
+    if process.wait() not in (0, 1, -signal.SIGTERM):
         raise IncdetError(f"incdet detect failed with exit code {process.returncode}")
     return _figures(watch, started, ends)
 

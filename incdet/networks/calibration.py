@@ -38,7 +38,8 @@ def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor]) -> dict[str
         counts[name] += torch.histc(values[values > 0], BINS, 0.0, max(largest[name], 1e-6))
 
     _observe(network, batches, count)
-    return {name: best_range(counts[name].double().numpy(), largest[name]) for name in largest}
+    # a map that is always zero has no range, but needs a number
+    return {name: max(best_range(counts[name].double().numpy(), largest[name]), 1e-6) for name in largest}
 
 
 def best_range(counts: np.ndarray, largest: float) -> float:

@@ -1,7 +1,6 @@
 """What computes the networks, and how precisely: torch on any device, OpenVINO on CPUs."""
 
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -9,11 +8,10 @@ from torch import Tensor
 
 from incdet.config import ScoresConfig
 from incdet.device import choose_precision
-from incdet.errors import ConfigurationError, WeightsError
+from incdet.errors import ConfigurationError, PackageError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.openvino_engine import OpenVinoHalves, Precision, openvino_package
 from incdet.networks.torch_engine import TorchHalves, prepare_network
-from incdet.networks.weights import WeightsRecord
 
 PRECISIONS: dict[torch.dtype, Precision] = {
     torch.float32: "float32",
@@ -30,6 +28,17 @@ class Halves(Protocol):
 
     def logits(self, maps: Tensor) -> Tensor:
         """The rest: maps -> [B, columns] float32."""
+
+
+def openvino_works_on(device: torch.device) -> bool:
+    """Whether OpenVINO is what "auto" stands for: on a CPU, where it can be loaded."""
+    if device.type != "cpu":
+        return False
+    try:
+        openvino_package()
+    except PackageError:
+        return False
+    return True
 
 
 class Engine:
@@ -53,7 +62,8 @@ class Engine:
     def __init__(self, config: ScoresConfig, device: torch.device, networks: Sequence[GoogLeNet]):
         self.device = device
         self.name: Literal["torch", "openvino"] = "torch"
-        if config.engine == "openvino" or (config.engine == "auto" and self._openvino_can(networks)):
+        known = all(network.architecture.plain for network in networks)
+        if config.engine == "openvino" or (config.engine == "auto" and known and openvino_works_on(device)):
             self.name = "openvino"
         if self.name == "openvino":
             openvino_package()
@@ -62,10 +72,6 @@ class Engine:
         eight_bits = self.name == "openvino" and config.precision == "int8"
         precision = torch.int8 if eight_bits else choose_precision(config.precision, device)
         self.precision = PRECISIONS[precision]
-
-    def _openvino_can(self, networks: Sequence[GoogLeNet]) -> bool:
-        known = all(network.architecture.plain for network in networks)
-        return self.device.type == "cpu" and known and find_spec("openvino") is not None
 
     def describe(self) -> str:
         """In words, for people and for `run.json`."""
@@ -77,17 +83,13 @@ class Engine:
         precision = torch.bfloat16 if (self.name, self.precision) == ("torch", "bfloat16") else torch.float32
         return prepare_network(network, self.device, precision)
 
-    def halves(self, network: GoogLeNet, record: WeightsRecord) -> Halves:
+    def halves(self, network: GoogLeNet, ranges: Mapping[str, float] | None = None) -> Halves:
         """What computes a prepared network.
 
-        Raises:
-            WeightsError: eight bits, and nobody has measured the ranges of the network's maps.
+        Args:
+            network: as `prepare` gave it.
+            ranges: for eight bits: of its maps, see `networks/calibration.py`.
         """
         if self.name == "torch":
             return TorchHalves(network)
-        if self.precision == "int8" and not record.activation_ranges:
-            raise WeightsError(
-                f"scores.precision=int8 needs the ranges of the network's maps, which these weights lack "
-                f"({record.origin}); measure them with tools/calibrate_int8.py"
-            )
-        return OpenVinoHalves(network, self.precision, record.activation_ranges)
+        return OpenVinoHalves(network, self.precision, ranges)

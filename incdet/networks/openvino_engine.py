@@ -1,6 +1,7 @@
 """GoogLeNet computed by OpenVINO: the same two halves, built from the same weights, faster on CPUs than torch."""
 
 import math
+import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from incdet.device import cpu_flags
-from incdet.errors import ConfigurationError, PackageError
+from incdet.errors import ConfigurationError, PackageError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import ConvReLU, Inception, LocalResponseNorm
 
@@ -31,6 +32,7 @@ class OpenVinoHalves:
     Raises:
         PackageError: OpenVINO is not installed.
         ConfigurationError: the network is one of the variants.
+        WeightsError: eight bits without the ranges of all maps.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class OpenVinoHalves:
         check_network(network)
         self.network, self.precision = network, precision
         self.ranges = dict(ranges or {}) if precision == "int8" else {}
+        if precision == "int8" and not self.ranges:
+            raise WeightsError("eight bits need the ranges of the network's maps; see tools/calibrate_int8.py")
+        self._lock = threading.Lock()
         self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
 
     def trunk(self, crops: Tensor) -> Tensor:
@@ -54,6 +59,11 @@ class OpenVinoHalves:
         return self._run("rest", maps)
 
     def _run(self, half: str, rows: Tensor) -> Tensor:
+        # a request holds one answer: threads that share a detector take turns
+        with self._lock:
+            return self._run_alone(half, rows)
+
+    def _run_alone(self, half: str, rows: Tensor) -> Tensor:
         shape = tuple(rows.shape[1:])
         if (half, shape) not in self._requests:
             self._requests[half, shape] = self._compile(half, shape)
@@ -63,15 +73,19 @@ class OpenVinoHalves:
         filling = np.zeros((number_of_pieces * BATCH - len(inputs), *shape), np.float32)
         pieces = np.split(np.concatenate([inputs, filling]), number_of_pieces)
         outputs: list[np.ndarray] = []
-        for number in range(len(pieces) + len(requests)):
-            request = requests[number % len(requests)]
-            if number >= len(requests):
-                # in the order in which they were started
-                request.wait()
-                if len(outputs) < len(pieces):
+        try:
+            for number in range(len(pieces) + len(requests)):
+                request = requests[number % len(requests)]
+                if number >= len(requests):
+                    # in the order in which they were started
+                    request.wait()
                     outputs.append(request.get_output_tensor(0).data.copy())
-            if number < len(pieces):
-                request.start_async({0: pieces[number]})
+                if number < len(pieces):
+                    request.start_async({0: pieces[number]})
+        finally:
+            # an interruption leaves none running for the next rows to meet
+            for request in requests:
+                request.wait()
         return torch.from_numpy(np.concatenate(outputs)[: len(rows)])
 
     def _compile(self, half: str, shape: tuple[int, ...]) -> list[Any]:
@@ -155,6 +169,7 @@ class _Builder:
         return self.ops.add(product, self._constant(classifier.bias))
 
     def _modules(self, stage: str, maps: Any) -> Any:
+        last = self.network.modules_of("5")[-1]  # no convolution follows it
         for name in self.network.modules_of(stage):
             full_name = f"inception_{name}"
             module = self.network.get_submodule(full_name)
@@ -169,12 +184,16 @@ class _Builder:
                 self._convolve(module.pool_projection, pooled),
             ]
             # before they are joined, so that integers are joined
-            maps = self.ops.concat([self._quantize(branch, full_name) for branch in branches], 1)
+            if name != last:
+                branches = [self._quantize(branch, full_name) for branch in branches]
+            maps = self.ops.concat(branches, 1)
         return maps
 
     def _quantize(self, maps: Any, name: str, signed: bool = False) -> Any:
         if not self.ranges:
             return maps
+        if name not in self.ranges:
+            raise WeightsError(f"the ranges of these weights lack '{name}'; measure them with tools/calibrate_int8.py")
         high = self.ranges[name]
         ends = [self.ops.constant(np.float32(end)) for end in (-high if signed else 0.0, high)]
         return self.ops.fake_quantize(maps, *ends, *ends, 255 if signed else 256)

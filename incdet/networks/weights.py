@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -69,7 +69,6 @@ class WeightsRecord(BaseModel):
         measured: what was measured with them, for example {"voc2012-subset val mAP": 0.45}.
         licence: terms of use.
         multibox: what is on top of the convolutions, where the network proposes boxes instead of naming classes.
-        activation_ranges: largest value of each map that eight bits stand for; see `networks/calibration.py`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,7 +82,6 @@ class WeightsRecord(BaseModel):
     measured: dict[str, float] = {}
     licence: str
     multibox: MultiBoxDescription | None = None
-    activation_ranges: dict[str, Annotated[float, Field(gt=0)]] = {}
 
     @field_validator("architecture", mode="before")
     @classmethod
@@ -191,7 +189,7 @@ def load_record(file: Path) -> WeightsRecord:
     if record.architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
-    return _with_ranges(record, file)
+    return record
 
 
 def ranges_file(file: Path) -> Path:
@@ -199,17 +197,24 @@ def ranges_file(file: Path) -> Path:
     return file.with_suffix(".int8.json")
 
 
-def _with_ranges(record: WeightsRecord, file: Path) -> WeightsRecord:
+def load_ranges(file: Path) -> dict[str, float]:
+    """The activation ranges of weights, by the names of `networks/calibration.py`.
+
+    Raises:
+        WeightsError: there are none, or they are damaged or those of other weights.
+    """
     beside = ranges_file(file)
+    again = f"measure them with tools/calibrate_int8.py {file}"
     if not beside.exists():
-        return record
+        raise WeightsError(f"the ranges that eight bits stand for in the weights {file} are not known; {again}")
     try:
         stored = json.loads(beside.read_text(encoding="utf-8"))
+        ranges = {str(name): float(value) for name, value in stored["activation_ranges"].items()}
         if stored["sha256"] != sha256(file):
-            raise WeightsError(f"{beside} was measured with other weights; run tools/calibrate_int8.py again")
-        return WeightsRecord.model_validate(record.model_dump() | {"activation_ranges": stored["activation_ranges"]})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"cannot read {beside}: {reason(error)}; run tools/calibrate_int8.py again") from None
+            raise WeightsError(f"{beside} was measured with other weights than {file}; {again}")
+        return ranges
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(f"cannot read {beside}: {reason(error)}; {again}") from None
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""How selective search's inner loops are compiled: numba, to machine code that is kept on disk between processes."""
+"""How inner loops are compiled: numba, to machine code that is kept on disk between processes."""
 
 import pickle
 from collections.abc import Callable
