@@ -49,7 +49,7 @@ def best_range(counts: np.ndarray, largest: float) -> float:
         counts: [K], how many values lie in each of K bins between 0 and `largest`.
         largest: of the values.
 
-    >>> best_range(np.array([1e6, 0, 0, 1]), 1.0)  # one value in a million is cut off
+    >>> best_range(np.array([1e7, 0, 0, 1]), 1.0)  # one value in ten millions is cut off
     0.25
     """
     ends = np.arange(1, len(counts) + 1) / len(counts) * largest
