@@ -21,11 +21,11 @@ def photos(tmp_path_factory):
 
 
 FEW = ("--set", "proposals.limit=3", "--set", "proposals.multibox.part_sides=[]")
-MORE = ("--set", "proposals.limit=40", "--set", "proposals.multibox.part_sides=[]")
+MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.part_sides=[]")
 
 
 def test_detection_is_measured_stage_by_stage(photos, tmp_path):
-    options = ["--limit", 2, "--runs", 1, "--no-peers", *FEW, "--json", "out.json"]
+    options = ["--limit", 1, "--runs", 1, "--no-peers", *FEW, "--json", "out.json"]
     result = run_tool("benchmark.py", "detect", photos, *options, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     numbers = json.loads((tmp_path / "out.json").read_text())

@@ -24,7 +24,7 @@ def run_tool(name, *arguments, folder):
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
-    few = ["--set", "proposals.limit=40", "--set", "proposals.multibox.part_sides=[]", "--members", 1]
+    few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.part_sides=[]", "--members", 1]
     first = run_tool("eval_map.py", *arguments, *few, folder=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "mAP" in first.stdout
@@ -38,7 +38,7 @@ def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tm
     assert again.returncode == 0, again.stderr
     assert scores.stat().st_mtime_ns == stamp, "the regions were classified again"
     assert json.loads((tmp_path / "out.json").read_text())["num_detections"] == 0
-    other = run_tool("eval_map.py", *arguments, *few, "--set", "proposals.limit=41", folder=tmp_path)
+    other = run_tool("eval_map.py", *arguments, *few, "--set", "proposals.limit=25", folder=tmp_path)
     assert other.returncode == 2
     assert "--output" in other.stderr
     stored = run_tool("eval_map.py", *arguments[:4], "--predictions", "run/predictions.jsonl", folder=tmp_path)
