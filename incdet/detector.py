@@ -16,7 +16,7 @@ from incdet.description import describe_run
 from incdet.detections import select_detections
 from incdet.device import choose_batch_size, choose_device
 from incdet.errors import ConfigurationError, ImageError, WeightsError
-from incdet.images import ImageSource, read_image
+from incdet.images import ImageSource
 from incdet.networks.engines import Engine
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
@@ -129,27 +129,18 @@ class Detector:
         """Everything that decides what is found, for `run.json`."""
         return describe_run(self.config, self.origin, ensemble=self.roles, engine=self.engine.describe())
 
-    def detect(self, source: ImageSource, watch: "Stopwatch | None" = None) -> Detections:
+    def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
 
         The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.8]` are those worth showing.
 
         Args:
             source: a path, encoded bytes, an RGB or grey array, or an `Image`.
-            watch: has counted the stages before this one, such as reading the photo.
 
         Raises:
             ImageError: the photo cannot be read.
         """
-        watch = watch or Stopwatch()
-        with watch.stage("read"):
-            image = read_image(source, self.config.images)
-        with watch.stage("proposals"):
-            proposals = self.proposers(image)
-        scores = self.score(image, proposals, watch)
-        with watch.stage("detections"):
-            found = self.select(scores, image)
-        return replace(found, seconds=watch.seconds)
+        return next(self.detect_many([source]))
 
     def detect_many(
         self,

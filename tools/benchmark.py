@@ -18,7 +18,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -82,8 +82,7 @@ def evaluation(
             rows.append({"detections": size, "rules": rules, "seconds": seconds, "gigabytes": gigabytes})
         update(len(jobs) * (runs + 1), "")
     notes.print(_table(rows))
-    if json_file is not None:
-        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+    _save(json_file, rows)
 
 
 def _write_detections(file: Path, root: Path, split: str, count: int) -> None:
@@ -160,8 +159,7 @@ def proposals(
         update(len(files), "")
     numbers = proposal_numbers(files, measured) | startup
     notes.print(proposals_table(numbers))
-    if json_file is not None:
-        write_text(json_file, json.dumps(numbers | {"configuration": config.model_dump(mode="json")}, indent=2) + "\n")
+    _save(json_file, numbers | {"configuration": config.model_dump(mode="json")})
 
 
 @app.command()
@@ -182,8 +180,7 @@ def proposal_scaling(
             rows.append(measure_frame(image, size))
         update(len(sizes), "")
     notes.print(scaling_table(rows))
-    if json_file is not None:
-        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+    _save(json_file, rows)
 
 
 @app.command()
@@ -213,8 +210,7 @@ def detect(
     notes.print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)
-    if json_file is not None:
-        write_text(json_file, json.dumps(numbers, indent=2) + "\n")
+    _save(json_file, numbers)
 
 
 @app.command()
@@ -242,8 +238,7 @@ def folder(
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
     notes.print(table)
-    if json_file is not None:
-        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+    _save(json_file, rows)
 
 
 @app.command()
@@ -258,8 +253,12 @@ def loader(
     files = _evenly_spaced(find_images([path]), limit)
     rows = measure_loaders(files, workers or [0, 2], runs)
     notes.print(loaders_table(rows))
+    _save(json_file, rows)
+
+
+def _save(json_file: Path | None, numbers: Any) -> None:
     if json_file is not None:
-        write_text(json_file, json.dumps(rows, indent=2) + "\n")
+        write_text(json_file, json.dumps(numbers, indent=2) + "\n")
 
 
 def _evenly_spaced(files: list[Path], limit: int) -> list[Path]:

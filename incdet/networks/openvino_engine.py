@@ -70,8 +70,10 @@ class OpenVinoHalves:
         requests = self._requests[half, shape]
         inputs = rows.float().contiguous().numpy()
         number_of_pieces = max(math.ceil(len(inputs) / BATCH), 1)
-        filling = np.zeros((number_of_pieces * BATCH - len(inputs), *shape), np.float32)
-        pieces = np.split(np.concatenate([inputs, filling]), number_of_pieces)
+        missing = number_of_pieces * BATCH - len(inputs)
+        if missing:
+            inputs = np.concatenate([inputs, np.zeros((missing, *shape), np.float32)])
+        pieces = np.split(inputs, number_of_pieces)
         outputs: list[np.ndarray] = []
         try:
             for number in range(len(pieces) + len(requests)):
