@@ -18,6 +18,7 @@ from incdet.images import read_image
 from incdet.proposers import selective_search
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
+from incdet.workers import follow_parent, interrupts_blocked
 
 
 class Proposers:
@@ -133,16 +134,19 @@ class ProposalCache:
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         number = num_processes or selective_search.num_cores()
-        with ProcessPoolExecutor(number, context, initializer=use_one_thread, initargs=(self.config,)) as pool:
+        with ProcessPoolExecutor(number, context, initializer=begin_worker, initargs=(self.config,)) as pool:
             try:
-                yield from pool.map(work, paths, chunksize=4)
+                with interrupts_blocked():
+                    done = pool.map(work, paths)
+                yield from done
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
-def use_one_thread(config: ProposalsConfig) -> None:
-    """Makes this process one of several that work side by side: one thread in torch, too."""
+def begin_worker(config: ProposalsConfig) -> None:
+    """Makes this process one of several that work side by side for another: one thread in torch, too."""
+    follow_parent()
     if "multibox" in config.methods:
         import torch
 

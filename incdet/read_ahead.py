@@ -1,24 +1,21 @@
 """Photos and their proposals, found by other processes while this one classifies the photos before."""
 
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
 from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import ImageSource, read_image
-from incdet.proposals import Proposers, use_one_thread
+from incdet.proposals import Proposers, begin_worker
 from incdet.proposers.selective_search import num_cores
 from incdet.structures import Image, Proposals
+from incdet.workers import interrupts_blocked
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class ReadAhead:
 def _submit(pool: ProcessPoolExecutor, source: ImageSource) -> "Future[Read] | None":
     """The photo's work in a process; None where none can be started any more."""
     try:
-        with _interrupts_blocked():
+        with interrupts_blocked():
             return pool.submit(_work, source)
     except (BrokenProcessPool, OSError):
         return None
@@ -116,19 +113,6 @@ def _result(future: "Future[Read] | None") -> Read | None:
         return future.result() if future is not None else None
     except Exception:
         return None
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Processes started in the block are spared Ctrl-C, which reaches this one after it and which tells them to end."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 MOST_WORKERS = 16
@@ -148,20 +132,10 @@ _settings: tuple[ImagesConfig, Proposers]
 
 
 def _begin(images: ImagesConfig, proposals: ProposalsConfig) -> None:
-    """Prepares a process: one thread, networks loaded once, and an end when the process that started it ends."""
+    """Prepares a process: one thread, networks loaded once."""
     global _settings
-    # where it was not blocked from the start
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    use_one_thread(proposals)
+    begin_worker(proposals)
     _settings = images, Proposers(proposals, "cpu")
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _work(source: ImageSource) -> Read:
