@@ -14,7 +14,7 @@ from incdet.device import choose_batch_size, choose_device, choose_precision
 from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
-from incdet.networks.torch_engine import prepare_network
+from incdet.networks.torch_engine import TorchHalves, prepare_network
 from incdet.networks.weights import (
     Preprocessing,
     WeightsRecord,
@@ -23,7 +23,6 @@ from incdet.networks.weights import (
     same_classes,
     sha256,
 )
-from incdet.scores import Ensemble
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]
@@ -105,6 +104,7 @@ class Classifier:
         probabilities = self.member_probabilities(image).mean(axis=0)
         return Classification(image.name, image.width, image.height, probabilities, self.class_names)
 
+    @torch.inference_mode()
     def member_probabilities(self, image: Image) -> np.ndarray:
         """[M, C] float32: each network's probabilities, averaged over the crops."""
         crops: dict[Preprocessing, Tensor] = {}
@@ -114,9 +114,9 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
             batches = torch.split(crops[preprocessing], batch_size)
-            alone = Ensemble([network])
-            scores = torch.cat([alone(batch.to(self.device)).cpu() for batch in batches])
-            rows.append(scores.mean(dim=0).numpy())
+            halves = TorchHalves(network)
+            logits = torch.cat([halves.logits(halves.trunk(batch.to(self.device))).cpu() for batch in batches])
+            rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
         return np.stack(rows)
 
 

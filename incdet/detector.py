@@ -64,7 +64,8 @@ class Detector:
             ranges: of each network's maps, where they are computed in eight bits.
 
         Raises:
-            WeightsError: the members differ in classes or preprocessing, or were not trained on regions.
+            WeightsError: the members differ in classes or, but for the context, preprocessing, or were not trained on
+                regions.
             ConfigurationError: the device is not there, or a class asked for is unknown.
         """
         if len(networks) <= cascade:
@@ -72,25 +73,27 @@ class Detector:
                 "a detector needs at least one network, and one more after a first stage; give more weights or leave "
                 "them out for the default"
             )
+        own = records[0].preprocessing
         for record in records:
             if not record.background:
                 raise WeightsError(
                     f"these weights have no background column: they classify whole photos ({record.origin}); "
                     "fine-tune them on regions with tools/train_regions.py"
                 )
-            if record.preprocessing != records[0].preprocessing:
-                raise WeightsError("the ensemble's members differ in preprocessing; give weights that share it")
+            if record.preprocessing.model_copy(update={"context": own.context}) != own:
+                raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
         self.config = config or Config()
         self.class_names = same_classes(records)
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
-        self.preprocessing = records[0].preprocessing
+        self.preprocessing = own
         self.device = choose_device(self.config.device)
         scores = self.config.scores
         self.engine = Engine(scores, self.device, networks)
         prepared = [self.engine.prepare(network) for network in networks]
         halves = [self.engine.halves(*pair) for pair in zip(prepared, ranges or [{}] * len(prepared), strict=True)]
         first_stage = prepared.pop(0) if cascade else None
-        self.ensemble = Ensemble(prepared, first_stage, Gates(scores.gate, scores.coarse_gate), halves)
+        contexts = [record.preprocessing.context for record in records]
+        self.ensemble = Ensemble(prepared, first_stage, Gates(scores.gate, scores.coarse_gate), halves, contexts)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
         self.roles: dict[str, list[str]] = {}

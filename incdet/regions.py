@@ -16,8 +16,8 @@ class RegionCropper:
     Each box is enlarged so that it fills all but `context` pixels on every side of the crop, then warped to the crop's
     square whatever its shape (R-CNN report, appendix A; p = 16 at 227, so 224 / 192 here). Outside the image the crop
     holds the mean colour, zero after the mean is subtracted. Inside, samples are bilinear and clamped at the border,
-    which is R-CNN's "clip, resize, paste" without rounding to whole pixels. Regions of 448 pixels and more are read
-    from a halved image (quartered, ...), because bilinear samples that lie further apart would alias.
+    which is R-CNN's "clip, resize, paste" without rounding to whole pixels. Where samples would lie two pixels apart or
+    more, they are read from a halved image (quartered, ...), because bilinear samples would alias.
     """
 
     def __init__(self, image: Image, preprocessing: Preprocessing, device: torch.device):
@@ -27,21 +27,30 @@ class RegionCropper:
         self._pixels = image.pixels
         self._levels: list[Tensor] = []
 
-    def crop(self, boxes: np.ndarray, flipped: np.ndarray | None = None, shrink: int = 1) -> Tensor:
+    def crop(
+        self, boxes: np.ndarray, flipped: np.ndarray | None = None, context: int | None = None, shrink: int = 1
+    ) -> Tensor:
         """Preprocessed crops [N, 3, size / shrink, size / shrink] float32 of boxes [N, 4], xyxy pixels.
 
         Args:
             boxes: [N, 4] float32, xyxy pixels; may reach outside the image.
             flipped: [N] bool: crops that are mirrored.
+            context: pixels on every side of a crop, at full size, that show what surrounds the box; None is that of
+                the preprocessing.
             shrink: what the crops show stays the same, with so many times fewer samples along each side.
         """
+        context = self.preprocessing.context if context is None else context
         size = self.preprocessing.size // shrink
         crops = torch.empty(len(boxes), 3, size, size, device=self.device)
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)
+        enlarged = self._enlarged(boxes, context)
+        sides = (enlarged[:, 2:] - enlarged[:, :2]).max(axis=1, initial=1)
         # a strip of few pixels cannot be halved as often as its length asks for
         most = int(np.log2(min(self.width, self.height)))
         levels = np.floor(np.log2(np.maximum(sides / size, 1))).clip(max=most).astype(int)
-        rows = torch.from_numpy(self._enlarged(boxes, flipped)).to(self.device)
+        shares = (enlarged / np.array([self.width, self.height] * 2)).astype(np.float32)
+        if flipped is not None:
+            shares[flipped] = shares[flipped][:, [2, 1, 0, 3]]
+        rows = torch.from_numpy(shares).to(self.device)
         for level in np.unique(levels):
             planes, chosen = self._level(int(level)), np.flatnonzero(levels == level)
             if self.device.type == "cpu":
@@ -51,16 +60,12 @@ class RegionCropper:
                 crops[own] = sample(planes, rows[own], size)
         return crops
 
-    def _enlarged(self, boxes: np.ndarray, flipped: np.ndarray | None) -> np.ndarray:
-        """Boxes with their context, in shares of the image; mirrored ones have their left and right exchanged."""
-        size, context = self.preprocessing.size, self.preprocessing.context
+    def _enlarged(self, boxes: np.ndarray, context: int) -> np.ndarray:
+        """Boxes with what surrounds them, in pixels of the image."""
+        size = self.preprocessing.size
         half = (boxes[:, 2:] - boxes[:, :2]) / 2 * (size / (size - 2 * context))
         center = (boxes[:, :2] + boxes[:, 2:]) / 2
-        enlarged = np.concatenate([center - half, center + half], axis=1)
-        enlarged = (enlarged / np.array([self.width, self.height] * 2)).astype(np.float32)
-        if flipped is not None:
-            enlarged[flipped] = enlarged[flipped][:, [2, 1, 0, 3]]
-        return enlarged
+        return np.concatenate([center - half, center + half], axis=1)
 
     def _level(self, level: int) -> Tensor:
         """The image halved `level` times, made when first needed."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from incdet.networks.engines import Halves
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.torch_engine import TorchHalves
+from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
 
 MOST_UNDER_WAY = 8
@@ -35,6 +36,10 @@ class Gates(NamedTuple):
     coarse: float = 0.0
 
 
+Crops = Mapping[int, Tensor]
+"""Pixels of context -> the same B regions, cut with so much of it: [B, 3, S, S], preprocessed."""
+
+
 class Answer(NamedTuple):
     """What a look at a batch of regions gave.
 
@@ -54,14 +59,14 @@ class Look:
     """One of the looks that regions get, each closer and rarer than the one before.
 
     Attributes:
-        answer: (crops, maps of the look before) -> `Answer`.
+        answer: (crops by their context, maps of the look before) -> `Answer`.
+        contexts: of the crops; none where it only goes on from the maps.
         shrink: of the crops; see `RegionCropper.crop`.
-        needs_crops: whether it does more than go on from the maps.
     """
 
-    answer: Callable[[Tensor, Tensor | None], Answer]
+    answer: Callable[[Crops, Tensor | None], Answer]
+    contexts: tuple[int, ...]
     shrink: int = 1
-    needs_crops: bool = True
 
 
 class Ensemble:
@@ -73,6 +78,8 @@ class Ensemble:
         gates: which regions the members see where there is a first stage; the others, nearly all of them background,
             keep its answer.
         halves: what computes the first stage, if any, and the members; torch where nothing else is given.
+        contexts: pixels of context that the first stage, if any, and the members look at; R-CNN's where nothing else
+            is given.
     """
 
     def __init__(
@@ -81,11 +88,12 @@ class Ensemble:
         first_stage: GoogLeNet | None = None,
         gates: Gates | None = None,
         halves: Sequence[Halves] | None = None,
+        contexts: Sequence[int] | None = None,
     ) -> None:
         self.gates = gates or Gates()
         everyone = [*([] if first_stage is None else [first_stage]), *networks]
-        trunks = [next(index for index, other in enumerate(everyone) if _same_trunk(other, one)) for one in everyone]
-        self._trunks = trunks[-len(networks) :]
+        self._contexts = contexts or [Preprocessing().context] * len(everyone)
+        self._trunks = _first_of_their_kind(everyone, self._contexts)[-len(networks) :]
         computed = halves or [TorchHalves(network) for network in everyone]
         self.first_stage = None if first_stage is None else computed[0]
         self.members = computed[-len(networks) :]
@@ -97,32 +105,33 @@ class Ensemble:
         return members if self.first_stage is None else f"{members}, after a first stage that drops background"
 
     @torch.inference_mode()
-    def __call__(self, crops: Tensor, maps: Tensor | None = None) -> Tensor:
+    def __call__(self, crops: Crops, maps: Tensor | None = None) -> Tensor:
         """The members' mean softmax [B, columns] float32.
 
         Args:
-            crops: [B, 3, S, S], preprocessed.
+            crops: in every context that a member looks at.
             maps: what the first stage's trunk gave for them, where that is known.
         """
         known = {} if maps is None else {0: maps}
         answers = []
         for member, trunk in zip(self.members, self._trunks, strict=True):
             if trunk not in known:
-                known[trunk] = member.trunk(crops)
+                known[trunk] = member.trunk(crops[self._contexts[trunk]])
             answers.append(member.logits(known[trunk]).softmax(dim=1))
         return torch.stack(answers).mean(dim=0)
 
     def looks(self, num_classes: int) -> list[Look]:
         """What happens to a region, from the first look to the last."""
-        if self.first_stage is None:
-            return [Look(lambda crops, maps: _last_answer(self(crops)))]
-        looks = [
-            Look(_Judge(self.first_stage, self.gates.first, num_classes, keeps_maps=0 in self._trunks)),
-            Look(lambda crops, maps: _last_answer(self(crops, maps)), needs_crops=set(self._trunks) != {0}),
-        ]
-        if self.gates.coarse > 0:
-            coarse = _Judge(self.first_stage, self.gates.coarse, num_classes, keeps_maps=False)
-            looks.insert(0, Look(coarse, COARSE_SHRINK))
+        known = set() if self.first_stage is None else {0}
+        rest = {self._contexts[trunk] for trunk in set(self._trunks) - known}
+        looks = [Look(lambda crops, maps: _last_answer(self(crops, maps)), tuple(sorted(rest)))]
+        if self.first_stage is not None:
+            contexts = (self._contexts[0],)
+            judge = _Judge(self.first_stage, self.gates.first, num_classes, keeps_maps=0 in self._trunks)
+            looks.insert(0, Look(judge, contexts))
+            if self.gates.coarse > 0:
+                coarse = _Judge(self.first_stage, self.gates.coarse, num_classes, keeps_maps=False)
+                looks.insert(0, Look(coarse, contexts, COARSE_SHRINK))
         return looks
 
 
@@ -135,8 +144,9 @@ class _Judge:
     num_classes: int
     keeps_maps: bool
 
-    def __call__(self, crops: Tensor, _: Tensor | None) -> Answer:
-        maps = self.network.trunk(crops)
+    def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
+        (own,) = crops.values()
+        maps = self.network.trunk(own)
         probabilities = self.network.logits(maps).softmax(dim=1)
         passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
         return Answer(probabilities, passed, maps if self.keeps_maps else None)
@@ -241,11 +251,10 @@ def score_photos(
 @torch.inference_mode()
 def _look(look: Look, parts: list[_Part], following: _Queue) -> None:
     """Writes the answers into the photos and passes on what deserves the next look."""
-    crops = [_cut(part, look.shrink) for part in parts] if look.needs_crops else []
+    crops = {context: torch.cat([_cut(part, context, look.shrink) for part in parts]) for context in look.contexts}
     started = time.perf_counter()
     maps = [part.maps for part in parts if part.maps is not None]
-    inputs = torch.cat(crops) if crops else torch.empty(0, device=parts[0].photo.cropper.device)
-    probabilities, passed, new_maps = look.answer(inputs, torch.cat(maps) if maps else None)
+    probabilities, passed, new_maps = look.answer(crops, torch.cat(maps) if maps else None)
     rows, chosen = probabilities.cpu().numpy(), passed.cpu()
     seconds = (time.perf_counter() - started) / len(rows)
     start = 0
@@ -260,11 +269,20 @@ def _look(look: Look, parts: list[_Part], following: _Queue) -> None:
         start += len(part.rows)
 
 
-def _cut(part: _Part, shrink: int) -> Tensor:
+def _cut(part: _Part, context: int, shrink: int) -> Tensor:
     started = time.perf_counter()
-    crops = part.photo.cropper.crop(part.photo.boxes[part.rows], shrink=shrink)
+    crops = part.photo.cropper.crop(part.photo.boxes[part.rows], context=context, shrink=shrink)
     part.photo.seconds["regions"] += time.perf_counter() - started
     return crops
+
+
+def _first_of_their_kind(networks: Sequence[GoogLeNet], contexts: Sequence[int]) -> list[int]:
+    """For each network, the index of the first one whose stages 1 to 3 compute the same from the same crops."""
+    kinds = list(zip(networks, contexts, strict=True))
+    return [
+        next(index for index, (other, seen) in enumerate(kinds) if seen == context and _same_trunk(other, network))
+        for network, context in kinds
+    ]
 
 
 def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:

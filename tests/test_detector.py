@@ -165,8 +165,8 @@ def test_members_that_do_not_fit_together():
         Detector([], [])
     with pytest.raises(WeightsError, match="differ in classes"):
         Detector([network, network], [record(), record(("cat", "cow"))])
-    with pytest.raises(WeightsError, match="differ in preprocessing"):
-        Detector([network, network], [record(), record(preprocessing=Preprocessing(context=0))])
+    with pytest.raises(WeightsError, match="differ in mean, scale or size"):
+        Detector([network, network], [record(), record(preprocessing=Preprocessing(size=299))])
     with pytest.raises(WeightsError, match="no background column"):
         Detector([network], [record(("a", "b", "c"), background=False)])
 

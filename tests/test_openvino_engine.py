@@ -52,8 +52,8 @@ def test_both_halves_are_those_of_torch(network, crops):
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
-    found = Ensemble([network], halves=[OpenVinoHalves(network)])(crops)
-    assert torch.allclose(found, Ensemble([network])(crops), atol=2e-3)
+    found = Ensemble([network], halves=[OpenVinoHalves(network)])({16: crops})
+    assert torch.allclose(found, Ensemble([network])({16: crops}), atol=2e-3)
 
 
 @pytest.mark.parametrize("name", [name for name, architecture in ARCHITECTURES.items() if not architecture.plain])

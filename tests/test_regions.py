@@ -69,6 +69,17 @@ def test_a_box_of_192_pixels_is_copied_with_its_surroundings(astronaut):
     assert np.abs(crop - expected.transpose(2, 0, 1)).max() < 0.05
 
 
+@pytest.mark.parametrize("context", [0, 16, 56])
+def test_the_context_surrounds_the_box(astronaut, context):
+    """A box as large as what the crop leaves for it is copied pixel by pixel, and so is what surrounds it."""
+    left, top, side = 150, 170, 224 - 2 * context
+    boxes = np.array([(left, top, left + side, top + side)], np.float32)
+    crop = RegionCropper(astronaut, PREPROCESSING, CPU).crop(boxes, context=context)[0].numpy()
+    seen = astronaut.pixels[top - context :, left - context :][:224, :224]
+    expected = seen.astype(np.float32) - np.array(PREPROCESSING.mean, np.float32)
+    assert np.abs(crop - expected.transpose(2, 0, 1)).max() < 0.05
+
+
 def test_outside_the_image_is_the_mean():
     image = Image(np.full((100, 100, 3), 255, np.uint8))
     crop = crop_one(image, (0, 0, 100, 100))

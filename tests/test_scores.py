@@ -33,7 +33,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def crops():
-    return torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(1)) * 60
+    return {16: torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(1)) * 60}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
 
 
 def test_rows_that_fill_a_batch_change_nothing(networks, crops):
-    many = crops.repeat(4, 1, 1, 1)
+    many = {16: crops[16].repeat(4, 1, 1, 1)}
     assert torch.allclose(Ensemble(networks)(many), Ensemble(networks)(crops).repeat(4, 1), atol=1e-5)
 
 
@@ -108,6 +108,18 @@ def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, phot
         assert close(found, expected)
     assert close(scored(photos, Ensemble(members, first_stage, Gates(0.0))), last)
     assert close(scored(photos, Ensemble(members, first_stage, Gates(1.0))), first)
+
+
+@pytest.mark.parametrize("first_context", [16, 48], ids=["as some members", "as none"])
+def test_members_look_at_contexts_of_their_own(networks, photos, first_context):
+    """Each gives what it gives alone, on crops of its own, whichever trunk and crops it shares with others."""
+    contexts, members = (16, 40, 40), (networks[1], networks[1], networks[2])
+    alone = [scored(photos, Ensemble([one], contexts=[own])) for one, own in zip(members, contexts, strict=True)]
+    assert not close(alone[0], alone[1])
+    expected = [np.mean(rows, axis=0) for rows in zip(*alone, strict=True)]
+    assert close(scored(photos, Ensemble(members, contexts=contexts)), expected)
+    behind = Ensemble(members, networks[1], Gates(0.0), contexts=(first_context, *contexts))
+    assert close(scored(photos, behind, batch_size=3, across_photos=True), expected)
 
 
 def test_the_coarse_look_spares_regions_the_others(networks, photos):

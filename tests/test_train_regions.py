@@ -62,6 +62,14 @@ def test_other_classes_get_a_new_classifier(task_of):
     assert all(parameter.requires_grad for parameter in task.network.parameters())
 
 
+def test_the_context_is_what_the_training_says(task_of):
+    _, task = task_of(None, context=40)
+    assert task.record({}).preprocessing.context == 40
+    assert not torch.allclose(task.draw(0).crops, task_of(None)[1].draw(0).crops, atol=1)
+    with pytest.raises(ConfigurationError, match="set context to 56 or less"):
+        task_of(None, context=57)
+
+
 def test_soft_targets_lower_the_loss_of_a_network_that_is_not_sure(task_of):
     """Cross entropy with probabilities: the least value is that of a network that says just them."""
     _, task = task_of(None, sampling={"positive_iou": 0.3, "full_iou": 1.0, "jittered_boxes": 40, "positive_share": 1})

@@ -12,6 +12,7 @@ from incdet.data.dataset import Dataset
 from incdet.data.region_samples import RegionBatch, RegionSampler, SamplingConfig, build_pool
 from incdet.detections import select_detections
 from incdet.device import choose_device, choose_precision
+from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
@@ -38,6 +39,8 @@ class RegionsTrainingConfig(RunConfig):
             classes.
         frozen_stages: so many of GoogLeNet's five stages keep the initial weights: training takes less time, and the
             members of an ensemble can share them.
+        context: pixels of every side of a crop that show what surrounds the region (R-CNN: 16 of 227). The network has
+            learnt to expect the size of objects that comes with its initial weights, but gets used to another one.
         proposals: what regions are drawn from.
         sampling: what a batch is made of.
         dropout: of the pooled features.
@@ -48,6 +51,7 @@ class RegionsTrainingConfig(RunConfig):
     data: DataConfig
     initial_weights: str
     frozen_stages: int = Field(0, ge=0, le=5)
+    context: int = Field(Preprocessing().context, ge=0)
     proposals: ProposalsConfig = ProposalsConfig()
     sampling: SamplingConfig = SamplingConfig()
     dropout: float = Field(0.4, ge=0, lt=1)
@@ -98,9 +102,14 @@ class RegionsTask:
             self.training = self.training.joined(extra)
         self.classes = dataset.class_names
         start, self.initial = initial
-        # what the network has learnt to expect, with R-CNN's context around regions
-        context = Preprocessing().context
-        self.preprocessing = self.initial.preprocessing.model_copy(update={"context": context})
+        # what the network has learnt to expect, but for the context
+        size = self.initial.preprocessing.size
+        if config.context > size // 4:
+            raise ConfigurationError(
+                f"a context of {config.context} pixels leaves too little of {size} for the region; "
+                f"set context to {size // 4} or less"
+            )
+        self.preprocessing = self.initial.preprocessing.model_copy(update={"context": config.context})
         self.photos = PhotoStore(self.training.image_paths, config.memory_gigabytes)
         truths, proposals = self._regions()
         pool = build_pool(truths, proposals, config.sampling, exhaustive)
@@ -156,13 +165,13 @@ class RegionsTask:
         """mAP (VOC rules) on the photos kept out of training; a rough guide, on a share of the proposals."""
         assert isinstance(network, GoogLeNet)
         detections, truths = [], []
-        selection = DetectionsConfig()
+        ensemble, selection = Ensemble([network], contexts=[self.preprocessing.context]), DetectionsConfig()
         for path, truth in self.validation:
             image = read_image(path)
             boxes = self.cache(image)[: self.config.data.validation_proposals].boxes
             photo = (RegionCropper(image, self.preprocessing, self.device), boxes)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                scored = next(score_photos([photo], Ensemble([network]), len(self.classes), VALIDATION_BATCH))
+                scored = next(score_photos([photo], ensemble, len(self.classes), VALIDATION_BATCH))
             scores = RegionScores(boxes, scored.probabilities)
             detections.append(select_detections(scores, image, self.classes, selection))
             truths.append(truth.rescaled(image.width, image.height))
