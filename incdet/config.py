@@ -171,6 +171,8 @@ class DetectionsConfig(Section):
     Attributes:
         score_threshold: lowest probability that is kept at all; low, because mAP wants the whole curve.
         iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
+        voting_iou: a detection's box becomes the mean of the boxes of its class, before NMS, that overlap it by this or
+            more, weighted by their probabilities; None is the proposal itself, as in the paper.
         max_per_image: best detections kept per image.
         classes: only these are looked for; None is all that the weights know.
         display_threshold: lowest probability that `incdet detect` shows and saves; high, because a quarter of the
@@ -179,6 +181,7 @@ class DetectionsConfig(Section):
 
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
+    voting_iou: Unit | None = None
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     display_threshold: Unit = 0.8

@@ -124,3 +124,26 @@ def test_detections_know_their_photo():
 
 def test_probabilities_rounded_above_one_become_one():
     assert select([[0, 0, 5, 5]], [[1 + 5e-7, 0, 0]]).scores.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_found_boxes_are_the_weighted_mean_of_their_class_around_them(seed):
+    random = np.random.default_rng(seed)
+    corners = random.integers(0, 9, (60, 2))
+    boxes = np.concatenate([corners, corners + random.integers(4, 13, (60, 2))], axis=1).astype(np.float32)
+    probabilities = random.random((60, 3)).astype(np.float32)
+    without = select(boxes, probabilities, score_threshold=0.2)
+    found = select(boxes, probabilities, score_threshold=0.2, voting_iou=0.5)
+    assert found.scores.tolist() == without.scores.tolist()
+    assert not np.allclose(found.boxes, without.boxes, atol=0.5)
+    for before, after, class_id in zip(without.boxes, found.boxes, without.class_ids, strict=True):
+        values = probabilities[:, class_id]
+        voters = [row for row in range(60) if values[row] >= np.float32(0.2) and overlap(before, boxes[row]) >= 0.5]
+        expected = sum(boxes[row] * values[row] for row in voters) / sum(values[row] for row in voters)
+        assert np.allclose(after, expected, atol=1e-4)
+
+
+def test_boxes_that_nothing_overlaps_stay_where_they_are():
+    boxes = [[0, 0, 5, 5], [10, 0, 15, 5], [20, 3, 20, 9]]  # the last one has no surface
+    found = select(boxes, [[0.5, 0, 0], [0.25, 0, 0], [0.125, 0, 0]], voting_iou=0.5)
+    assert found.boxes.tolist() == boxes
