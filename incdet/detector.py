@@ -15,6 +15,7 @@ from incdet.data.class_names import find_classes
 from incdet.description import describe_run
 from incdet.detections import select_detections
 from incdet.device import choose_batch_size, choose_device
+from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource
 from incdet.networks.engines import Engine
@@ -31,7 +32,7 @@ from incdet.networks.weights import (
 from incdet.proposals import Proposers, no_proposals
 from incdet.read_ahead import ReadAhead
 from incdet.regions import RegionCropper
-from incdet.scores import Ensemble, Gates, score_photos
+from incdet.scores import score_photos
 from incdet.structures import Detections, Image, Proposals, RegionScores
 
 
@@ -60,7 +61,7 @@ class Detector:
             networks: the members of the ensemble, whose probabilities are averaged.
             records: of the same networks.
             config: everything else.
-            cascade: the first network is no member, but a first stage; see `scores.Ensemble` and `config.scores.gate`.
+            cascade: the first network is no member, but a first stage; see `Ensemble` and `config.scores.gate`.
             ranges: of each network's maps, where they are computed in eight bits.
 
         Raises:

@@ -28,7 +28,12 @@ class RegionCropper:
         self._levels: list[Tensor] = []
 
     def crop(
-        self, boxes: np.ndarray, flipped: np.ndarray | None = None, context: int | None = None, shrink: int = 1
+        self,
+        boxes: np.ndarray,
+        flipped: np.ndarray | None = None,
+        context: int | None = None,
+        shrink: int = 1,
+        out: Tensor | None = None,
     ) -> Tensor:
         """Preprocessed crops [N, 3, size / shrink, size / shrink] float32 of boxes [N, 4], xyxy pixels.
 
@@ -38,10 +43,11 @@ class RegionCropper:
             context: pixels on every side of a crop, at full size, that show what surrounds the box; None is that of
                 the preprocessing.
             shrink: what the crops show stays the same, with so many times fewer samples along each side.
+            out: where the crops are written; None is new memory.
         """
         context = self.preprocessing.context if context is None else context
         size = self.preprocessing.size // shrink
-        crops = torch.empty(len(boxes), 3, size, size, device=self.device)
+        crops = torch.empty(len(boxes), 3, size, size, device=self.device) if out is None else out
         enlarged = self._enlarged(boxes, context)
         sides = (enlarged[:, 2:] - enlarged[:, :2]).max(axis=1, initial=1)
         # a strip of few pixels cannot be halved as often as its length asks for

@@ -1,8 +1,8 @@
-"""Crops -> class probabilities, averaged over the ensemble; background dies here."""
+"""Regions -> class probabilities, look by look, in batches that photos may share; background dies here."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,150 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.networks.engines import Halves
-from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.torch_engine import TorchHalves
-from incdet.networks.weights import Preprocessing
+from incdet.ensemble import Ensemble, Look
 from incdet.regions import RegionCropper
 
 MOST_UNDER_WAY = 8
 """Photos whose regions may wait for a batch to fill."""
-
-COARSE_SHRINK = 2
-"""The coarse look sees crops with so many times fewer pixels along each side, which costs a quarter."""
-
-
-class Gates(NamedTuple):
-    """What a region must show to be looked at more closely: a class at least so probable; 0 lets every region pass.
-
-    Attributes:
-        first: in the first stage's answer, to reach the members of the ensemble.
-        coarse: in the first stage's answer to a crop with half the pixels along each side, to reach the first stage at
-            full size.
-    """
-
-    first: float = 0.0
-    coarse: float = 0.0
-
-
-Crops = Mapping[int, Tensor]
-"""Pixels of context -> the same B regions, cut with so much of it: [B, 3, S, S], preprocessed."""
-
-
-class Answer(NamedTuple):
-    """What a look at a batch of regions gave.
-
-    Attributes:
-        probabilities: [B, columns] float32.
-        passed: [B] bool: those that the next look is for.
-        maps: of all B, where the next look can use them.
-    """
-
-    probabilities: Tensor
-    passed: Tensor
-    maps: Tensor | None
-
-
-@dataclass(frozen=True)
-class Look:
-    """One of the looks that regions get, each closer and rarer than the one before.
-
-    Attributes:
-        answer: (crops by their context, maps of the look before) -> `Answer`.
-        contexts: of the crops; none where it only goes on from the maps.
-        shrink: of the crops; see `RegionCropper.crop`.
-    """
-
-    answer: Callable[[Crops, Tensor | None], Answer]
-    contexts: tuple[int, ...]
-    shrink: int = 1
-
-
-class Ensemble:
-    """Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where they are the same.
-
-    Args:
-        networks: the M members, prepared.
-        first_stage: a network that looks at every region before the members do.
-        gates: which regions the members see where there is a first stage; the others, nearly all of them background,
-            keep its answer.
-        halves: what computes the first stage, if any, and the members; torch where nothing else is given.
-        contexts: pixels of context that the first stage, if any, and the members look at; R-CNN's where nothing else
-            is given.
-    """
-
-    def __init__(
-        self,
-        networks: Sequence[GoogLeNet],
-        first_stage: GoogLeNet | None = None,
-        gates: Gates | None = None,
-        halves: Sequence[Halves] | None = None,
-        contexts: Sequence[int] | None = None,
-    ) -> None:
-        self.gates = gates or Gates()
-        everyone = [*([] if first_stage is None else [first_stage]), *networks]
-        self._contexts = contexts or [Preprocessing().context] * len(everyone)
-        self._trunks = _first_of_their_kind(everyone, self._contexts)[-len(networks) :]
-        computed = halves or [TorchHalves(network) for network in everyone]
-        self.first_stage = None if first_stage is None else computed[0]
-        self.members = computed[-len(networks) :]
-
-    def describe(self) -> str:
-        """In words, for people."""
-        number = len(self.members)
-        members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
-        return members if self.first_stage is None else f"{members}, after a first stage that drops background"
-
-    @torch.inference_mode()
-    def __call__(self, crops: Crops, maps: Tensor | None = None) -> Tensor:
-        """The members' mean softmax [B, columns] float32.
-
-        Args:
-            crops: in every context that a member looks at.
-            maps: what the first stage's trunk gave for them, where that is known.
-        """
-        known = {} if maps is None else {0: maps}
-        answers = []
-        for member, trunk in zip(self.members, self._trunks, strict=True):
-            if trunk not in known:
-                known[trunk] = member.trunk(crops[self._contexts[trunk]])
-            answers.append(member.logits(known[trunk]).softmax(dim=1))
-        return torch.stack(answers).mean(dim=0)
-
-    def looks(self, num_classes: int) -> list[Look]:
-        """What happens to a region, from the first look to the last."""
-        known = set() if self.first_stage is None else {0}
-        rest = {self._contexts[trunk] for trunk in set(self._trunks) - known}
-        looks = [Look(lambda crops, maps: _last_answer(self(crops, maps)), tuple(sorted(rest)))]
-        if self.first_stage is not None:
-            contexts = (self._contexts[0],)
-            judge = _Judge(self.first_stage, self.gates.first, num_classes, keeps_maps=0 in self._trunks)
-            looks.insert(0, Look(judge, contexts))
-            if self.gates.coarse > 0:
-                coarse = _Judge(self.first_stage, self.gates.coarse, num_classes, keeps_maps=False)
-                looks.insert(0, Look(coarse, contexts, COARSE_SHRINK))
-        return looks
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """A network whose answer decides which regions deserve the next look."""
-
-    network: Halves
-    gate: float
-    num_classes: int
-    keeps_maps: bool
-
-    def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
-        (own,) = crops.values()
-        maps = self.network.trunk(own)
-        probabilities = self.network.logits(maps).softmax(dim=1)
-        passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
-        return Answer(probabilities, passed, maps if self.keeps_maps else None)
-
-
-def _last_answer(probabilities: Tensor) -> Answer:
-    return Answer(probabilities, torch.zeros(len(probabilities), dtype=torch.bool), None)
 
 
 @dataclass
@@ -230,13 +91,13 @@ def score_photos(
             next ones, fewer than `MOST_UNDER_WAY`, went in; otherwise before the next one is asked for.
     """
     looks = ensemble.looks(num_classes)
-    queues = [_Queue() for _ in range(len(looks) + 1)]
+    queues, cutter = [_Queue() for _ in range(len(looks) + 1)], _Cutter()
     under_way: deque[ScoredPhoto] = deque()
 
     def work(least: int) -> Iterator[ScoredPhoto]:
         for look, queue, following in zip(looks, queues, queues[1:], strict=False):
             while queue.length >= least:
-                _look(look, queue.take(batch_size), following)
+                _look(look, queue.take(batch_size), following, cutter)
         while under_way and not under_way[0].missing:
             yield under_way.popleft()
 
@@ -249,9 +110,9 @@ def score_photos(
 
 
 @torch.inference_mode()
-def _look(look: Look, parts: list[_Part], following: _Queue) -> None:
+def _look(look: Look, parts: list[_Part], following: _Queue, cutter: "_Cutter") -> None:
     """Writes the answers into the photos and passes on what deserves the next look."""
-    crops = {context: torch.cat([_cut(part, context, look.shrink) for part in parts]) for context in look.contexts}
+    crops = {context: cutter.cut(parts, context, look.shrink) for context in look.contexts}
     started = time.perf_counter()
     maps = [part.maps for part in parts if part.maps is not None]
     probabilities, passed, new_maps = look.answer(crops, torch.cat(maps) if maps else None)
@@ -269,27 +130,24 @@ def _look(look: Look, parts: list[_Part], following: _Queue) -> None:
         start += len(part.rows)
 
 
-def _cut(part: _Part, context: int, shrink: int) -> Tensor:
-    started = time.perf_counter()
-    crops = part.photo.cropper.crop(part.photo.boxes[part.rows], context=context, shrink=shrink)
-    part.photo.seconds["regions"] += time.perf_counter() - started
-    return crops
+class _Cutter:
+    """Cuts batches of regions, one after the other into the same memory: new memory costs a CPU as much as cutting."""
 
+    def __init__(self) -> None:
+        self._memory: dict[tuple[int, int], Tensor] = {}
 
-def _first_of_their_kind(networks: Sequence[GoogLeNet], contexts: Sequence[int]) -> list[int]:
-    """For each network, the index of the first one whose stages 1 to 3 compute the same from the same crops."""
-    kinds = list(zip(networks, contexts, strict=True))
-    return [
-        next(index for index, (other, seen) in enumerate(kinds) if seen == context and _same_trunk(other, network))
-        for network, context in kinds
-    ]
-
-
-def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:
-    """Whether stages 1 to 3 of two prepared networks compute the same."""
-    if network is other or network.architecture.name != other.architecture.name:
-        return network is other
-    states = [
-        [value for layer in one.lower_layers(3) for value in layer.state_dict().values()] for one in (network, other)
-    ]
-    return all(torch.equal(first, second) for first, second in zip(*states, strict=True))
+    def cut(self, parts: list[_Part], context: int, shrink: int) -> Tensor:
+        """Crops [B, 3, S, S] of all parts, which the next call with this context and size overwrites."""
+        first, count = parts[0].photo.cropper, sum(len(part.rows) for part in parts)
+        size = first.preprocessing.size // shrink
+        crops = self._memory.get((context, size))
+        if crops is None or len(crops) < count:
+            crops = self._memory[context, size] = torch.empty(count, 3, size, size, device=first.device)
+        start = 0
+        for part in parts:
+            started, stop = time.perf_counter(), start + len(part.rows)
+            boxes, cropper = part.photo.boxes[part.rows], part.photo.cropper
+            cropper.crop(boxes, context=context, shrink=shrink, out=crops[start:stop])
+            part.photo.seconds["regions"] += time.perf_counter() - started
+            start = stop
+        return crops[:count]

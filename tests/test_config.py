@@ -14,6 +14,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SECTIONS = {
     "classifier_voc": ClassifierTrainingConfig,
     "first_stage_voc": RegionsTrainingConfig,
+    "first_stage_voc_longer": RegionsTrainingConfig,
     "googlenet_imagenet": ClassifierTrainingConfig,
     "multibox_voc": MultiBoxTrainingConfig,
     "regions_ilsvrc": RegionsTrainingConfig,

@@ -13,6 +13,7 @@ import torch
 
 from incdet.config import Config, make_config
 from incdet.detector import Detector
+from incdet.ensemble import Ensemble
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
@@ -20,7 +21,6 @@ from incdet.networks.openvino_engine import OpenVinoHalves
 from incdet.networks.torch_engine import TorchHalves, prepare_network
 from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_ranges, load_record, ranges_file
 from incdet.regions import RegionCropper
-from incdet.scores import Ensemble
 
 pytest.importorskip("openvino")
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from incdet import scores
+from incdet.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
-from incdet.scores import Ensemble, Gates, score_photos
+from incdet.scores import score_photos
 from incdet.structures import Image
 
 CPU = torch.device("cpu")

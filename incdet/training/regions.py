@@ -12,6 +12,7 @@ from incdet.data.dataset import Dataset
 from incdet.data.region_samples import RegionBatch, RegionSampler, SamplingConfig, build_pool
 from incdet.detections import select_detections
 from incdet.device import choose_device, choose_precision
+from incdet.ensemble import Ensemble
 from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
@@ -19,7 +20,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord
 from incdet.proposals import ProposalCache
 from incdet.regions import RegionCropper
-from incdet.scores import Ensemble, score_photos
+from incdet.scores import score_photos
 from incdet.structures import GroundTruth, Proposals, RegionScores
 from incdet.training.loop import Task, prefetched
 from incdet.training.new_layers import keep_classifier, replace_classifier
