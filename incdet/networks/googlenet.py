@@ -16,6 +16,7 @@ from incdet.networks.inception import (
     NaiveInception,
     SeparableConvReLU,
 )
+from incdet.networks.pooling import max_pool
 
 INPUT_SIZE = 224
 
@@ -105,12 +106,12 @@ class GoogLeNet(nn.Module):
 
     def trunk_maps(self, crops: Tensor) -> Tensor:
         """Stages 1 to 3, which an ensemble can share: crops [B, 3, S, S] -> [B, 480, S / 16, S / 16] as published."""
-        maps = _halve(self.conv1(crops))
+        maps = max_pool(self.conv1(crops), 3, stride=2)
         maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
-        maps = _halve(self.norm2(maps))
+        maps = max_pool(self.norm2(maps), 3, stride=2)
         for name in self.modules_of("3"):
             maps = self.get_submodule(f"inception_{name}")(maps)
-        return _halve(maps)
+        return max_pool(maps, 3, stride=2)
 
     def classify_maps(self, maps: Tensor) -> Logits:
         """The rest of the network: what `trunk_maps` gives -> logits."""
@@ -125,7 +126,7 @@ class GoogLeNet(nn.Module):
             maps = self.get_submodule(f"inception_{name}")(maps)
             if (head := heads.get(name)) is not None:
                 auxiliary[name] = head(maps)
-        maps = _halve(maps, self.architecture.last_pool)
+        maps = max_pool(maps, self.architecture.last_pool, stride=2)
         for name in self.modules_of("5"):
             maps = self.get_submodule(f"inception_{name}")(maps)
         return maps, auxiliary["4a"], auxiliary["4d"]
@@ -133,7 +134,3 @@ class GoogLeNet(nn.Module):
     def modules_of(self, stage: str) -> list[str]:
         """Names of a stage's Inception modules, such as 3a and 3b of stage "3"."""
         return [name for name in self.architecture.modules if name[0] == stage]
-
-
-def _halve(maps: Tensor, size: int = 3) -> Tensor:
-    return F.max_pool2d(maps, size, stride=2, ceil_mode=True)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
+from incdet.networks.pooling import max_pool
+
 
 class InceptionWidths(NamedTuple):
     """One row of the paper's Table 1: the number of filters of every convolution of a module."""
@@ -171,7 +173,7 @@ class Inception(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, out_channels, H, W]."""
         conv_1x1, reduce_3x3, reduce_5x5 = self._reduce(input)
-        pooled = F.max_pool2d(input, 3, stride=1, padding=1)
+        pooled = max_pool(input, 3, stride=1)
         branches = (conv_1x1, self.conv_3x3(reduce_3x3), self.conv_5x5(reduce_5x5), self.pool_projection(pooled))
         return torch.cat(branches, dim=1)
 
@@ -199,5 +201,5 @@ class NaiveInception(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, out_channels, H, W]."""
-        pooled = F.max_pool2d(input, 3, stride=1, padding=1)
+        pooled = max_pool(input, 3, stride=1)
         return torch.cat([self.conv_1x1(input), self.conv_3x3(input), self.conv_5x5(input), pooled], dim=1)
