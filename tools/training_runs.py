@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from incdet.console import notes, progress_bar
+from incdet.device import keep_freed_memory
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.storage import write_text
 from incdet.training.averaging import averaged_parameters
@@ -27,6 +28,8 @@ def run_training(
     Raises:
         IncdetError: as `Trainer.resume` and `Trainer.run`.
     """
+    if trainer.device.type == "cpu":
+        keep_freed_memory()
     trainer.resume(config.decisive())
     if trainer.log is not None:
         write_text(trainer.folder / "config.json", config.model_dump_json(indent=2) + "\n")
