@@ -181,7 +181,7 @@ class DetectionsConfig(Section):
 
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
-    voting_iou: Unit | None = None
+    voting_iou: Unit | None = 0.5
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     display_threshold: Unit = 0.8

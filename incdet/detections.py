@@ -15,7 +15,7 @@ def select_detections(
     """The best non-overlapping boxes of every class, best score first; equal scores keep the regions' order.
 
     A region may be detected as several classes. Per-class NMS at IoU 0.3 and at most 100 boxes, as R-CNN's ILSVRC
-    submission (FACTS, section 3), but 100 per image.
+    submission (FACTS, section 3), but 100 per image, and each box is the mean of those around it.
     """
     wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
     regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
@@ -62,5 +62,5 @@ def _vote(
         weights = np.where(box_iou(moved[mine], boxes[rows]) >= voting_iou, values[rows], 0.0)
         total = weights.sum(axis=1, keepdims=True)
         # a box without surface overlaps nothing, not even itself
-        moved[mine] = np.where(total > 0, weights @ boxes[rows] / np.maximum(total, 1e-12), moved[mine])
+        moved[mine] = np.where(total > 0, weights @ boxes[rows] / np.where(total > 0, total, 1), moved[mine])
     return moved

@@ -24,9 +24,12 @@ SECTIONS = {
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.iterdir()), ids=lambda file: file.stem)
 def test_every_experiment_is_a_valid_configuration_and_names_its_command(file):
-    load_config(SECTIONS[file.stem], file)
+    config = load_config(SECTIONS[file.stem], file)
+    for number in range(1, len(getattr(config, "members", ())) + 1):
+        config.member(number)
     header = file.read_text().partition("\ndata:")[0]
     assert f"configs/{file.name}" in header
+    assert "@" not in header
     assert {"Reproduces:", "Cost:", "Expected:"} <= set(header.split())
 
 

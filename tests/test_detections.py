@@ -9,10 +9,10 @@ CLASSES = ("cat", "dog", "sheep")
 PHOTO = Image(np.zeros((30, 40, 3), np.uint8), "photo.jpg")
 
 
-def select(boxes: object, probabilities: object, **config: object) -> Detections:
+def select(boxes: object, probabilities: object, voting_iou: float | None = None, **config: object) -> Detections:
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     scores = RegionScores(boxes, np.array(probabilities, np.float32).reshape(len(boxes), 3))
-    return select_detections(scores, PHOTO, CLASSES, DetectionsConfig(**config))
+    return select_detections(scores, PHOTO, CLASSES, DetectionsConfig(voting_iou=voting_iou, **config))
 
 
 def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
@@ -62,7 +62,7 @@ def test_random_regions_agree_with_a_slow_selection(seed, config):
     # 32nds are exact in float32, and few enough for ties
     probabilities = (random.integers(0, 33, (60, 3)) / 32).astype(np.float32)
     expected = slow_selection(boxes, probabilities, config)
-    assert rows(select(boxes, probabilities, **config.model_dump())) == expected
+    assert rows(select(boxes, probabilities, **(config.model_dump() | {"voting_iou": None}))) == expected
 
 
 def test_overlap_of_exactly_the_threshold_is_not_suppressed():
@@ -141,6 +141,11 @@ def test_found_boxes_are_the_weighted_mean_of_their_class_around_them(seed):
         voters = [row for row in range(60) if values[row] >= np.float32(0.2) and overlap(before, boxes[row]) >= 0.5]
         expected = sum(boxes[row] * values[row] for row in voters) / sum(values[row] for row in voters)
         assert np.allclose(after, expected, atol=1e-4)
+
+
+def test_boxes_vote_however_improbable_they_are():
+    found = select([[2, 3, 9, 9]], [[1e-20, 0, 0]], voting_iou=0.5, score_threshold=0.0)
+    assert np.allclose(found.boxes, [[2, 3, 9, 9]] * 3)
 
 
 def test_boxes_that_nothing_overlaps_stay_where_they_are():

@@ -27,7 +27,7 @@ from incdet.storage import write_text
 
 
 def main(
-    weights: Annotated[list[str], typer.Argument(help="Names or files; they share mean, size and context.")],
+    weights: Annotated[list[str], typer.Argument(help="Names or files.")],
     root: Annotated[Path, typer.Option(help="The data set's folder, in its official layout.")],
     dataset: Annotated[Collection, typer.Option(help="Layout of the folder.")] = Collection.voc,
     split: Annotated[str, typer.Option(help="Photos that are not used to judge.")] = "train",
