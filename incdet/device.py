@@ -65,7 +65,8 @@ def _cpu_has_bfloat16() -> bool:
 def keep_freed_memory() -> None:
     """For programs that train on a CPU: memory that is freed stays with the process, where it runs on glibc.
 
-    Otherwise every step gives gigabytes back and gets them anew, page by page: a sixth of the time.
+    Otherwise every step gives gigabytes back and gets them anew, page by page: a seventh of the time (43 regions per
+    second in place of 50).
     """
     try:
         allocator = ctypes.CDLL("libc.so.6").mallopt

@@ -52,7 +52,8 @@ class Look:
     """One of the looks that regions get, each closer and rarer than the one before.
 
     Attributes:
-        answer: (crops by their context, maps of the look before) -> `Answer`.
+        answer: (crops by their context, maps of the look before) -> `Answer`, which must not hold views of the crops:
+            the next look overwrites them.
         contexts: of the crops; none where it only goes on from the maps.
         shrink: of the crops; see `RegionCropper.crop`.
     """

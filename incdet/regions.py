@@ -43,7 +43,7 @@ class RegionCropper:
             context: pixels on every side of a crop, at full size, that show what surrounds the box; None is that of
                 the preprocessing.
             shrink: what the crops show stays the same, with so many times fewer samples along each side.
-            out: where the crops are written; None is new memory.
+            out: of that shape and type, on the device: where the crops are written; None is new memory.
         """
         context = self.preprocessing.context if context is None else context
         size = self.preprocessing.size // shrink

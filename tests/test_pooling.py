@@ -19,6 +19,12 @@ def test_the_maxima_are_those_of_torch(size, stride, sides, layout, dtype):
     assert found.is_contiguous(memory_format=layout)
 
 
+@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (1, 5)], ids=str)
+def test_maps_smaller_than_the_windows(sides):
+    maps = torch.randn(2, 8, *sides, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(max_pool(maps, 3, 1), F.max_pool2d(maps, 3, 1, 1))
+
+
 def test_gradients_go_to_the_maxima():
     maps = torch.arange(25.0).reshape(1, 1, 5, 5).requires_grad_()
     max_pool(maps, 2, 2).sum().backward()

@@ -12,7 +12,7 @@ def max_pool(maps: Tensor, size: int, stride: int) -> Tensor:
     own loop goes value by value, to know where each maximum was, and takes a third of GoogLeNet's time.
 
     Args:
-        maps: [B, channels, H, W], no side smaller than the windows.
+        maps: [B, channels, H, W]; with another stride than 1, no side smaller than the windows but for one pixel.
         size: of the windows, in pixels; odd with stride 1.
         stride: between them.
 

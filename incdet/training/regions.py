@@ -40,7 +40,7 @@ class RegionsTrainingConfig(RunConfig):
             classes.
         frozen_stages: so many of GoogLeNet's five stages keep the initial weights: training takes less time, and the
             members of an ensemble can share them.
-        context: pixels of every side of a crop that show what surrounds the region (R-CNN: 16 of 227). The network has
+        context: pixels on every side of a crop that show what surrounds the region (R-CNN: 16 of 227). The network has
             learnt to expect the size of objects that comes with its initial weights, but gets used to another one.
         proposals: what regions are drawn from.
         sampling: what a batch is made of.
@@ -60,7 +60,7 @@ class RegionsTrainingConfig(RunConfig):
     members: tuple[dict[str, Any], ...] = ()
 
     def member(self, number: int) -> "RegionsTrainingConfig":
-        """The training of member 1, 2, ... of an ensemble: a seed of its own, and what `members` says about it.
+        """The training of member 1, 2, ... of an ensemble: what `members` says, and its own seed if it says none.
 
         The paper's members differ "only in sampling methodologies and the random order in which they see input images"
         (section 7). Members beyond those listed differ in their seeds alone.
