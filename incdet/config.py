@@ -1,15 +1,14 @@
 """The configuration: typed, strict, flat to read. An unknown key is an error that names the nearest valid one."""
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from incdet.errors import ConfigurationError, reason
+from incdet.config_values import apply_setting, read_yaml
+from incdet.errors import ConfigurationError
 
 ColorSpace = Literal["rgb", "intensity", "lab", "rgi", "hsv", "normalized_rgb", "c", "hue"]
 Similarity = Literal[
@@ -208,9 +207,9 @@ def load_config(
     Raises:
         ConfigurationError: the file cannot be read, or a key, type or value is wrong; names the dotted path.
     """
-    values = _read_yaml(Path(file)) if file is not None else {}
+    values = read_yaml(Path(file)) if file is not None else {}
     for setting in settings:
-        _apply_setting(values, setting)
+        apply_setting(values, setting)
     return make_config(section, values, "configuration" if file is None else str(file))
 
 
@@ -232,61 +231,6 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
         found = repr(first["input"])[:60]
         rule = _lower(first["msg"]).replace("tuple", "list")
         raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
-
-
-def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with changes over them, section by section."""
-    result = dict(values)
-    for key, change in changes.items():
-        inside = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], change) if inside else change
-    return result
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML's own takes `1e-3` for text, because it has no dot."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-_NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
-"""What the parser raises, also on dates that do not exist and on tags that do not fit."""
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
-    except _NOT_YAML as error:
-        problem = " ".join(str(error).split())
-        raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        found = type(values).__name__
-        raise ConfigurationError(f"the configuration {file} holds a {found}; expected 'key: value' lines")
-    return values
-
-
-def _apply_setting(values: dict[str, Any], setting: str) -> None:
-    path, separator, text = setting.partition("=")
-    if not separator or not path:
-        raise ConfigurationError(f"setting '{setting}' has no value; write key=value, for example device=cpu")
-    *parents, leaf = path.split(".")
-    for parent in parents:
-        if values.get(parent) is None:
-            values[parent] = {}
-        values = values[parent]
-        if not isinstance(values, dict):
-            raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
-    try:
-        values[leaf] = yaml.load(text, _Loader)
-    except _NOT_YAML:
-        raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
 
 
 def _tuples(value: Any) -> Any:

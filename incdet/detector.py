@@ -21,6 +21,7 @@ from incdet.images import ImageSource
 from incdet.networks.engines import Engine
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
+    Preprocessing,
     WeightsRecord,
     find_weights,
     load_network,
@@ -74,19 +75,10 @@ class Detector:
                 "a detector needs at least one network, and one more after a first stage; give more weights or leave "
                 "them out for the default"
             )
-        own = records[0].preprocessing
-        for record in records:
-            if not record.background:
-                raise WeightsError(
-                    f"these weights have no background column: they classify whole photos ({record.origin}); "
-                    "fine-tune them on regions with tools/train_regions.py"
-                )
-            if record.preprocessing.model_copy(update={"context": own.context}) != own:
-                raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
         self.config = config or Config()
+        self.preprocessing = _same_preprocessing(records)
         self.class_names = same_classes(records)
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
-        self.preprocessing = own
         self.device = choose_device(self.config.device)
         scores = self.config.scores
         self.engine = Engine(scores, self.device, networks)
@@ -241,6 +233,20 @@ class Detector:
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores, under `config.detections`."""
         return select_detections(scores, image, self.class_names, self.config.detections)
+
+
+def _same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
+    """What all networks of a detector expect of a crop, but for the context, which is the first one's."""
+    first = records[0].preprocessing
+    for record in records:
+        if not record.background:
+            raise WeightsError(
+                f"these weights have no background column: they classify whole photos ({record.origin}); "
+                "fine-tune them on regions with tools/train_regions.py"
+            )
+        if record.preprocessing.model_copy(update={"context": first.context}) != first:
+            raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
+    return first
 
 
 class Outcome(NamedTuple):

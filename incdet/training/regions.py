@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.config import DetectionsConfig, ProposalsConfig, make_config, merged
+from incdet.config import DetectionsConfig, ProposalsConfig, make_config
+from incdet.config_values import merged
 from incdet.data.dataset import Dataset
 from incdet.data.region_samples import RegionBatch, RegionSampler, SamplingConfig, build_pool
 from incdet.detections import select_detections
