@@ -2,6 +2,10 @@
 
 import numpy as np
 
+LARGEST_CORRECTION = 1.0
+"""By which a regression may move a box, in sides, or stretch it, as a logarithm: regions that would need more show
+another object."""
+
 
 def box_areas(boxes: np.ndarray) -> np.ndarray:
     """Areas [N] in square pixels.
@@ -28,9 +32,9 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
-def clip_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Boxes [N, 4] cut at the borders of an image of this size, in pixels."""
-    limits = np.array([width, height, width, height], boxes.dtype)
+def clip_boxes(boxes: np.ndarray, width: int | np.ndarray, height: int | np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] cut at the borders of an image of this size, in pixels, or each of an image of its own, [N]."""
+    limits = np.stack(np.broadcast_arrays(width, height, width, height), axis=-1).astype(boxes.dtype)
     return np.clip(boxes, 0, limits)
 
 
@@ -51,3 +55,34 @@ def boxes_to_xywh(boxes: np.ndarray) -> np.ndarray:
 def boxes_from_xywh(boxes_xywh: np.ndarray) -> np.ndarray:
     """COCO's x, y, width, height [N, 4] -> xyxy [N, 4]."""
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
+
+
+def box_corrections(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """What turns boxes [N, 4] into the wanted ones [N, 4]; see `correct_boxes`. Boxes must have a surface.
+
+    >>> box_corrections(np.array([[0, 0, 2, 4]]), np.array([[1, 0, 3, 4]])).tolist()
+    [[0.5, 0.0, 0.0, 0.0]]
+    """
+    sides, wanted_sides = boxes[:, 2:] - boxes[:, :2], wanted[:, 2:] - wanted[:, :2]
+    shift = (wanted[:, :2] + wanted[:, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2 / sides
+    return np.concatenate([shift, np.log(wanted_sides / sides)], axis=1).astype(np.float32)
+
+
+def correct_boxes(
+    boxes: np.ndarray, corrections: np.ndarray, width: int | np.ndarray, height: int | np.ndarray
+) -> np.ndarray:
+    """Boxes [N, 4] moved and stretched, then cut at the borders of an image; those that would vanish stay as they are.
+
+    Args:
+        boxes: the regions.
+        corrections: [N, 4], as R-CNN's (appendix C): shift of the centre, in sides, and logarithm of the stretch, each
+            along x and y; no more than `LARGEST_CORRECTION` of each is followed.
+        width: of the image, in pixels, or [N] where each box has its own.
+        height: likewise.
+    """
+    shift, stretch = np.split(np.clip(corrections, -LARGEST_CORRECTION, LARGEST_CORRECTION), 2, axis=1)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift * sides
+    half = sides / 2 * np.exp(stretch)
+    corrected = clip_boxes(np.concatenate([center - half, center + half], axis=1), width, height).astype(np.float32)
+    return np.where((corrected[:, 2:] > corrected[:, :2]).all(axis=1, keepdims=True), corrected, boxes)

@@ -155,6 +155,9 @@ class ScoresConfig(Section):
             at least this probable; 0 shows it every region.
         coarse_gate: likewise the first stage looks only at regions where it finds a class at least this probable in a
             crop with half the pixels along each side; 0 spares the coarse look.
+        regression: regions are moved and stretched as a network's bounding-box regression says, where its weights come
+            with one (R-CNN, appendix C), and what a first stage lets pass is looked at where it then lies; without it
+            regions stay the proposals, as in the paper.
     """
 
     batch_size: int | None = Field(None, ge=1)
@@ -162,6 +165,7 @@ class ScoresConfig(Section):
     engine: Literal["auto", "torch", "openvino"] = "auto"
     gate: Unit = 0.1
     coarse_gate: Unit = 0.0
+    regression: bool = True
 
 
 class DetectionsConfig(Section):
@@ -171,7 +175,7 @@ class DetectionsConfig(Section):
         score_threshold: lowest probability that is kept at all; low, because mAP wants the whole curve.
         iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
         voting_iou: a detection's box becomes the mean of the boxes of its class, before NMS, that overlap it by this or
-            more, weighted by their probabilities; None is the proposal itself, as in the paper.
+            more, weighted by their probabilities; None is the best one's, as in the paper.
         max_per_image: best detections kept per image.
         classes: only these are looked for; None is all that the weights know.
         display_threshold: lowest probability that `incdet detect` shows and saves; high, because a quarter of the

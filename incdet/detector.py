@@ -18,6 +18,7 @@ from incdet.device import choose_batch_size, choose_device
 from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource
+from incdet.networks.companions import load_ranges, load_regressor, regressor_file
 from incdet.networks.engines import Engine
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
@@ -25,7 +26,6 @@ from incdet.networks.weights import (
     WeightsRecord,
     find_weights,
     load_network,
-    load_ranges,
     same_classes,
     sha256,
     shipped_ensemble,
@@ -112,13 +112,18 @@ class Detector:
         names = weights or shipped_ensemble(members)
         files = [find_weights(name) for name in names]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
+        for network, file in zip(networks, files, strict=True):
+            if config is None or config.scores.regression:
+                network.box_regressor = load_regressor(file, network.classifier.in_features)
         cascade = cascade or (not weights and len(names) > 1)
         eight_bits = config is not None and config.scores.precision == "int8"
         ranges = [load_ranges(file) for file in files] if eight_bits else None
         detector = cls(networks, records, config, cascade, ranges)
         detector.roles = {"first_stage": [file.name for file in files[:cascade]]}
         detector.roles |= {"members": [file.name for file in files[cascade:]]}
-        detector.origin = {file.name: sha256(file) for file in files} | detector.proposers.origin
+        pairs = zip(networks, files, strict=True)
+        regressors = [regressor_file(file) for network, file in pairs if network.box_regressor is not None]
+        detector.origin = {file.name: sha256(file) for file in [*files, *regressors]} | detector.proposers.origin
         return detector
 
     def describe(self) -> dict[str, Any]:
@@ -209,7 +214,7 @@ class Detector:
         return Proposers(self.config.proposals.model_copy(update={"methods": methods}))
 
     def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
-        """Class probabilities of every proposal; what can be stored, and selected from again and again."""
+        """Class probabilities of all proposals, moved by the regression; can be stored and selected from repeatedly."""
         scores, seconds = next(self.score_many([(image, proposals)]))
         if watch is not None:
             watch.seconds |= seconds

@@ -40,11 +40,14 @@ class Answer(NamedTuple):
         probabilities: [B, columns] float32.
         passed: [B] bool: those that the next look is for.
         maps: of all B, where the next look can use them.
+        corrections: [B, 4] float32 of the regions' boxes, where a network with a regression looked; see
+            `boxes.correct_boxes`.
     """
 
     probabilities: Tensor
     passed: Tensor
-    maps: Tensor | None
+    maps: Tensor | None = None
+    corrections: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Look:
 class Ensemble:
     """Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where they are the same.
 
+    Regions are corrected by the first stage's regression, if it has one, before the members look, and then by the mean
+    of those that members have.
+
     Args:
         networks: the M members, prepared.
         first_stage: a network that looks at every region before the members do.
@@ -85,11 +91,14 @@ class Ensemble:
         contexts: Sequence[int] | None = None,
     ) -> None:
         self.gates = gates or Gates()
+        self._columns = networks[0].num_classes
         everyone = [*([] if first_stage is None else [first_stage]), *networks]
         self._contexts = contexts or [Preprocessing().context] * len(everyone)
         self._trunks = _first_of_their_kind(everyone, self._contexts)[-len(networks) :]
         computed = halves or [TorchHalves(network) for network in everyone]
         self.first_stage = None if first_stage is None else computed[0]
+        # where it moves regions, what it saw is not what the members see
+        self._shares_maps = first_stage is not None and first_stage.box_regressor is None and 0 in self._trunks
         self.members = computed[-len(networks) :]
 
     def describe(self) -> str:
@@ -99,32 +108,38 @@ class Ensemble:
         return members if self.first_stage is None else f"{members}, after a first stage that drops background"
 
     @torch.inference_mode()
-    def __call__(self, crops: Crops, maps: Tensor | None = None) -> Tensor:
-        """The members' mean softmax [B, columns] float32.
+    def __call__(self, crops: Crops, maps: Tensor | None = None) -> Answer:
+        """The members' mean softmax, and the mean correction of those that have a regression; no region passes.
 
         Args:
             crops: in every context that a member looks at.
             maps: what the first stage's trunk gave for them, where that is known.
         """
         known = {} if maps is None else {0: maps}
-        answers = []
+        answers, corrections = [], []
         for member, trunk in zip(self.members, self._trunks, strict=True):
             if trunk not in known:
                 known[trunk] = member.trunk(crops[self._contexts[trunk]])
-            answers.append(member.logits(known[trunk]).softmax(dim=1))
-        return torch.stack(answers).mean(dim=0)
+            probabilities, correction = _split(member.outputs(known[trunk]), self._columns)
+            answers.append(probabilities)
+            corrections += [] if correction is None else [correction]
+        passed = torch.zeros(len(answers[0]), dtype=torch.bool)
+        mean_correction = torch.stack(corrections).mean(dim=0) if corrections else None
+        return Answer(torch.stack(answers).mean(dim=0), passed, corrections=mean_correction)
 
     def looks(self, num_classes: int) -> list[Look]:
         """What happens to a region, from the first look to the last."""
-        known = set() if self.first_stage is None else {0}
+        known = {0} if self._shares_maps else set()
         rest = {self._contexts[trunk] for trunk in set(self._trunks) - known}
-        looks = [Look(lambda crops, maps: _last_answer(self(crops, maps)), tuple(sorted(rest)))]
+        looks = [Look(self, tuple(sorted(rest)))]
         if self.first_stage is not None:
             contexts = (self._contexts[0],)
-            judge = _Judge(self.first_stage, self.gates.first, num_classes, keeps_maps=0 in self._trunks)
+            judge = _Judge(self.first_stage, self._columns, self.gates.first, num_classes, keeps_maps=self._shares_maps)
             looks.insert(0, Look(judge, contexts))
             if self.gates.coarse > 0:
-                coarse = _Judge(self.first_stage, self.gates.coarse, num_classes, keeps_maps=False)
+                coarse = _Judge(
+                    self.first_stage, self._columns, self.gates.coarse, num_classes, keeps_maps=False, corrects=False
+                )
                 looks.insert(0, Look(coarse, contexts, COARSE_SHRINK))
         return looks
 
@@ -134,20 +149,29 @@ class _Judge:
     """A network whose answer decides which regions deserve the next look."""
 
     network: Halves
+    columns: int
     gate: float
     num_classes: int
     keeps_maps: bool
+    corrects: bool = True
 
     def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
         (own,) = crops.values()
         maps = self.network.trunk(own)
-        probabilities = self.network.logits(maps).softmax(dim=1)
+        probabilities, corrections = _split(self.network.outputs(maps), self.columns)
         passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
-        return Answer(probabilities, passed, maps if self.keeps_maps else None)
+        return Answer(
+            probabilities,
+            passed,
+            maps if self.keeps_maps else None,
+            # the regression has not seen the maps of smaller crops
+            corrections if self.corrects else None,
+        )
 
 
-def _last_answer(probabilities: Tensor) -> Answer:
-    return Answer(probabilities, torch.zeros(len(probabilities), dtype=torch.bool), None)
+def _split(outputs: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:
+    """(probabilities, corrections where there are any) from what a network's upper half gives."""
+    return outputs[:, :columns].softmax(dim=1), outputs[:, columns:] if outputs.shape[1] > columns else None
 
 
 def _first_of_their_kind(networks: Sequence[GoogLeNet], contexts: Sequence[int]) -> list[int]:

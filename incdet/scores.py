@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from incdet.boxes import correct_boxes
 from incdet.ensemble import Ensemble, Look
 from incdet.regions import RegionCropper
 
@@ -22,7 +23,8 @@ class ScoredPhoto:
     """A photo on its way through the looks.
 
     Attributes:
-        cropper, boxes: of the photo and its regions [R, 4].
+        cropper: of the photo.
+        boxes: [R, 4] float32, its regions where the looks so far have moved them.
         probabilities: [R, C] float32, of each region's last look so far.
         missing: regions that have looks before them.
         seconds: spent on cutting its regions and, in proportion to their number, on the networks; a GPU cuts while the
@@ -80,7 +82,7 @@ def score_photos(
     batch_size: int,
     across_photos: bool = False,
 ) -> Iterator[ScoredPhoto]:
-    """Every photo with the probabilities of its regions, in order; background, the last column, is dropped.
+    """Every photo with its regions and their probabilities, in order; background, the last column, is dropped.
 
     Args:
         photos: what cuts a photo's regions, and their boxes [R, 4].
@@ -102,7 +104,7 @@ def score_photos(
             yield under_way.popleft()
 
     for cropper, boxes in photos:
-        photo = ScoredPhoto(cropper, boxes, np.zeros((len(boxes), num_classes), np.float32), len(boxes))
+        photo = ScoredPhoto(cropper, boxes.copy(), np.zeros((len(boxes), num_classes), np.float32), len(boxes))
         under_way.append(photo)
         queues[0].add(_Part(photo, np.arange(len(boxes)), None))
         yield from work(batch_size if across_photos and len(under_way) < MOST_UNDER_WAY else 1)
@@ -115,15 +117,19 @@ def _look(look: Look, parts: list[_Part], following: _Queue, cutter: "_Cutter") 
     crops = {context: cutter.cut(parts, context, look.shrink) for context in look.contexts}
     started = time.perf_counter()
     maps = [part.maps for part in parts if part.maps is not None]
-    probabilities, passed, new_maps = look.answer(crops, torch.cat(maps) if maps else None)
-    rows, chosen = probabilities.cpu().numpy(), passed.cpu()
+    answer = look.answer(crops, torch.cat(maps) if maps else None)
+    rows, chosen = answer.probabilities.cpu().numpy(), answer.passed.cpu()
+    corrections = None if answer.corrections is None else answer.corrections.cpu().numpy()
     seconds = (time.perf_counter() - started) / len(rows)
     start = 0
     for part in parts:
         photo, own = part.photo, slice(start, start + len(part.rows))
         photo.probabilities[part.rows] = rows[own, : photo.probabilities.shape[1]]
+        if corrections is not None:
+            cropper, boxes = photo.cropper, photo.boxes[part.rows]
+            photo.boxes[part.rows] = correct_boxes(boxes, corrections[own], cropper.width, cropper.height)
         further = chosen[own]
-        kept = new_maps[own][further.to(new_maps.device)] if new_maps is not None else None
+        kept = answer.maps[own][further.to(answer.maps.device)] if answer.maps is not None else None
         following.add(_Part(photo, part.rows[further.numpy()], kept))
         photo.missing -= len(part.rows) - int(further.sum())
         photo.seconds["scores"] += seconds * len(part.rows)

@@ -1,5 +1,6 @@
 """OpenVINO's engine against torch, layer for layer the same network."""
 
+import copy
 import json
 import os
 import signal
@@ -16,10 +17,12 @@ from incdet.detector import Detector
 from incdet.ensemble import Ensemble
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.box_regression import BoxRegressor
+from incdet.networks.companions import load_ranges, ranges_file
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.openvino_engine import OpenVinoHalves
 from incdet.networks.torch_engine import TorchHalves, prepare_network
-from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_ranges, load_record, ranges_file
+from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_record
 from incdet.regions import RegionCropper
 
 pytest.importorskip("openvino")
@@ -45,15 +48,31 @@ def test_both_halves_are_those_of_torch(network, crops):
     maps = engine.trunk(crops)
     assert maps.shape == (21, 480, 14, 14)
     assert torch.allclose(maps, expected, atol=1e-3 * float(expected.max()))
-    logits = engine.logits(expected)
-    assert torch.allclose(logits, reference.logits(expected), atol=1e-2)
+    logits = engine.outputs(expected)
+    assert torch.allclose(logits, reference.outputs(expected), atol=1e-2)
     assert float(logits.std()) > 1
     assert torch.allclose(engine.trunk(crops[:3]), maps[:3], atol=1e-3)
 
 
+@torch.inference_mode()
+def test_corrections_are_those_of_torch(network, crops):
+    with_regression = copy.deepcopy(network)
+    with_regression.box_regressor = BoxRegressor(1024)
+    torch.nn.init.normal_(with_regression.box_regressor.linear.weight, std=0.02)
+    expected = TorchHalves(with_regression)
+    maps = expected.trunk(crops)
+    ranges = load_ranges(find_weights("googlenet-voc"))
+    exact, eight_bits = OpenVinoHalves(with_regression), OpenVinoHalves(with_regression, "int8", ranges)
+    for engine, tolerance in ((exact, 1e-3), (eight_bits, 0.3)):
+        found, wanted = engine.outputs(maps)[:, 21:], expected.outputs(maps)[:, 21:]
+        assert found.shape == (21, 4)
+        assert float((found - wanted).abs().max()) < tolerance * float(wanted.abs().max())
+
+
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
     found = Ensemble([network], halves=[OpenVinoHalves(network)])({16: crops})
-    assert torch.allclose(found, Ensemble([network])({16: crops}), atol=2e-3)
+    expected = Ensemble([network])({16: crops})
+    assert torch.allclose(found.probabilities, expected.probabilities, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", [name for name, architecture in ARCHITECTURES.items() if not architecture.plain])
@@ -67,7 +86,7 @@ def test_released_networks_neither_hang_nor_crash(network, crops):
     """Once, OpenVINO's threads waited for Python then, and a later Ctrl-C was a segmentation fault."""
     for _ in range(3):
         engine = OpenVinoHalves(network)
-        assert engine.logits(engine.trunk(crops)).shape == (21, 21)
+        assert engine.outputs(engine.trunk(crops)).shape == (21, 21)
     del engine
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
@@ -77,7 +96,7 @@ def test_released_networks_neither_hang_nor_crash(network, crops):
 def test_a_few_rows_more_rows_and_other_sizes(network, crops):
     engine, reference = OpenVinoHalves(network), TorchHalves(network)
     for rows in (crops[:1], crops[:9], crops[:5, :, ::2, ::2], crops[:0]):
-        found, expected = (halves.logits(halves.trunk(rows)) for halves in (engine, reference))
+        found, expected = (halves.outputs(halves.trunk(rows)) for halves in (engine, reference))
         assert torch.allclose(found, expected, atol=2e-2)
 
 
@@ -88,7 +107,7 @@ def test_eight_bits_say_nearly_the_same(network, astronaut):
     corners = np.sort(generator.uniform(0, 500, (24, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
     real = RegionCropper(astronaut, record.preprocessing, torch.device("cpu")).crop(corners)
     found, expected = (
-        halves.logits(halves.trunk(real)).softmax(dim=1)
+        halves.outputs(halves.trunk(real)).softmax(dim=1)
         for halves in (OpenVinoHalves(network, "int8", ranges), TorchHalves(network))
     )
     assert float((found - expected).abs().mean()) < 0.01
@@ -125,7 +144,7 @@ def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path)
     with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
         Detector.from_pretrained(mine, config=asked)
     stored = json.loads(ranges_file(find_weights("googlenet-voc")).read_text())
-    for damaged in (stored | {"sha256": "0"}, {"sha256": stored["sha256"]}, [], 3):
+    for damaged in (stored | {"tensors": "0"}, {"tensors": stored["tensors"]}, [], 3):
         ranges_file(mine).write_text(json.dumps(damaged))
         with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
             Detector.from_pretrained(mine, config=asked)

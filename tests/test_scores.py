@@ -56,11 +56,11 @@ def close(found, expected):
 
 
 def test_probabilities_sum_to_one_and_are_averaged(networks, crops):
-    first, second, third = (Ensemble([network])(crops) for network in networks)
+    first, second, third = (Ensemble([network])(crops).probabilities for network in networks)
     assert torch.allclose(first.sum(dim=1), torch.ones(5), atol=1e-6)
     assert not torch.allclose(first, second, atol=1e-3)
     assert not torch.allclose(second, third, atol=1e-3)
-    assert torch.allclose(Ensemble(networks)(crops), (first + second + third) / 3, atol=1e-6)
+    assert torch.allclose(Ensemble(networks)(crops).probabilities, (first + second + third) / 3, atol=1e-6)
 
 
 def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
@@ -76,7 +76,9 @@ def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
 
 def test_rows_that_fill_a_batch_change_nothing(networks, crops):
     many = {16: crops[16].repeat(4, 1, 1, 1)}
-    assert torch.allclose(Ensemble(networks)(many), Ensemble(networks)(crops).repeat(4, 1), atol=1e-5)
+    assert torch.allclose(
+        Ensemble(networks)(many).probabilities, Ensemble(networks)(crops).probabilities.repeat(4, 1), atol=1e-5
+    )
 
 
 def test_background_is_dropped_and_batches_do_not_matter(networks, photos):

@@ -5,7 +5,6 @@
 The numbers are written beside the weights (NAME.int8.json), where `--set scores.precision=int8` finds them.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +17,12 @@ from incdet.console import notes, progress_bar, run_program
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
+from incdet.networks.companions import save_ranges
 from incdet.networks.openvino_engine import check_network
 from incdet.networks.torch_engine import CPU_ROWS
-from incdet.networks.weights import find_weights, load_network, ranges_file, sha256
+from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.regions import RegionCropper
-from incdet.storage import write_text
 
 
 def main(
@@ -57,9 +56,7 @@ def main(
         ranges = activation_ranges(network, torch.split(torch.cat(crops), CPU_ROWS))
         number = sum(map(len, crops))
         measured_on = f"{number} regions of {len(chosen)} photos of {dataset.value} {split}, seed {seed}"
-        content = {"sha256": sha256(file), "measured_on": measured_on, "activation_ranges": ranges}
-        write_text(ranges_file(file), json.dumps(content, indent=2) + "\n")
-        notes.print(f"wrote {ranges_file(file)}: {len(ranges)} ranges", markup=False)
+        notes.print(f"wrote {save_ranges(file, ranges, measured_on)}: {len(ranges)} ranges", markup=False)
 
 
 if __name__ == "__main__":

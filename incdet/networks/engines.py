@@ -26,8 +26,10 @@ class Halves(Protocol):
     def trunk(self, crops: Tensor) -> Tensor:
         """Stages 1 to 3: crops [B, 3, S, S] -> maps."""
 
-    def logits(self, maps: Tensor) -> Tensor:
-        """The rest: maps -> [B, columns] float32."""
+    def outputs(self, maps: Tensor) -> Tensor:
+        """The rest: maps -> logits [B, columns] float32; after them, four corrections of the region's box where the
+        network has a regression, see `boxes.correct_boxes`.
+        """
 
 
 def openvino_works_on(device: torch.device) -> bool:

@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.networks.architectures import ARCHITECTURES, Architecture
+from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.inception import (
     ConvNormReLU,
     ConvReLU,
@@ -54,6 +56,9 @@ class GoogLeNet(nn.Module):
         auxiliary: also build the two heads of section 5, which only training uses.
         dropout: share of the pooled features dropped in training; None is the architecture's (40 % in the paper).
         architecture: which of the variants.
+
+    Attributes:
+        box_regressor: what corrects the boxes of regions, where one has been fitted; its file lies beside the weights.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class GoogLeNet(nn.Module):
         self.dropout = Dropout(architecture.dropout if dropout is None else dropout)
         self.classifier = nn.Linear(channels, num_classes)
         self.auxiliary_4a, self.auxiliary_4d = heads["4a"], heads["4d"]
+        self.box_regressor: BoxRegressor | None = None
 
     @property
     def num_classes(self) -> int:
@@ -116,8 +122,18 @@ class GoogLeNet(nn.Module):
     def classify_maps(self, maps: Tensor) -> Logits:
         """The rest of the network: what `trunk_maps` gives -> logits."""
         maps, auxiliary_4a, auxiliary_4d = self._last_maps(maps)
-        features = maps.mean(dim=(2, 3))
-        return Logits(self.classifier(self.dropout(features)), auxiliary_4a, auxiliary_4d)
+        return Logits(self._main_logits(maps), auxiliary_4a, auxiliary_4d)
+
+    def outputs(self, maps: Tensor) -> Tensor:
+        """The main logits of `classify_maps` and, where there is a regression, four corrections of the box after them:
+        [B, columns] or [B, columns + 4].
+        """
+        maps = self._last_maps(maps)[0]
+        logits = self._main_logits(maps)
+        return logits if self.box_regressor is None else torch.cat([logits, self.box_regressor(maps)], dim=1)
+
+    def _main_logits(self, last_maps: Tensor) -> Tensor:
+        return self.classifier(self.dropout(last_maps.mean(dim=(2, 3))))
 
     def _last_maps(self, maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}

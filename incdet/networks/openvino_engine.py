@@ -12,6 +12,7 @@ from torch import Tensor
 
 from incdet.device import cpu_flags
 from incdet.errors import ConfigurationError, PackageError, WeightsError
+from incdet.networks.box_regression import CELLS
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import ConvReLU, Inception, LocalResponseNorm
 
@@ -54,8 +55,8 @@ class OpenVinoHalves:
         """As `GoogLeNet.trunk_maps`."""
         return self._run("trunk", crops)
 
-    def logits(self, maps: Tensor) -> Tensor:
-        """As the main logits of `GoogLeNet.classify_maps`."""
+    def outputs(self, maps: Tensor) -> Tensor:
+        """As `GoogLeNet.outputs`."""
         return self._run("rest", maps)
 
     def _run(self, half: str, rows: Tensor) -> Tensor:
@@ -165,10 +166,15 @@ class _Builder:
         before = self.network.modules_of("3")[-1]
         maps = self._modules("4", self._quantize(maps, f"inception_{before}"))
         maps = self._modules("5", self._halve(maps, self.network.architecture.last_pool))
-        features = self.ops.reduce_mean(maps, self._numbers([2, 3]), keep_dims=False)
-        classifier = self.network.classifier
-        product = self.ops.matmul(features, self._constant(classifier.weight), False, True)
-        return self.ops.add(product, self._constant(classifier.bias))
+        logits = self._linear(
+            self.network.classifier, self.ops.reduce_mean(maps, self._numbers([2, 3]), keep_dims=False)
+        )
+        regressor = self.network.box_regressor
+        if regressor is None:
+            return logits
+        cells = self.ops.adaptive_avg_pool(maps, self._numbers([CELLS, CELLS]))
+        features = self.ops.reshape(cells, self._numbers([0, -1]), special_zero=True)
+        return self.ops.concat([logits, self._linear(regressor.linear, features)], 1)
 
     def _modules(self, stage: str, maps: Any) -> Any:
         last = self.network.modules_of("5")[-1]  # no convolution follows it
@@ -212,6 +218,10 @@ class _Builder:
         border = list(layer.padding)
         result = self.ops.convolution(maps, weight, list(layer.stride), border, border, [1, 1])
         return self.ops.relu(self.ops.add(result, self._constant(layer.bias.view(1, -1, 1, 1))))
+
+    def _linear(self, layer: torch.nn.Linear, features: Any) -> Any:
+        product = self.ops.matmul(features, self._constant(layer.weight), False, True)
+        return self.ops.add(product, self._constant(layer.bias))
 
     def _normalise(self, layer: torch.nn.Module, maps: Any) -> Any:
         assert isinstance(layer, LocalResponseNorm)

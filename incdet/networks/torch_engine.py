@@ -35,9 +35,9 @@ class TorchHalves:
         dtype = self.network.classifier.weight.dtype
         return _in_pieces(self.network.trunk_maps, crops.to(dtype).contiguous(memory_format=torch.channels_last))
 
-    def logits(self, maps: Tensor) -> Tensor:
-        """As the main logits of `GoogLeNet.classify_maps`."""
-        return _in_pieces(lambda rows: self.network.classify_maps(rows).main.float(), maps)
+    def outputs(self, maps: Tensor) -> Tensor:
+        """As `GoogLeNet.outputs`."""
+        return _in_pieces(lambda rows: self.network.outputs(rows).float(), maps)
 
 
 def _in_pieces(compute: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from incdet.errors import ConfigurationError, WeightsError, reason
+from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.multibox import MultiBox, MultiBoxDescription
@@ -24,6 +24,7 @@ FIRST_STAGE = "googlenet-voc"
 """Name of the shipped weights that see every region; the members of the ensemble are called this and -1, -2, ..."""
 
 RECORD_KEY = "incdet"
+REGRESSION_KEY = "incdet-boxes"
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -104,7 +105,8 @@ class WeightsRecord(BaseModel):
 def shipped_weights() -> dict[str, Path]:
     """Name -> file of the weights inside the package."""
     folder = Path(str(resources.files("incdet"))) / "weights"
-    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+    # names with a point are files that belong to other weights, see `networks/companions.py`
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
 
 
 def shipped_ensemble(members: int | None = None) -> tuple[str, ...]:
@@ -176,6 +178,9 @@ def load_record(file: Path) -> WeightsRecord:
             metadata = stored.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+    if REGRESSION_KEY in metadata:
+        network = file.name.replace(".boxes", "")
+        raise WeightsError(f"{file} is the box regression of a network, which is used by itself; give {network}")
     if RECORD_KEY not in metadata:
         raise WeightsError(
             f"the weights {file} have no incdet record (classes, preprocessing); Caffe's can be imported with "
@@ -190,31 +195,6 @@ def load_record(file: Path) -> WeightsRecord:
         known = ", ".join(ARCHITECTURES)
         raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
     return record
-
-
-def ranges_file(file: Path) -> Path:
-    """Where the activation ranges of weights are kept: beside them, since they are measured later."""
-    return file.with_suffix(".int8.json")
-
-
-def load_ranges(file: Path) -> dict[str, float]:
-    """The activation ranges of weights, by the names of `networks/calibration.py`.
-
-    Raises:
-        WeightsError: there are none, or they are damaged or those of other weights.
-    """
-    beside = ranges_file(file)
-    again = f"measure them with tools/calibrate_int8.py {file}"
-    if not beside.exists():
-        raise WeightsError(f"the ranges that eight bits stand for in the weights {file} are not known; {again}")
-    try:
-        stored = json.loads(beside.read_text(encoding="utf-8"))
-        ranges = {str(name): float(value) for name, value in stored["activation_ranges"].items()}
-        if stored["sha256"] != sha256(file):
-            raise WeightsError(f"{beside} was measured with other weights than {file}; {again}")
-        return ranges
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"cannot read {beside}: {reason(error)}; {again}") from None
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
