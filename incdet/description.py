@@ -50,6 +50,7 @@ def installation() -> dict[str, Any]:
 
     from incdet.device import choose_device, choose_precision
     from incdet.errors import PackageError
+    from incdet.networks.companions import ranges_file, regressor_file
     from incdet.networks.engines import openvino_works_on
     from incdet.networks.weights import load_record, sha256, shipped_weights
 
@@ -66,7 +67,8 @@ def installation() -> dict[str, Any]:
     for key, file in shipped_weights().items():
         record = load_record(file)
         weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
-        weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file)}
+        beside = [other.name for other in (ranges_file(file), regressor_file(file)) if other.exists()]
+        weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file), "beside": beside}
     engine = "openvino" if openvino_works_on(device) else "torch"
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
     return {

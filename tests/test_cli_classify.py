@@ -70,4 +70,6 @@ def test_info_tells_versions_weights_and_opencv(incdet):
     assert code == 0
     assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
     assert facts["weights"]["googlenet-voc"]["classes"] == 20
+    assert facts["weights"]["googlenet-voc"]["beside"] == ["googlenet-voc.int8.json", "googlenet-voc.boxes.safetensors"]
+    assert facts["weights"]["multibox-voc"]["beside"] == []
     assert facts["opencv_engine"] == "ok"
