@@ -109,15 +109,15 @@ class Detector:
         """
         if weights and members is not None:
             raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
+        config = config or Config()
         names = weights or shipped_ensemble(members)
         files = [find_weights(name) for name in names]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
         for network, file in zip(networks, files, strict=True):
-            if config is None or config.scores.regression:
+            if config.scores.regression:
                 network.box_regressor = load_regressor(file, network.classifier.in_features)
         cascade = cascade or (not weights and len(names) > 1)
-        eight_bits = config is not None and config.scores.precision == "int8"
-        ranges = [load_ranges(file) for file in files] if eight_bits else None
+        ranges = [load_ranges(file) for file in files] if config.scores.precision == "int8" else None
         detector = cls(networks, records, config, cascade, ranges)
         detector.roles = {"first_stage": [file.name for file in files[:cascade]]}
         detector.roles |= {"members": [file.name for file in files[cascade:]]}
@@ -214,7 +214,10 @@ class Detector:
         return Proposers(self.config.proposals.model_copy(update={"methods": methods}))
 
     def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
-        """Class probabilities of all proposals, moved by the regression; can be stored and selected from repeatedly."""
+        """Class probabilities of every proposal; what can be stored, and selected from again and again.
+
+        The boxes are the proposals' where no network has a regression; otherwise the regression has moved them.
+        """
         scores, seconds = next(self.score_many([(image, proposals)]))
         if watch is not None:
             watch.seconds |= seconds

@@ -1,7 +1,7 @@
 """Networks whose probabilities are averaged, and the looks at a region that they make: each closer and rarer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -137,9 +137,8 @@ class Ensemble:
             judge = _Judge(self.first_stage, self._columns, self.gates.first, num_classes, keeps_maps=self._shares_maps)
             looks.insert(0, Look(judge, contexts))
             if self.gates.coarse > 0:
-                coarse = _Judge(
-                    self.first_stage, self._columns, self.gates.coarse, num_classes, keeps_maps=False, corrects=False
-                )
+                # the regression has not seen the maps of smaller crops
+                coarse = replace(judge, gate=self.gates.coarse, keeps_maps=False, corrects=False)
                 looks.insert(0, Look(coarse, contexts, COARSE_SHRINK))
         return looks
 
@@ -160,13 +159,7 @@ class _Judge:
         maps = self.network.trunk(own)
         probabilities, corrections = _split(self.network.outputs(maps), self.columns)
         passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
-        return Answer(
-            probabilities,
-            passed,
-            maps if self.keeps_maps else None,
-            # the regression has not seen the maps of smaller crops
-            corrections if self.corrects else None,
-        )
+        return Answer(probabilities, passed, maps if self.keeps_maps else None, corrections if self.corrects else None)
 
 
 def _split(outputs: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:

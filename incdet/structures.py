@@ -101,7 +101,7 @@ class RegionScores:
     """Class probabilities of every region of an image; what NMS and the evaluation can be repeated from.
 
     Attributes:
-        boxes: [R, 4] float32, xyxy pixels.
+        boxes: [R, 4] float32, xyxy pixels: the proposals, or where a regression has moved them.
         probabilities: [R, C] float32 in [0, 1], background dropped (a row sums to at most 1).
     """
 
