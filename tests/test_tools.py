@@ -153,6 +153,15 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(shared_folder,
     assert "validation_mAP" in logs[0][-1]
 
 
+def test_an_ensemble_whose_last_member_cannot_start_does_not_begin(tmp_path):
+    arguments = ["--set", "members=[{}, {initial_weights: nowhere.safetensors}]", "--members", "2", "--output", "runs"]
+    result = run_tool("train_regions.py", ROOT / "configs" / "regions_voc.yaml", *arguments, folder=tmp_path)
+    assert result.returncode == 3
+    assert "nowhere.safetensors" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_measured_map_goes_into_the_record(tmp_path):
     import torch
 

@@ -39,9 +39,11 @@ def main(
     if member is not None and members is not None:
         raise ConfigurationError("--member and --members exclude each other; give one of them")
     numbers = range(1, members + 1) if members else [] if member is None else [member]
-    runs = [(training.member(number), output / f"member-{number}") for number in numbers]
+    runs = [(training.member(number), output / f"member-{number}") for number in numbers] or [(training, output)]
+    for own, _ in runs:
+        find_weights(own.initial_weights)  # what is missing is said now, not when its turn comes
     with joined_processes(training.device) as processes:
-        for own, folder in runs or [(training, output)]:
+        for own, folder in runs:
             _train(own, folder, cache, processes, tensorboard, quiet)
 
 
