@@ -236,7 +236,7 @@ class Detector:
         batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
         arguments = (self.ensemble, len(self.class_names), batch_size, across_photos)
         for photo in score_photos(cut, *arguments):
-            yield RegionScores(photo.boxes, photo.probabilities), photo.seconds
+            yield RegionScores(photo.boxes, photo.probabilities, photo.by_network), photo.seconds
 
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores, under `config.detections`."""

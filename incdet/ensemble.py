@@ -42,12 +42,14 @@ class Answer(NamedTuple):
         maps: of all B, where the next look can use them.
         corrections: [B, 4] float32 of the regions' boxes, where a network with a regression looked; see
             `boxes.correct_boxes`.
+        by_member: [M, B, columns] float32: what each member says, where they looked.
     """
 
     probabilities: Tensor
     passed: Tensor
     maps: Tensor | None = None
     corrections: Tensor | None = None
+    by_member: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,12 @@ class Ensemble:
         self._shares_maps = first_stage is not None and first_stage.box_regressor is None and 0 in self._trunks
         self.members = computed[-len(networks) :]
 
+    @property
+    def network_names(self) -> list[str]:
+        """What the networks are called, the first stage before the members."""
+        members = [f"member {number}" for number in range(1, len(self.members) + 1)]
+        return members if self.first_stage is None else ["first stage", *members]
+
     def describe(self) -> str:
         """In words, for people."""
         number = len(self.members)
@@ -125,7 +133,8 @@ class Ensemble:
             corrections += [] if correction is None else [correction]
         passed = torch.zeros(len(answers[0]), dtype=torch.bool)
         mean_correction = torch.stack(corrections).mean(dim=0) if corrections else None
-        return Answer(torch.stack(answers).mean(dim=0), passed, corrections=mean_correction)
+        by_member = torch.stack(answers)
+        return Answer(by_member.mean(dim=0), passed, corrections=mean_correction, by_member=by_member)
 
     def looks(self, num_classes: int) -> list[Look]:
         """What happens to a region, from the first look to the last."""

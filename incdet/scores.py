@@ -26,6 +26,7 @@ class ScoredPhoto:
         cropper: of the photo.
         boxes: [R, 4] float32, its regions where the looks so far have moved them.
         probabilities: [R, C] float32, of each region's last look so far.
+        by_network: [N, R, C] float32, what each network says; see `RegionScores`.
         missing: regions that have looks before them.
         seconds: spent on cutting its regions and, in proportion to their number, on the networks; a GPU cuts while the
             networks are waited for, and it counts there.
@@ -34,6 +35,7 @@ class ScoredPhoto:
     cropper: RegionCropper
     boxes: np.ndarray
     probabilities: np.ndarray
+    by_network: np.ndarray
     missing: int
     seconds: dict[str, float] = field(default_factory=lambda: {"regions": 0.0, "scores": 0.0})
 
@@ -104,7 +106,8 @@ def score_photos(
             yield under_way.popleft()
 
     for cropper, boxes in photos:
-        photo = ScoredPhoto(cropper, boxes.copy(), np.zeros((len(boxes), num_classes), np.float32), len(boxes))
+        nothing = np.zeros((1 + len(ensemble.network_names), len(boxes), num_classes), np.float32)
+        photo = ScoredPhoto(cropper, boxes.copy(), nothing[0], nothing[1:], len(boxes))
         under_way.append(photo)
         queues[0].add(_Part(photo, np.arange(len(boxes)), None))
         yield from work(batch_size if across_photos and len(under_way) < MOST_UNDER_WAY else 1)
@@ -119,12 +122,18 @@ def _look(look: Look, parts: list[_Part], following: _Queue, cutter: "_Cutter") 
     maps = [part.maps for part in parts if part.maps is not None]
     answer = look.answer(crops, torch.cat(maps) if maps else None)
     rows, chosen = answer.probabilities.cpu().numpy(), answer.passed.cpu()
+    by_member = None if answer.by_member is None else answer.by_member.cpu().numpy()
     corrections = None if answer.corrections is None else answer.corrections.cpu().numpy()
     seconds = (time.perf_counter() - started) / len(rows)
     start = 0
     for part in parts:
         photo, own = part.photo, slice(start, start + len(part.rows))
-        photo.probabilities[part.rows] = rows[own, : photo.probabilities.shape[1]]
+        num_classes = photo.probabilities.shape[1]
+        photo.probabilities[part.rows] = rows[own, :num_classes]
+        if by_member is None:
+            photo.by_network[:, part.rows] = rows[own, :num_classes]
+        else:
+            photo.by_network[-len(by_member) :, part.rows] = by_member[:, own, :num_classes]
         if corrections is not None:
             cropper, boxes = photo.cropper, photo.boxes[part.rows]
             photo.boxes[part.rows] = correct_boxes(boxes, corrections[own], cropper.width, cropper.height)

@@ -103,16 +103,22 @@ class RegionScores:
     Attributes:
         boxes: [R, 4] float32, xyxy pixels: the proposals, or where a regression has moved them.
         probabilities: [R, C] float32 in [0, 1], background dropped (a row sums to at most 1).
+        by_network: [N, R, C], the same, of every network: the first stage, if any, and the members, which have its
+            answer where they did not look; None where that was not kept.
     """
 
     boxes: np.ndarray
     probabilities: np.ndarray
+    by_network: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         require_boxes(self, self.boxes)
         require_array(self, "probabilities", np.float32, len(self.boxes), None)
-        inside = bool(((self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)).all())
-        require(inside, self, "probabilities in [0, 1]", "a value outside")
+        for values in (self.probabilities, self.by_network):
+            inside = values is None or bool(((values >= 0) & (values <= 1 + 1e-6)).all())
+            require(inside, self, "probabilities in [0, 1]", "a value outside")
+        if self.by_network is not None:
+            require_array(self, "by_network", np.float32, None, *self.probabilities.shape)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -176,6 +176,7 @@ def test_an_empty_file_of_predictions_gives_zero_and_says_so(folder, collection)
     "arguments",
     [
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--detector", "default"],
+        ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--each-network", "--quiet"],
         ["--dataset", "voc", "--predictions", "submission.txt", "--blacklist", "b.txt"],
         ["--dataset", "coco", "--predictions", "submission.txt", "--classes", "c.txt"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--rules", "imagenet"],

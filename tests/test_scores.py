@@ -113,6 +113,22 @@ def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, phot
     assert close(scored(photos, Ensemble(members, first_stage, Gates(1.0))), first)
 
 
+def test_what_each_network_says_is_what_it_would_find_alone(networks, photos):
+    first_stage, members = networks[0], networks[1:]
+    gate = float(np.median(np.concatenate(scored(photos, Ensemble([first_stage]))).max(axis=1)))
+    alone = [Ensemble([first_stage]), *(Ensemble([member], first_stage, Gates(gate)) for member in members)]
+    expected = zip(*(scored(photos, ensemble, 64) for ensemble in alone), strict=True)
+    cut = ((RegionCropper(image, Preprocessing(), CPU), boxes) for image, boxes in photos)
+    ensemble = Ensemble(members, first_stage, Gates(gate))
+    found = list(score_photos(cut, ensemble, 3, 2, across_photos=True))
+    assert len(ensemble.network_names) == len(alone) == 3
+    for photo, each in zip(found, expected, strict=True):
+        assert photo.by_network == pytest.approx(np.stack(each), abs=1e-5)
+        seen = (photo.by_network[0].max(axis=1) >= gate)[:, None]
+        mean = photo.by_network[1:].mean(axis=0)
+        assert photo.probabilities == pytest.approx(np.where(seen, mean, photo.by_network[0]), abs=1e-6)
+
+
 @pytest.mark.parametrize("first_context", [16, 48], ids=["as some members", "as none"])
 def test_members_look_at_contexts_of_their_own(networks, photos, first_context):
     """Each gives what it gives alone, on crops of its own, whichever trunk and crops it shares with others."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from incdet.data.voc import VOC_CLASSES, read_voc
+from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.output.writers import detections_json
 from incdet.structures import Detections
 
@@ -43,6 +44,28 @@ def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tm
     assert "--output" in other.stderr
     stored = run_tool("eval_map.py", *arguments[:4], "--predictions", "run/predictions.jsonl", folder=tmp_path)
     assert stored.returncode == 0
+
+
+def test_eval_map_judges_each_network_of_an_ensemble(small_voc, tmp_path):
+    arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json"]
+    arguments += ["--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]"]
+
+    def evaluate(*more):
+        result = run_tool("eval_map.py", *arguments, *more, folder=tmp_path)
+        assert result.returncode == 0, result.stderr
+        return json.loads((tmp_path / "out.json").read_text()), result.stdout
+
+    before, _ = evaluate("--members", 2, "--output", "run")
+    numbers, shown = evaluate("--members", 2, "--output", "run", "--each-network", "--interval")
+    assert numbers["mAP"] == before["mAP"]
+    assert list(numbers["networks"]) == ["first stage", "member 1", "member 2"]
+    for line in ("first stage", "member 2", "mean member", "the ensemble"):
+        assert line in shown
+    for name, value in numbers["networks"].items():
+        report = tmp_path / "run" / "networks" / name.replace(" ", "-")
+        low, high = bootstrap_interval(load_judgement(report))
+        assert low <= value <= high
+        assert f"{low:.4f} .. {high:.4f}" in shown
 
 
 def test_eval_map_counts_a_broken_photo_and_says_so(small_voc, tmp_path):

@@ -5,6 +5,7 @@
 
 With --output it also explains the number: what costs mAP, plots, and report.html. Region scores of a detector are kept
 there: interrupted, it goes on where it stopped; with other `detections.*` settings it repeats only the last stage.
+With --each-network it also judges the networks of an ensemble one by one, for no more than the time of judging.
 """
 
 import json
@@ -30,7 +31,7 @@ from incdet.evaluation.coco import CocoEvaluation
 from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
-from incdet.evaluation.report import coco_table, error_table, evaluation_table, size_table
+from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
 from incdet.storage import write_text
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def main(
     config: Annotated[Path | None, typer.Option(help="Configuration of the detector, in YAML.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     coco_backend: Annotated[CocoBackend, typer.Option(help="For coco rules.")] = CocoBackend.pycocotools,
+    each_network: Annotated[
+        bool,
+        typer.Option(
+            "--each-network",
+            help="Judge the first stage and every member by itself, too, on the regions where the ensemble saw them; "
+            "reports in OUTPUT/networks.",
+        ),
+    ] = False,
     interval: Annotated[
         bool, typer.Option("--interval", help="Also the 95 % interval of mAP over resampled photos; needs --output.")
     ] = False,
@@ -94,8 +103,10 @@ def main(
 ) -> int:
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     started = time.perf_counter()
-    if predictions is not None and (detector or members or cascade):
-        raise ConfigurationError("--predictions judges no detector: leave out --detector, --members and --cascade")
+    if predictions is not None and (detector or members or cascade or each_network):
+        raise ConfigurationError(
+            "--predictions judges no detector: leave out --detector, --members, --cascade and --each-network"
+        )
     if interval and (rules == RulesName.coco or (predictions is not None and output is None)):
         raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
     if dataset != Collection.ilsvrc and (blacklist or classes):
@@ -105,6 +116,7 @@ def main(
     files = IlsvrcFiles(classes, blacklist)
     data = read_dataset(dataset, root, split, files, cache / "ground_truth", os.cpu_count() or 1, warn)
     failures: list[str] = []
+    by_network: dict[str, DetectionColumns] = {}
     if predictions is not None:
         found = read_predictions(predictions, data, warn)
     else:
@@ -114,7 +126,7 @@ def main(
         effective = load_config(Config, config, settings or ())
         weights = [] if detector == ["default"] else detector or []
         ready = Detector.from_pretrained(*weights, members=members, cascade=cascade, config=effective)
-        found, failures = _run_detector(ready, data, output, cache / "proposals", quiet)
+        found, by_network, failures = _run_detector(ready, data, output, cache / "proposals", quiet, each_network)
     if (
         output is not None
         and dataset == Collection.ilsvrc
@@ -123,7 +135,11 @@ def main(
         notes.print(f"wrote {write_submission(found, data, output)}", markup=False)
     chosen = rules or RulesName[dataset.name]
     evaluation = evaluate_dataset(data, found, chosen.value, coco_backend.value, predictions, warn)
-    _report(evaluation, data, output, json_file, started, interval)
+    judged = {
+        name: evaluate_dataset(data, columns, chosen.value, coco_backend.value, None, _say_nothing)
+        for name, columns in by_network.items()
+    }
+    _report(evaluation, judged, data, output, json_file, started, interval)
     for warning in warnings:
         notes.print(f"warning: {warning}", markup=False, style="yellow")
     for failure in failures:
@@ -135,10 +151,14 @@ def _refuse(sentence: str) -> None:
     raise DataError(f"{sentence} (--strict)")
 
 
+def _say_nothing(sentence: str) -> None:
+    """What is worth a warning was said about the ensemble."""
+
+
 def _run_detector(
-    detector: "Detector", data: Dataset, output: Path, cache: Path, quiet: bool
-) -> tuple[DetectionColumns, list[str]]:
-    """(the detections, sentences about photos that failed)."""
+    detector: "Detector", data: Dataset, output: Path, cache: Path, quiet: bool, each_network: bool
+) -> tuple[DetectionColumns, dict[str, DetectionColumns], list[str]]:
+    """(the detections, those of each network by its name, sentences about photos that failed)."""
     from incdet.evaluation.detection_run import DetectionRun
     from incdet.output.writers import detections_json
     from incdet.proposals import ProposalCache
@@ -146,20 +166,24 @@ def _run_detector(
     config = detector.config
     notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
     proposals = ProposalCache(cache, config.proposals)
-    run = DetectionRun(output, detector, data, proposals)
+    run = DetectionRun(output, detector, data, proposals, each_network)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(proposals.fill(data.image_paths, config.images), 1):
             update(done, path.name)
     with progress_bar("regions", len(data), quiet) as update:
-        found = list(run.detections(update))
+        rows = list(run.detections(update))
+    found = [first for first, *_ in rows]
     file = output / "predictions.jsonl"
     write_text(file, "".join(json.dumps(detections_json(entry)) + "\n" for entry in found))
     notes.print(f"wrote {file}", markup=False)
-    return detection_columns(found), run.failures
+    names = detector.ensemble.network_names if each_network else []
+    by_network = {name: detection_columns(row[number] for row in rows) for number, name in enumerate(names, 1)}
+    return detection_columns(found), by_network, run.failures
 
 
 def _report(
     evaluation: Evaluation | CocoEvaluation,
+    by_network: dict[str, Evaluation | CocoEvaluation],
     data: Dataset,
     output: Path | None,
     json_file: Path | None,
@@ -182,12 +206,32 @@ def _report(
             low, high = bootstrap_interval(load_judgement(output))
             screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
             more["interval"] = [plain_number(low), plain_number(high)]
+    if by_network:
+        values = {name: own.mean_average_precision for name, own in by_network.items()}
+        intervals = _network_reports(by_network, data, output, interval)
+        screen.print(networks_table(values, evaluation.mean_average_precision, intervals))
+        more["networks"] = {name: plain_number(value) for name, value in values.items()}
     more["seconds"] = round(time.perf_counter() - started, 3)
     numbers = json.dumps(evaluation.to_json() | more, indent=2) + "\n"
     if to_stdout:
         sys.stdout.write(numbers)
     elif json_file is not None:
         write_text(json_file, numbers)
+
+
+def _network_reports(
+    by_network: dict[str, Evaluation | CocoEvaluation], data: Dataset, output: Path | None, interval: bool
+) -> dict[str, tuple[float, float]]:
+    """Writes a report for every network, where the rules have one; the intervals of their mAP, if wanted."""
+    intervals: dict[str, tuple[float, float]] = {}
+    for name, own in by_network.items():
+        if output is None or not isinstance(own, Evaluation):
+            continue
+        folder = output / "networks" / name.replace(" ", "-")
+        write_report(own, data, folder)
+        if interval:
+            intervals[name] = bootstrap_interval(load_judgement(folder))
+    return intervals
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from incdet.data.dataset import Dataset
 from incdet.detector import Detector
@@ -21,13 +22,16 @@ class DetectionRun:
         detector: must know exactly the data set's classes.
         dataset: photos and their names.
         cache: of proposals.
+        each_network: scores of every network are kept, too.
 
     Raises:
         DataError: the detector knows other classes than the data set.
         OutputError: the folder holds the scores of another detector, configuration or data set.
     """
 
-    def __init__(self, folder: Path, detector: Detector, dataset: Dataset, cache: ProposalCache):
+    def __init__(
+        self, folder: Path, detector: Detector, dataset: Dataset, cache: ProposalCache, each_network: bool = False
+    ) -> None:
         if detector.class_names != dataset.class_names:
             raise DataError(
                 f"the detector knows {len(detector.class_names)} classes ({', '.join(detector.class_names[:3])}, ...), "
@@ -35,6 +39,7 @@ class DetectionRun:
                 "give weights that were trained for it"
             )
         self.folder, self.detector, self.dataset, self.cache = folder, detector, dataset, cache
+        self.each_network = each_network
         self.failures: list[str] = []
         self._claim()
 
@@ -53,8 +58,10 @@ class DetectionRun:
             )
         write_text(file, text)
 
-    def detections(self, report: Callable[[int, str], None]) -> Iterator[Detections]:
-        """One `Detections` per photo, in order; a photo that cannot be read has none and is noted in `failures`.
+    def detections(self, report: Callable[[int, str], None]) -> Iterator[list[Detections]]:
+        """For every photo what is found, with `each_network` also what each network by itself finds in the same
+        regions, in the order of `Ensemble.network_names`; a photo that cannot be read has nothing and is noted in
+        `failures`.
 
         Args:
             report: called with the number of photos done and the next photo's name.
@@ -65,20 +72,22 @@ class DetectionRun:
                 yield self._detect(path, truth)
             except ImageError as error:
                 self.failures.append(str(error))
-                yield no_detections(truth, self.dataset.class_names)
+                networks = self.detector.ensemble.network_names if self.each_network else []
+                yield [no_detections(truth, self.dataset.class_names)] * (1 + len(networks))
         report(len(self.dataset), "")
 
-    def _detect(self, path: Path, truth: GroundTruth) -> Detections:
+    def _detect(self, path: Path, truth: GroundTruth) -> list[Detections]:
         read = read_image(path, self.detector.config.images)
         image = Image(read.pixels, truth.image)
         file = self.folder / "region_scores" / f"{truth.image}.npz"
-        arrays = load_arrays(file)
-        if arrays is not None:
-            scores = RegionScores(arrays["boxes"], arrays["probabilities"])
-        else:
+        arrays: dict[str, Any] | None = load_arrays(file)
+        if arrays is None or (self.each_network and "by_network" not in arrays):
             scores = self.detector.score(image, self.cache(image))
-            save_arrays(file, boxes=scores.boxes, probabilities=scores.probabilities)
-        return self.detector.select(scores, image)
+            arrays = {"boxes": scores.boxes, "probabilities": scores.probabilities}
+            arrays |= {"by_network": scores.by_network} if self.each_network else {}
+            save_arrays(file, **arrays)
+        answers = [arrays["probabilities"], *(arrays["by_network"] if self.each_network else [])]
+        return [self.detector.select(RegionScores(arrays["boxes"], answer), image) for answer in answers]
 
 
 def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:

@@ -1,5 +1,7 @@
 """The evaluation as tables for the terminal."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
@@ -33,6 +35,21 @@ def coco_table(evaluation: CocoEvaluation) -> Table:
     table = _table("COCO", "number", "value")
     for name, value in evaluation.numbers.items():
         table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def networks_table(
+    by_network: Mapping[str, float], ensemble: float, intervals: Mapping[str, tuple[float, float]]
+) -> Table:
+    """mAP of every network by itself, with its interval where there is one, of the mean member, and of the ensemble."""
+    table = _table("each network by itself", "network", "mAP", "95 %")
+    for name, value in by_network.items():
+        interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
+        table.add_row(escape(name), f"{value:.4f}", interval)
+    table.add_section()
+    members = [value for name, value in by_network.items() if name.startswith("member")]
+    table.add_row("mean member", f"{np.mean(members):.4f}", "")
+    table.add_row("the ensemble", f"{ensemble:.4f}", "", style="bold")
     return table
 
 
