@@ -3,7 +3,7 @@
     python tools/fit_boxes.py googlenet-voc --root ../shared/data/voc2012-subset --split train
 
 The regression is written beside the weights (NAME.boxes.safetensors), where detection finds it; `--set
-scores.regression=false` leaves regions as they were proposed.
+scores.regression=false` leaves regions as they were proposed. Interrupted, the same command goes on where it stopped.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from incdet.config import ImagesConfig, ProposalsConfig, load_config
 from incdet.console import notes, progress_bar, run_program
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
-from incdet.networks.companions import save_regressor
+from incdet.networks.companions import fingerprint, save_regressor
 from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.structures import GroundTruth, Image, Proposals
-from incdet.training.box_fitting import Fit, collect_examples, fit_regressor
+from incdet.training.box_fitting import Fit, RegionFeatures, collect_examples, fit_regressor
 
 
 def main(
@@ -38,7 +38,7 @@ def main(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value of the proposals, such as multibox.limit=100.")
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder that keeps proposals.")] = Path(".cache/proposals"),
+    cache: Annotated[Path, typer.Option(help="Folder that keeps proposals and features.")] = Path(".cache"),
 ) -> None:
     """Write the box regression of the weights beside them."""
     file = find_weights(weights)
@@ -49,7 +49,7 @@ def main(
     chosen = data.subset([number * len(data) // count for number in range(count)])
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time
     config = load_config(ProposalsConfig, None, ["multibox.part_sides=[]", *(settings or ())])
-    proposals = ProposalCache(cache, config)
+    proposals = ProposalCache(cache / "proposals", config)
     with progress_bar("proposals", len(chosen)) as update:
         for done, path in enumerate(proposals.fill(chosen.image_paths, ImagesConfig()), 1):
             update(done, path.name)
@@ -62,7 +62,8 @@ def main(
                 yield image, truth, proposals(image)
             update(len(chosen), "")
 
-    examples = collect_examples(network, record.preprocessing, annotated(), regions, seed)
+    features = RegionFeatures(network, record.preprocessing, cache / "features" / fingerprint(file)[:16])
+    examples = collect_examples(features, annotated(), regions, seed)
     fit = fit_regressor(examples)
     _report(fit)
     measured_on = f"{len(examples)} regions of {count} photos of {dataset.value} {split}, {regions} a photo at most"

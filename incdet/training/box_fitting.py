@@ -1,7 +1,9 @@
 """Regions of annotated photos -> the box regression of a network, by ridge regression as in R-CNN (appendix C)."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,9 @@ from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.torch_engine import CPU_ROWS
 from incdet.networks.weights import Preprocessing
+from incdet.proposals import image_key
 from incdet.regions import RegionCropper
+from incdet.storage import load_arrays, save_arrays
 from incdet.structures import GroundTruth, Image, Proposals
 
 SMALLEST_IOU = 0.35
@@ -81,10 +85,39 @@ class Fit(NamedTuple):
     after: np.ndarray
 
 
-@torch.inference_mode()
+class RegionFeatures:
+    """What a network sees of regions; kept on disk, so that an interrupted fit goes on where it stopped.
+
+    Args:
+        network: in float32, on the CPU.
+        preprocessing: of its crops.
+        folder: for this network only; None keeps nothing.
+    """
+
+    def __init__(self, network: GoogLeNet, preprocessing: Preprocessing, folder: Path | None = None) -> None:
+        self.network, self.preprocessing, self.folder = network, preprocessing, folder
+
+    def __call__(self, image: Image, boxes: np.ndarray) -> Tensor:
+        """Boxes [R, 4] -> [R, F] float16, see `pooled_cells`."""
+        if self.folder is None:
+            return self._compute(image, boxes)
+        file = self.folder / f"{image_key(image)}-{hashlib.sha256(boxes.tobytes()).hexdigest()[:16]}.npz"
+        arrays = load_arrays(file)
+        if arrays is not None:
+            return torch.from_numpy(arrays["features"])
+        features = self._compute(image, boxes)
+        save_arrays(file, features=features.numpy())
+        return features
+
+    @torch.inference_mode()
+    def _compute(self, image: Image, boxes: np.ndarray) -> Tensor:
+        crops = RegionCropper(image, self.preprocessing, torch.device("cpu")).crop(boxes)
+        pieces = torch.split(crops.contiguous(memory_format=torch.channels_last), CPU_ROWS)
+        return torch.cat([pooled_cells(self.network.feature_map(piece)) for piece in pieces]).half()
+
+
 def collect_examples(
-    network: GoogLeNet,
-    preprocessing: Preprocessing,
+    features_of: Callable[[Image, np.ndarray], Tensor],
     photos: Iterable[tuple[Image, GroundTruth, Proposals]],
     per_photo: int,
     seed: int,
@@ -92,8 +125,7 @@ def collect_examples(
     """Regions drawn evenly over their Jaccard index with the object that they overlap most.
 
     Args:
-        network: in float32, on the CPU.
-        preprocessing: of its crops.
+        features_of: photo and boxes [R, 4] -> [R, F] float16; see `RegionFeatures`.
         photos: with their objects and proposals.
         per_photo: regions of each photo at most.
         seed: of the drawing.
@@ -108,11 +140,8 @@ def collect_examples(
         if not len(rows):
             continue
         boxes = proposals.boxes[rows]
-        crops = RegionCropper(image, preprocessing, torch.device("cpu")).crop(boxes)
-        pieces = torch.split(crops.contiguous(memory_format=torch.channels_last), CPU_ROWS)
-        features = torch.cat([pooled_cells(network.feature_map(piece)) for piece in pieces])
         sizes = np.tile([image.width, image.height], (len(rows), 1))
-        columns.append((features.half(), boxes, wanted, np.full(len(rows), number), sizes))
+        columns.append((features_of(image, boxes), boxes, wanted, np.full(len(rows), number), sizes))
     if not columns:
         raise DataError("no proposal overlaps an object in these photos; give more of them, or check the annotations")
     features, *others = zip(*columns, strict=True)
