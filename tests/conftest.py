@@ -16,6 +16,7 @@ import pytest
 import skimage.data
 
 from incdet import cli, console
+from incdet.networks.weights import find_weights
 from incdet.structures import Image
 
 
@@ -83,3 +84,11 @@ def incdet(capsys, monkeypatch, tmp_path):
 @pytest.fixture
 def photo(tmp_path, chelsea_file):
     return shutil.copy(chelsea_file, tmp_path / "cat.png")
+
+
+@pytest.fixture
+def own_weights(tmp_path: Path) -> Path:
+    """A copy of shipped weights, as if a user had trained them."""
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(find_weights("googlenet-voc-1").read_bytes())
+    return file

@@ -5,13 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_tools import run_tool
 
 from incdet.boxes import LARGEST_CORRECTION, box_corrections, box_iou, correct_boxes
 from incdet.config import Config, make_config
 from incdet.detector import Detector
 from incdet.ensemble import Ensemble, Gates
-from incdet.errors import DataError, WeightsError
+from incdet.errors import WeightsError
 from incdet.images import read_image
 from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
 from incdet.networks.companions import load_regressor, regressor_file, save_regressor
@@ -27,8 +26,7 @@ from incdet.networks.weights import (
 )
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos
-from incdet.structures import GroundTruth, Proposals
-from incdet.training.box_fitting import BoxExamples, RegionFeatures, collect_examples, fit_regressor
+from incdet.structures import Proposals
 
 CPU = torch.device("cpu")
 
@@ -99,85 +97,6 @@ def test_one_region_teaches_its_own_correction():
     assert torch.allclose(fitted.linear(torch.randn(5, 18)), targets.expand(5, 4), atol=1e-5)
 
 
-def examples_of(noise, count=200, seed=0):
-    """Objects whose place can be read off 18 features, more or less clearly."""
-    generator = np.random.default_rng(seed)
-    boxes = random_boxes(generator, count, 20.0)
-    features = generator.normal(0, 1, (count, 18)).astype(np.float32)
-    sizes = np.full((2, count), 120)
-    wanted = correct_boxes(boxes, features[:, :4] * 0.15, *sizes)
-    seen = features + generator.normal(0, noise, features.shape)
-    return BoxExamples(torch.from_numpy(seen).half(), boxes, wanted, np.arange(count) // 4, sizes)
-
-
-def test_the_fit_brings_boxes_to_their_objects():
-    examples = examples_of(0.0)
-    fit = fit_regressor(examples, (0.001, 1.0, 100.0))
-    assert examples.overlaps(None).mean() < 0.8
-    assert examples.overlaps(fit.regressor).mean() > 0.95
-    assert fit.scores[0.001] > fit.scores[1.0] > fit.scores[100.0]
-    # the photos held out, before and after
-    assert fit.before == pytest.approx(examples.overlaps(None)[examples.photos % 5 == 0])
-    assert fit.after.mean() == fit.scores[0.001] > fit.before.mean()
-
-
-def test_the_penalty_is_the_one_that_serves_photos_held_out_best():
-    for noise, expected in ((0.0, 0.001), (20.0, 100.0)):
-        examples = examples_of(noise, 60)
-        fit = fit_regressor(examples, (0.001, 100.0))
-        assert fit.penalty == expected
-        assert fit.scores[expected] == max(fit.scores.values())
-        assert torch.equal(fit.regressor.linear.weight, examples.regression().fit(expected).linear.weight)
-
-
-def test_too_few_photos_are_refused():
-    examples = examples_of(0.0, 4)
-    with pytest.raises(DataError, match="hold some out"):
-        fit_regressor(examples)
-
-
-def test_examples_are_drawn_from_regions_on_objects(astronaut):
-    torch.manual_seed(0)
-    network = prepare_network(GoogLeNet(4), CPU, torch.float32)
-    objects = np.array([[100, 100, 300, 300], [100, 200, 300, 300]], np.float32)
-    # the annotation is of the photo at half its size
-    size = {"image": "a", "width": astronaut.width // 2, "height": astronaut.height // 2}
-    ignored = np.array([False, True])
-    truth = GroundTruth(**size, boxes=objects / 2, class_ids=np.zeros(2, np.int64), ignored=ignored)
-    on_ignored, elsewhere = [100, 205, 300, 300], [400, 400, 500, 500]
-    boxes = np.array([[110, 90, 310, 290], on_ignored, elsewhere, [100, 100, 300, 190]], np.float32)
-    proposals = Proposals(boxes, np.linspace(1, 0, 4, dtype=np.float32), np.full(4, "multibox"))
-    nothing = Proposals(boxes[2:3], np.ones(1, np.float32), np.full(1, "multibox"))
-    photos = [(astronaut, truth, nothing), (astronaut, truth, proposals)]
-    found = collect_examples(RegionFeatures(network, Preprocessing()), photos, 20, seed=0)
-    # neither background nor the ignored object's region, although it overlaps the other object by 0.47
-    assert found.boxes.tolist() == boxes[[0, 3]].tolist()
-    assert found.wanted.tolist() == objects[[0, 0]].tolist()
-    assert found.photos.tolist() == [1, 1]
-    crops = RegionCropper(astronaut, Preprocessing(), CPU).crop(boxes[[0, 3]])
-    expected = pooled_cells(network.feature_map(crops))
-    assert torch.allclose(found.features.float(), expected, atol=1e-2 * float(expected.max()))
-    with pytest.raises(DataError, match="no proposal overlaps"):
-        collect_examples(RegionFeatures(network, Preprocessing()), photos[:1], 20, seed=0)
-
-
-def test_features_are_kept_for_photo_and_regions(astronaut, chelsea_file, tmp_path):
-    torch.manual_seed(0)
-    network = prepare_network(GoogLeNet(4), CPU, torch.float32)
-    boxes = random_boxes(np.random.default_rng(0), 2) * 4
-    kept = RegionFeatures(network, Preprocessing(), tmp_path / "features")
-    first = kept(astronaut, boxes)
-    assert torch.equal(first, RegionFeatures(network, Preprocessing())(astronaut, boxes))
-    assert not torch.equal(kept(astronaut, boxes + 9), first)
-    assert not torch.equal(kept(read_image(chelsea_file), boxes), first)
-    with torch.no_grad():
-        network.conv1.weight.zero_()
-    assert torch.equal(kept(astronaut, boxes), first)
-    (damaged,) = [file for file in kept.folder.iterdir() if np.array_equal(np.load(file)["features"], first.numpy())]
-    damaged.write_bytes(b"half a file")
-    assert not torch.equal(kept(astronaut, boxes), first)
-
-
 @torch.inference_mode()
 def test_a_network_with_a_regression_also_says_corrections():
     torch.manual_seed(0)
@@ -237,13 +156,6 @@ def test_a_coarse_look_moves_nothing(astronaut):
     assert (photo.boxes != boxes).any()
 
 
-@pytest.fixture
-def own_weights(tmp_path):
-    file = tmp_path / "mine.safetensors"
-    file.write_bytes(find_weights("googlenet-voc-1").read_bytes())
-    return file
-
-
 def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
     assert load_regressor(own_weights, 1024) is None
     boxes = random_boxes(np.random.default_rng(0), 5) * 4
@@ -268,27 +180,6 @@ def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
     without = Detector.from_pretrained(own_weights, config=make_config(Config, {"scores": {"regression": False}}, ""))
     assert without.score(astronaut, proposals).boxes.tolist() == boxes.tolist()
     assert without.origin.keys() == before.origin.keys()
-
-
-def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights):
-    options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 4, "--seed", 3]
-    options += ["--set", "methods=[selective_search]"]
-    result = run_tool("fit_boxes.py", own_weights, *options, folder=own_weights.parent)
-    assert result.returncode == 0, result.stderr
-    assert "mean Jaccard index by penalty" in result.stderr
-    detector = Detector.from_pretrained(own_weights)
-    assert detector.ensemble.members[0].network.box_regressor is not None
-    content = regressor_file(own_weights).read_bytes()
-    regressor_file(own_weights).unlink()
-    # no more photos than there are
-    options[options.index("--photos") + 1] = 9
-    again = run_tool("fit_boxes.py", own_weights, *options, folder=own_weights.parent)
-    assert again.returncode == 0, again.stderr
-    assert regressor_file(own_weights).read_bytes() == content
-    arguments = ["--dataset", "voc", "--root", small_voc, "--detector", regressor_file(own_weights)]
-    alone = run_tool("eval_map.py", *arguments, folder=own_weights.parent)
-    assert alone.returncode == 3
-    assert "give mine.safetensors" in alone.stderr
 
 
 def test_a_regression_of_other_weights_or_a_damaged_one_is_refused(own_weights):
