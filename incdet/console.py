@@ -21,6 +21,11 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """typer's own class, which has lived in click and in typer itself, depending on the version."""
 
 
+def warning(sentence: str) -> None:
+    """Tells people what a careful reader wants to know."""
+    notes.print(f"warning: {sentence}", markup=False, style="yellow")
+
+
 @contextmanager
 def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
     """A progress bar on stderr; the block gets a function of (number done, note)."""

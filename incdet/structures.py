@@ -155,6 +155,10 @@ class Detections:
         require(inside, self, "scores in [0, 1]", "a value outside")
         _require_class_ids(self, self.class_ids, self.class_names)
 
+    def rescaled(self, width: int, height: int) -> Detections:
+        """The same detections in the same image at another size, such as that which an annotation states."""
+        return replace(self, width=width, height=height, boxes=_rescaled_boxes(self, width, height))
+
     def __len__(self) -> int:
         return len(self.boxes)
 
@@ -250,10 +254,14 @@ class GroundTruth:
 
     def rescaled(self, width: int, height: int) -> GroundTruth:
         """The same objects for a file of another size than the annotation states: the pixels are right."""
-        if (width, height) == (self.width, self.height):
-            return self
-        factors = np.array([width / self.width, height / self.height] * 2, np.float32)
-        return replace(self, width=width, height=height, boxes=self.boxes * factors)
+        return replace(self, width=width, height=height, boxes=_rescaled_boxes(self, width, height))
+
+
+def _rescaled_boxes(owner: Detections | GroundTruth, width: int, height: int) -> np.ndarray:
+    """The boxes as they lie in the same image at another size; where none is stated (0), as they are."""
+    if (width, height) == (owner.width, owner.height) or min(width, height, owner.width, owner.height) < 1:
+        return owner.boxes
+    return owner.boxes * np.array([width / owner.width, height / owner.height] * 2, np.float32)
 
 
 def _require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:

@@ -48,17 +48,20 @@ def chelsea_file() -> Path:
 
 @pytest.fixture(scope="session")
 def small_voc(tmp_path_factory: pytest.TempPathFactory, chelsea_file: Path) -> Path:
-    """A data set of two photos in VOC's layout: a cat, and the same cat moved to the right."""
+    """A data set of two photos in VOC's layout: a cat, and the same cat moved to the right, annotated at half the size
+    of its file.
+    """
     root = tmp_path_factory.mktemp("voc")
     for folder in ("Annotations", "ImageSets/Main", "JPEGImages"):
         (root / folder).mkdir(parents=True)
     pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
-    for name, shift in (("first", 0), ("second", 60)):
+    for name, shift, shrink in (("first", 0, 1), ("second", 61, 2)):
         moved = np.pad(pixels, ((0, 0), (shift, 0), (0, 0)), constant_values=120)
         PIL.Image.fromarray(moved).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
-        corners = f"<xmin>{shift + 1}</xmin><ymin>1</ymin><xmax>{shift + 400}</xmax><ymax>300</ymax>"
+        width, height, left, right = (length / shrink for length in (moved.shape[1], 300, shift, shift + 400))
+        corners = f"<xmin>{left + 1}</xmin><ymin>1</ymin><xmax>{right}</xmax><ymax>{height}</ymax>"
         (root / "Annotations" / f"{name}.xml").write_text(
-            f"<annotation><size><width>{moved.shape[1]}</width><height>300</height></size>"
+            f"<annotation><size><width>{width}</width><height>{height}</height></size>"
             f"<object><name>cat</name><difficult>0</difficult><bndbox>{corners}</bndbox></object></annotation>"
         )
     (root / "ImageSets" / "Main" / "val.txt").write_text("first\nsecond\n")

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from incdet.data.coco import read_category_ids, read_coco, read_coco_folder
+from incdet.data.coco import read_coco, read_coco_folder
 from incdet.data.dataset import Dataset
 from incdet.data.ilsvrc import read_class_map, read_ilsvrc
 from incdet.data.imagenet import read_synset_words
@@ -100,6 +100,31 @@ def test_voc_layout(tmp_path):
     assert [truth.image for truth in dataset.subset([1]).ground_truths] == ["a"]
 
 
+def test_own_classes_and_objects_of_unknown_ones(tmp_path):
+    write(tmp_path / "ImageSets" / "Main" / "val.txt", "a\n")
+    objects = [(name, (1, 1, 4, 4), 0) for name in ("sheep", "polar bear", "lama", "lama")]
+    write(tmp_path / "Annotations" / "a.xml", xml(objects))
+    said = []
+    assert len(read_dataset("voc", tmp_path, "val", warn=said.append).ground_truths[0]) == 1
+    assert said == ["3 objects of 2 classes that PASCAL VOC lacks (lama, polar bear) do not count"]
+    write(tmp_path / "classes.txt", "lama\n\n polar bear \nsheep\n")
+    own = read_dataset("voc", tmp_path, "val", warn=said.append)
+    assert own.class_names == ("lama", "polar bear", "sheep")
+    assert own.ground_truths[0].class_ids.tolist() == [2, 1, 0, 0]
+    assert len(said) == 1
+    for content in ("", "lama\nlama\n"):
+        write(tmp_path / "classes.txt", content)
+        with pytest.raises(DataError, match=r"classes\.txt has"):
+            read_dataset("voc", tmp_path, "val")
+
+
+def test_two_photos_of_one_name_are_refused(tmp_path):
+    images = [{"id": number, "file_name": f"{number}/x.jpg", "width": 20, "height": 10} for number in (7, 9)]
+    write(tmp_path / "annotations" / "instances_val.json", json.dumps(coco(images=images)))
+    with pytest.raises(DataError, match=r"7/x\.jpg and .*9/x\.jpg"):
+        read_dataset("coco", tmp_path, "val")
+
+
 @pytest.mark.parametrize("folder", ["Annotations/DET/val", "ILSVRC2013_DET_bbox_val", "ILSVRC2014_DET_bbox_val"])
 def test_ilsvrc_layout(tmp_path, folder):
     write(tmp_path / "devkit" / "data" / "map_det.txt", "n1 1 cat\nn2 2 polar bear\n")
@@ -174,14 +199,6 @@ def test_malformed_coco_is_a_data_error_that_names_the_file(tmp_path, content):
     file = write(tmp_path / "mine.json", json.dumps(content) if isinstance(content, dict) else content)
     with pytest.raises(DataError, match=r"mine\.json"):
         read_coco(file, tmp_path, "mine")
-
-
-def test_category_ids(tmp_path):
-    file = write(tmp_path / "mine.json", json.dumps(coco()))
-    assert read_category_ids(file) == {"dog": 18, "car": 3}
-    for content in ("[]", "{}", '{"categories": [{"id": "x", "name": "dog"}]}', "{"):
-        with pytest.raises(DataError, match=r"mine\.json"):
-            read_category_ids(write(file, content))
 
 
 @pytest.mark.parametrize("collection", ["voc", "coco", "ilsvrc"])

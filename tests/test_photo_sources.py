@@ -165,7 +165,7 @@ def test_objects_are_cut_out_of_their_photos(small_voc):
     assert source.class_names == VOC_CLASSES
     assert source.class_ids.tolist() == [VOC_CLASSES.index("cat")] * 2
     photo = np.asarray(PIL.Image.open(small_voc / "JPEGImages" / "second.jpg"))
-    assert np.array_equal(source.read(1).pixels, photo[0:300, 60:460])
+    assert np.array_equal(source.read(1).pixels, photo[0:300, 61:461])
     assert "second.jpg, object 1" in source.name(1)
 
 

@@ -143,7 +143,20 @@ def test_rescaled_ground_truth_follows_the_file():
 
 def test_rescaling_to_the_same_size_changes_nothing():
     truth = ground_truth()
-    assert truth.rescaled(10, 20) is truth
+    assert truth.rescaled(10, 20).boxes is truth.boxes
+
+
+def test_annotations_without_a_size_are_in_pixels_of_the_file():
+    truth = ground_truth(width=0, height=0)
+    assert truth.rescaled(10, 20).boxes is truth.boxes
+    assert (truth.rescaled(10, 20).width, truth.rescaled(10, 20).height) == (10, 20)
+
+
+def test_rescaled_detections_follow_the_annotation():
+    found = detections()
+    half = found.rescaled(found.width // 2, found.height * 2)
+    assert half.boxes == pytest.approx(found.boxes * [0.5, 2, 0.5, 2])
+    assert half.scores is found.scores
 
 
 def test_detections_are_taken_one_by_one():

@@ -13,7 +13,7 @@ import torch
 import typer
 
 from incdet.config import ImagesConfig, ProposalsConfig
-from incdet.console import notes, progress_bar, run_program
+from incdet.console import notes, progress_bar, run_program, warning
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Write the activation ranges of each file of weights beside it."""
     files = [find_weights(name) for name in weights]
-    paths = read_dataset(dataset, root, split).image_paths
+    paths = read_dataset(dataset, root, split, warn=warning).image_paths
     count = min(photos, len(paths))
     chosen = [paths[number * len(paths) // count] for number in range(count)]
     proposals = ProposalCache(cache, ProposalsConfig(methods=("selective_search",)))

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from incdet.config import Config, load_config
-from incdet.console import notes, progress_bar, run_program
+from incdet.console import notes, progress_bar, run_program, warning
 from incdet.data.dataset import Dataset, Warn
 from incdet.data.ilsvrc import IlsvrcFiles
 from incdet.data.predictions import read_predictions
@@ -140,8 +140,8 @@ def main(
         for name, columns in by_network.items()
     }
     _report(evaluation, judged, data, output, json_file, started, interval)
-    for warning in warnings:
-        notes.print(f"warning: {warning}", markup=False, style="yellow")
+    for sentence in warnings:
+        warning(sentence)
     for failure in failures:
         notes.print(f"error: {failure}", markup=False, style="red")
     return 1 if failures else 0

@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from incdet.config import ImagesConfig, ProposalsConfig, load_config
-from incdet.console import notes, progress_bar, run_program
+from incdet.console import notes, progress_bar, run_program, warning
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.companions import fingerprint, save_regressor
@@ -44,7 +44,7 @@ def main(
     file = find_weights(weights)
     network, record = load_network(file)
     prepare_network(network, torch.device("cpu"), torch.float32)
-    data = read_dataset(dataset, root, split)
+    data = read_dataset(dataset, root, split, warn=warning)
     count = min(photos, len(data))
     chosen = data.subset([number * len(data) // count for number in range(count)])
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time

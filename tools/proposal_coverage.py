@@ -19,7 +19,7 @@ from rich.console import Console
 from scipy.cluster.vq import vq
 
 from incdet.config import Config, load_config
-from incdet.console import notes, progress_bar, run_program
+from incdet.console import notes, progress_bar, run_program, warning
 from incdet.data.class_names import find_classes, split_names
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
@@ -88,7 +88,8 @@ def main(
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
     effective = load_config(Config, config, [*method.settings, *(settings or ()), *scale])
     earlier = {file.stem: _read_earlier(file) for file in beside or ()}
-    data = read_dataset(dataset, root, split, cache=cache / "ground_truth", num_processes=os.cpu_count() or 1)
+    parsed, number = cache / "ground_truth", os.cpu_count() or 1
+    data = read_dataset(dataset, root, split, cache=parsed, num_processes=number, warn=warning)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
     judged = find_classes(split_names(classes), data.class_names, data.name) if classes is not None else None
     if method == "priors":

@@ -14,7 +14,7 @@ import typer
 from training_runs import run_training
 
 from incdet.config import load_config
-from incdet.console import notes, run_program
+from incdet.console import run_program, warning
 from incdet.training.classification import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Trainer
 from incdet.training.processes import joined_processes
@@ -30,8 +30,7 @@ def main(
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(ClassifierTrainingConfig, config, settings or ())
     with joined_processes(training.device) as processes:
-        task = ClassificationTask(training, processes, lambda problem: notes.print(f"warning: {problem}", markup=False))
-        output.mkdir(parents=True, exist_ok=True)
+        task = ClassificationTask(training, processes, warning)
         arguments = (training.optimization, training.schedule(), output, training.seed, processes, tensorboard)
         run_training(Trainer(task.task(), *arguments), training, task.record, quiet)
 

@@ -13,7 +13,8 @@ import typer
 from training_runs import run_training
 
 from incdet.config import load_config
-from incdet.console import notes, run_program
+from incdet.console import run_program, warning
+from incdet.data.dataset import no_warning
 from incdet.data.readers import Collection, read_dataset
 from incdet.networks.weights import find_weights, load_network
 from incdet.training.loop import Trainer
@@ -31,11 +32,11 @@ def main(
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(MultiBoxTrainingConfig, config, settings or ())
     with joined_processes(training.device) as processes:
-        dataset = read_dataset(Collection(training.data.dataset), Path(training.data.root), training.data.split)
+        data = training.data
+        warn = warning if processes.leads else no_warning
+        dataset = read_dataset(Collection(data.dataset), Path(data.root), data.split, warn=warn)
         initial = load_network(find_weights(training.initial_weights))
-        warn = lambda problem: notes.print(f"warning: {problem}", markup=False)  # noqa: E731
         task = MultiBoxTask(dataset, initial, training, processes, warn)
-        output.mkdir(parents=True, exist_ok=True)
         arguments = (training.optimization, training.schedule(), output, training.seed, processes, tensorboard)
         run_training(Trainer(task.task(), *arguments), training, task.record, quiet)
 

@@ -14,7 +14,8 @@ import typer
 from training_runs import run_training
 
 from incdet.config import ImagesConfig, load_config
-from incdet.console import progress_bar, run_program
+from incdet.console import progress_bar, run_program, warning
+from incdet.data.dataset import no_warning
 from incdet.errors import ConfigurationError
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
@@ -57,7 +58,7 @@ def _train(
 
 def _prepare(training: RegionsTrainingConfig, cache: Path, processes: Processes, quiet: bool) -> RegionsTask:
     """The data, its proposals (found by one process, read by all) and the network."""
-    dataset, extra = read_training_photos(training.data, training.seed)
+    dataset, extra = read_training_photos(training.data, training.seed, warning if processes.leads else no_warning)
     paths = dataset.image_paths + (extra.image_paths if extra else ())
     initial = load_network(find_weights(training.initial_weights))
     proposals = ProposalCache(cache, training.proposals)

@@ -63,6 +63,12 @@ def read_annotations(
     return parsed
 
 
+def unknown_objects(unknown: Counter[str], owner: str) -> str:
+    """A sentence about objects that were left out."""
+    names = ", ".join(sorted(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
+    return f"{sum(unknown.values()):,} objects of {len(unknown)} classes that {owner} lacks ({names}) do not count"
+
+
 def _require_files(files: Sequence[Path]) -> None:
     folders = [folder for folder in {file.parent for file in files} if folder.is_dir()]
     present = {file for folder in folders for file in folder.iterdir()}

@@ -64,18 +64,6 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
     )
 
 
-def read_category_ids(file: Path) -> dict[str, int]:
-    """Class name -> COCO's category id.
-
-    Raises:
-        DataError: missing, not JSON, or without categories.
-    """
-    try:
-        return {category["name"]: int(category["id"]) for category in read_json(file)["categories"]}
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{file} has no list of categories with name and id; expected a COCO annotation file") from None
-
-
 def read_json(file: Path) -> Any:
     """The content of a JSON file.
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from incdet.data.annotation_set import read_annotations
+from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_image_list
 from incdet.errors import DataError
@@ -67,8 +67,7 @@ def read_ilsvrc(
     paths = [annotations / f"{name}.xml" for name, _ in entries]
     truths, unknown = read_annotations(paths, class_ids, ILSVRC_BOXES, cache, num_processes)
     if unknown:
-        names = ", ".join(sorted(unknown)[:3])
-        warn(f"{sum(unknown.values())} objects of {len(unknown)} classes that {class_map} lacks ({names}) do not count")
+        warn(unknown_objects(unknown, str(class_map)))
     return Dataset(
         name=f"{root.resolve().name} {Path(split).stem}",
         class_names=class_names,

@@ -284,7 +284,9 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     if missing := len(dataset) - len(kept):
         first = next(truth.image for truth in dataset.ground_truths if truth.image not in set(names))
         warn(f"{missing:,} of {len(dataset):,} images have no line in {file} ({first}, ...): nothing is found there")
-    return detection_columns([found[row] for row in kept], [images[row] for row in kept])
+    truths = [dataset.ground_truths[images[row]] for row in kept]
+    rescaled = [found[row].rescaled(truth.width, truth.height) for row, truth in zip(kept, truths, strict=True)]
+    return detection_columns(rescaled, [images[row] for row in kept])
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

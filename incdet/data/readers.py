@@ -33,17 +33,30 @@ def read_dataset(
         collection: whose layout.
         root: the collection's folder.
         split: its name there.
-        files: ILSVRC only, see `read_ilsvrc`; so are the rest.
+        files: ILSVRC only, see `read_ilsvrc`; so are the next two.
         cache: folder that keeps parsed annotations.
         num_processes: that parse them.
         warn: told what does not count.
 
     Raises:
-        DataError: the folder, the split or an annotation is missing or malformed.
+        DataError: the folder, the split or an annotation is missing or malformed, or two photos have the same name.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"cannot read the data set {root}: there is no such folder; check --root")
     if collection == "ilsvrc":
-        return read_ilsvrc(root, split, files, cache, num_processes, warn)
-    return (read_voc if collection == "voc" else read_coco_folder)(root, split)
+        dataset = read_ilsvrc(root, split, files, cache, num_processes, warn)
+    else:
+        dataset = read_voc(root, split, warn) if collection == "voc" else read_coco_folder(root, split)
+    _require_names(dataset)
+    return dataset
+
+
+def _require_names(dataset: Dataset) -> None:
+    """Results go by the names of photos."""
+    known: dict[str, Path] = {}
+    for path, truth in dataset:
+        if truth.image in known:
+            both = f"{known[truth.image]} and {path}"
+            raise DataError(f"{both} in {dataset.name} have the same name; give every photo a name of its own")
+        known[truth.image] = path

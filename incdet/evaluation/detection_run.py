@@ -9,7 +9,7 @@ from incdet.data.dataset import Dataset
 from incdet.detector import Detector
 from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
-from incdet.proposals import ProposalCache
+from incdet.proposals import ProposalCache, image_key
 from incdet.storage import load_arrays, save_arrays, write_text
 from incdet.structures import Detections, GroundTruth, Image, RegionScores
 
@@ -79,7 +79,7 @@ class DetectionRun:
     def _detect(self, path: Path, truth: GroundTruth) -> list[Detections]:
         read = read_image(path, self.detector.config.images)
         image = Image(read.pixels, truth.image)
-        file = self.folder / "region_scores" / f"{truth.image}.npz"
+        file = self.folder / "region_scores" / f"{truth.image}-{image_key(image)}.npz"
         arrays: dict[str, Any] | None = load_arrays(file)
         if arrays is None or (self.each_network and "by_network" not in arrays):
             scores = self.detector.score(image, self.cache(image))
@@ -87,7 +87,8 @@ class DetectionRun:
             arrays |= {"by_network": scores.by_network} if self.each_network else {}
             save_arrays(file, **arrays)
         answers = [arrays["probabilities"], *(arrays["by_network"] if self.each_network else [])]
-        return [self.detector.select(RegionScores(arrays["boxes"], answer), image) for answer in answers]
+        found = (self.detector.select(RegionScores(arrays["boxes"], answer), image) for answer in answers)
+        return [entry.rescaled(truth.width, truth.height) for entry in found]
 
 
 def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from incdet.config import ImagesConfig, Section
-from incdet.data.dataset import Dataset
+from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.structures import Image
@@ -35,22 +35,27 @@ class DataConfig(Section):
     extra_boxes_per_class: int = Field(1000, ge=1)
 
 
-def read_training_photos(config: DataConfig, seed: int) -> tuple[Dataset, Dataset | None]:
+def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning) -> tuple[Dataset, Dataset | None]:
     """The photos of the split, without blacklisted ones, and those of the extra split, if any, with objects drawn.
 
     R-CNN's choice for ILSVRC is val1 and up to 1000 boxes of each class from train.
+
+    Args:
+        config: which photos.
+        seed: of the drawing.
+        warn: see `read_dataset`.
 
     Raises:
         DataError: the data set cannot be read.
     """
     collection, root = Collection(config.dataset), Path(config.root)
-    dataset = read_dataset(collection, root, config.split)
+    dataset = read_dataset(collection, root, config.split, warn=warn)
     blacklisted = {position for position, _ in dataset.blacklist}
     if blacklisted:
         dataset = dataset.subset([index for index in range(len(dataset)) if index not in blacklisted])
     if config.extra_split is None:
         return dataset, None
-    extra = read_dataset(collection, root, config.extra_split)
+    extra = read_dataset(collection, root, config.extra_split, warn=warn)
     return dataset, limit_objects(extra, config.extra_boxes_per_class, seed)
 
 
