@@ -5,11 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incdet.console import drop_stdout, notes, progress_bar
+from incdet.console import ReaderGoneError, drop_stdout, notes, progress_bar
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.images import find_images
 from incdet.output.result_folder import ResultFolder, picture_names
@@ -88,9 +89,9 @@ class Batch:
         self._state: ResultFolder | None = None
         if not self.photos:
             return
-        inputs = hashlib.sha256(b"\n".join(map(os.fsencode, self.photos))).hexdigest()
+        inputs = hashlib.sha256(b"\n".join(map(_identity, self.photos))).hexdigest()
         description = {**description, "kinds": kinds, "timing": options.timing}
-        description |= {"photos": len(self.photos), "photos_sha256": inputs}
+        description |= {"photos": len(self.photos), "listing_sha256": inputs}
         if kinds:
             place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
             self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
@@ -176,7 +177,7 @@ class Batch:
                 drop_stdout()
                 # the reader has gone, as in `| head -1`: without a folder there is nobody left to work for
                 if self.folder is None:
-                    raise
+                    raise ReaderGoneError from None
             except OSError as error:
                 drop_stdout()
                 raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
@@ -197,6 +198,14 @@ def one_by_one(
                 yield error
 
     return work_on
+
+
+def _identity(photo: Path) -> bytes:
+    """Path, size and time of a photo's file: another photo in its place is not one that is done."""
+    with suppress(OSError):
+        status = photo.stat()
+        return os.fsencode(photo) + f" {status.st_size} {status.st_mtime_ns}".encode()
+    return os.fsencode(photo)
 
 
 def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:

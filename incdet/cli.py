@@ -109,7 +109,11 @@ def detect(
         more.append(f"scores.engine={engine.value}")
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
     ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
-    return run_detect(paths, ensemble, load_config(Config, config, more), options, workers)
+    effective = load_config(Config, config, more)
+    if score_threshold is not None and score_threshold < effective.detections.score_threshold:
+        # what is asked for must be kept
+        effective = load_config(Config, config, [*more, f"detections.score_threshold={score_threshold}"])
+    return run_detect(paths, ensemble, effective, options, workers)
 
 
 @app.command()

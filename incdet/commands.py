@@ -71,9 +71,6 @@ def run_detect(
     """
     kinds = options.kinds(DETECTION_KINDS)
     _check_engine(config)
-    lowest = min(config.detections.score_threshold, config.detections.display_threshold)
-    detections = config.detections.model_copy(update={"score_threshold": lowest})
-    config = config.model_copy(update={"detections": detections})
     detector = ensemble.detector(config)
     if not options.quiet:
         notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from incdet.errors import IncdetError, PackageError
+from incdet.errors import IncdetError, PackageError, reason
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """Everything meant for people; stdout is for machines."""
@@ -19,6 +19,10 @@ INTERRUPTED = 130
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """typer's own class, which has lived in click and in typer itself, depending on the version."""
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads stdout any more, as in `| head -1`, and nothing else was asked for."""
 
 
 def warning(sentence: str) -> None:
@@ -71,10 +75,16 @@ def call_with_sentence(app: typer.Typer) -> None:
             f"error: cannot load a package that incdet needs: {error}; install incdet again", markup=False, style="red"
         )
         code = PackageError.exit_code
+    except ReaderGoneError:
+        code = 0
     except BrokenPipeError:
-        # the reader has gone, as in `| head -1`
         drop_stdout()
         code = 0
+    except OSError as error:
+        # whatever looks at a path of the user's: no permission, a name too long
+        place = "" if error.filename is None else f" {os.fsdecode(error.filename)}"
+        notes.print(f"error: cannot use{place}: {reason(error)}; give another path", markup=False, style="red")
+        code = IncdetError.exit_code
     # some versions of typer turn Ctrl-C into this exit code, others raise
     if code == INTERRUPTED:
         notes.print("interrupted; run the same command again: what is stored is not done twice", markup=False)

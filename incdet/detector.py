@@ -109,6 +109,8 @@ class Detector:
         """
         if weights and members is not None:
             raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
+        if cascade and not weights:
+            raise ConfigurationError("the shipped ensemble is a cascade already; leave out --cascade or give weights")
         config = config or Config()
         names = weights or shipped_ensemble(members)
         files = [find_weights(name) for name in names]
@@ -159,7 +161,7 @@ class Detector:
         Raises:
             ImageError: a photo cannot be read and `on_error` is None.
         """
-        single = isinstance(sources, str | Path | bytes | np.ndarray | Image)
+        single = isinstance(sources, str | bytes | bytearray | np.ndarray) or not isinstance(sources, Iterable)
         for outcome in self.outcomes([cast(ImageSource, sources)] if single else sources, num_workers):
             if isinstance(outcome.result, Detections):
                 yield outcome.result

@@ -124,10 +124,13 @@ def _expand(path: Path) -> Iterator[Path]:
 
 
 def _photos_under(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, files in os.walk(folder):
+    found: list[Path] = []
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not (Path(parent, name, RESULT_MARK)).is_file()]
         found += [file for name in files if _is_photo(file := Path(parent, name))]
+    if unreadable and not found:
+        raise ImageError(f"cannot read the folder {unreadable[0].filename}: {reason(unreadable[0])}; check its rights")
     return sorted(found)
 
 

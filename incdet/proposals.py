@@ -102,9 +102,11 @@ def merge(parts: list[Proposals], duplicate_iou: float = 1.0) -> Proposals:
 class ProposalCache:
     """Proposals on disk, one small file per image content and settings; safe with many processes."""
 
-    def __init__(self, folder: Path | str, config: ProposalsConfig):
+    def __init__(
+        self, folder: Path | str, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"
+    ) -> None:
         self.folder = Path(folder)
-        self.config = config
+        self.config, self.device = config, device
         self._proposers: Proposers | None = None
         settings = f"{_decisive(config)} {selective_search.engine_version(config.selective_search)}"
         self._settings_key = hashlib.sha256(settings.encode()).hexdigest()[:16]
@@ -120,7 +122,7 @@ class ProposalCache:
         if arrays is not None:
             return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
         if self._proposers is None:
-            self._proposers = Proposers(self.config)
+            self._proposers = Proposers(self.config, self.device)
         proposals = self._proposers(image, num_threads)
         save_arrays(file, boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
         return proposals
@@ -130,7 +132,8 @@ class ProposalCache:
 
         A photo that cannot be read is skipped here; whoever reads it next reports it. Can be interrupted and repeated.
         """
-        work = partial(_fill_one, self, images)
+        # many processes, each with a network of its own, would fill a GPU
+        work = partial(_fill_one, ProposalCache(self.folder, self.config, "cpu"), images)
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         number = num_processes or selective_search.num_cores()

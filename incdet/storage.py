@@ -28,6 +28,8 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the folder cannot be made or written to.
     """
+    if file.is_symlink():
+        file = file.resolve()
     if file.exists() and not file.is_file() and not file.is_dir():
         with _writable(file), file.open("wb") as stream:
             yield stream

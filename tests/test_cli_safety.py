@@ -12,6 +12,7 @@ import pytest
 from test_cli import FEW, one_sentence
 
 from incdet.batch import Batch, OutputOptions, one_by_one
+from incdet.errors import OutputError
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])
@@ -23,6 +24,60 @@ def test_files_of_the_user_in_the_output_folder_are_kept(incdet, photo, name):
     assert code == 2
     assert name in one_sentence(err)
     assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
+
+
+def test_overwrite_replaces_earlier_results_only(incdet, photo):
+    mine = Path("mine") / f"{Path(photo).stem}.jpg"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    code, _, err = incdet("propose", photo, "--output", "mine", "--overwrite", *FEW)
+    assert code == 2
+    assert "no run.json of an earlier run" in one_sentence(err)
+    assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
+    mine.unlink()
+    for _ in range(2):
+        assert incdet("propose", photo, "--output", "mine", "--overwrite", *FEW)[0] == 0
+    assert mine.exists()
+
+
+def test_json_through_a_link_goes_where_it_leads(incdet, photo):
+    Path("link.jsonl").symlink_to("results.jsonl")
+    assert incdet("propose", photo, "--json", "link.jsonl", *FEW)[0] == 0
+    assert Path("link.jsonl").is_symlink()
+    assert json.loads(Path("results.jsonl").read_text())["proposals"]
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(incdet, photo):
+    for option in ("--output", "--json", "--config"):
+        code, _, err = incdet("propose", photo, option, "x" * 300, *FEW)
+        assert code == 2
+        assert "too long" in one_sentence(err)
+
+
+def test_an_interrupted_run_does_not_take_another_photo_for_the_one_it_did(photo, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        (photos / name).write_bytes(Path(photo).read_bytes())
+    options = OutputOptions(folder=tmp_path / "found", save="json", quiet=True)
+
+    def run(stop_at=None):
+        worked = []
+
+        def work(path):
+            if path.name == stop_at:
+                raise KeyboardInterrupt
+            worked.append(path.name)
+            return {"image": str(path), "proposals": []}, {}
+
+        Batch([str(photos)], options, ("json",), "proposals", {}).run(one_by_one(work), "working")
+        return worked
+
+    with pytest.raises(KeyboardInterrupt):
+        run("b.png")
+    PIL.Image.new("RGB", (40, 30)).save(photos / "a.png")
+    with pytest.raises(OutputError, match="unfinished run"):
+        run()
 
 
 @pytest.mark.parametrize("target", ["photo", "link", "folder"])
@@ -203,6 +258,20 @@ def test_a_closed_pipe_does_not_cost_the_saved_results(photo, tmp_path):
     os.close(writer)
     assert result.returncode == 0
     assert len((tmp_path / "found" / "proposals.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_closed_pipe_is_no_failure_where_nothing_else_was_asked_for(photo, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run_program("propose", photo, *FEW, "--json", "-", "-q", stdout=writer, cwd=tmp_path)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_high_threshold_of_what_is_kept_is_heard(incdet, photo):
+    arguments = ["detect", photo, *FEW, "--json", "-", "--overwrite"]
+    _, line, _ = incdet(*arguments, "--set", "detections.score_threshold=0.999")
+    assert json.loads(line)["detections"] == []
 
 
 def test_a_low_threshold_is_heard(incdet, photo):

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from PIL import Image as PillowImage
@@ -83,6 +84,8 @@ def test_members_of_the_shipped_ensemble():
         Detector.from_pretrained(members=7)
     with pytest.raises(ConfigurationError, match="exclude each other"):
         Detector.from_pretrained(FIRST_STAGE, members=1)
+    with pytest.raises(ConfigurationError, match="is a cascade already"):
+        Detector.from_pretrained(cascade=True)
     with pytest.raises(WeightsError, match="one more after a first stage"):
         Detector.from_pretrained(FIRST_STAGE, cascade=True)
 
@@ -143,10 +146,19 @@ def test_many_photos_one_at_a_time(detector, chelsea_file):
         list(detector.detect_many(["missing.jpg"]))
 
 
+def test_a_single_photo_of_any_kind_is_one(detector, chelsea_file):
+    photo = PIL.Image.open(chelsea_file)
+    for source in (photo, bytearray(chelsea_file.read_bytes()), incdet.read_image(chelsea_file)):
+        assert [found.width for found in detector.detect_many(source)] == [451]
+
+
 def test_an_image_of_one_colour_and_one_pixel(detector):
     for shape in ((40, 60, 3), (1, 1, 3), (3, 500, 3)):
-        found = detector.detect(np.full(shape, 128, np.uint8))
-        assert (found.boxes[:, 2:] <= [shape[1], shape[0]]).all()
+        image = incdet.read_image(np.full(shape, 128, np.uint8))
+        scores = detector.score(image, detector.proposers(image))
+        assert len(scores)
+        assert (scores.boxes[:, 2:] <= [shape[1], shape[0]]).all()
+        assert len(detector.detect(image)) <= len(scores)
 
 
 def test_an_ensemble_averages_probabilities(chelsea_file):

@@ -177,6 +177,8 @@ def test_an_empty_file_of_predictions_gives_zero_and_says_so(folder, collection)
     [
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--detector", "default"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--each-network", "--quiet"],
+        ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--set", "detections.iou_threshold=0.5"],
+        ["--dataset", "coco", "--output", "o", "--interval", "--quiet"],
         ["--dataset", "voc", "--predictions", "submission.txt", "--blacklist", "b.txt"],
         ["--dataset", "coco", "--predictions", "submission.txt", "--classes", "c.txt"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--rules", "imagenet"],

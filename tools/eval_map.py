@@ -107,7 +107,10 @@ def main(
         raise ConfigurationError(
             "--predictions judges no detector: leave out --detector, --members, --cascade and --each-network"
         )
-    if interval and (rules == RulesName.coco or (predictions is not None and output is None)):
+    if predictions is not None and (config or settings):
+        raise ConfigurationError("--predictions judges detections as they are: leave out --config and --set")
+    chosen = rules or RulesName[dataset.name]
+    if interval and (chosen == RulesName.coco or (predictions is not None and output is None)):
         raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
     if dataset != Collection.ilsvrc and (blacklist or classes):
         raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
@@ -133,7 +136,6 @@ def main(
         and (predictions is None or ".jsonl" in predictions.suffixes)
     ):
         notes.print(f"wrote {write_submission(found, data, output)}", markup=False)
-    chosen = rules or RulesName[dataset.name]
     evaluation = evaluate_dataset(data, found, chosen.value, coco_backend.value, predictions, warn)
     judged = {
         name: evaluate_dataset(data, columns, chosen.value, coco_backend.value, None, _say_nothing)
@@ -165,7 +167,7 @@ def _run_detector(
 
     config = detector.config
     notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
-    proposals = ProposalCache(cache, config.proposals)
+    proposals = ProposalCache(cache, config.proposals, config.device)
     run = DetectionRun(output, detector, data, proposals, each_network)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(proposals.fill(data.image_paths, config.images), 1):

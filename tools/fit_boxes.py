@@ -49,7 +49,7 @@ def main(
     chosen = data.subset([number * len(data) // count for number in range(count)])
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time
     config = load_config(ProposalsConfig, None, ["multibox.part_sides=[]", *(settings or ())])
-    proposals = ProposalCache(cache / "proposals", config)
+    proposals = ProposalCache(cache / "proposals", config, "cpu")
     with progress_bar("proposals", len(chosen)) as update:
         for done, path in enumerate(proposals.fill(chosen.image_paths, ImagesConfig()), 1):
             update(done, path.name)

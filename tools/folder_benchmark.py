@@ -102,7 +102,7 @@ def measure_folder(
 
 def _figures(watch: Watch, started: float, ends: Sequence[float]) -> dict[str, Any]:
     # the last samples may show processes that are ending
-    steady = [row for row, moment in enumerate(watch.times) if ends[0] <= moment <= ends[-1]]
+    steady = [row for row, moment in enumerate(watch.times) if ends and ends[0] <= moment <= ends[-1]]
     if len(steady) < 2:
         raise IncdetError(f"{len(ends)} photos took too little time to be watched; give more of them")
     quarter = max(len(steady) // 4, 1)

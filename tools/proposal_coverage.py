@@ -23,7 +23,7 @@ from incdet.console import notes, progress_bar, run_program, warning
 from incdet.data.class_names import find_classes, split_names
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
-from incdet.errors import DataError, ImageError
+from incdet.errors import ConfigurationError, DataError, ImageError
 from incdet.evaluation.plots import coverage_comparison_plot, coverage_over_number_plot, coverage_over_overlap_plot
 from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.evaluation.report import coverage_table
@@ -85,6 +85,8 @@ def main(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> int:
     """Share of a data set's objects that proposals cover: at IoU 0.5, on average from 0.5 to 1, by size and number."""
+    if any(setting.startswith("proposals.methods") for setting in settings or ()):
+        raise ConfigurationError("--method says what proposes; leave out --set proposals.methods")
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
     effective = load_config(Config, config, [*method.settings, *(settings or ()), *scale])
     earlier = {file.stem: _read_earlier(file) for file in beside or ()}
@@ -128,7 +130,7 @@ class _Priors:
 
 
 def _filled_cache(data: Dataset, config: Config, cache: Path, quiet: bool) -> ProposalCache:
-    stored = ProposalCache(cache, config.proposals)
+    stored = ProposalCache(cache, config.proposals, config.device)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(stored.fill(data.image_paths, config.images), 1):
             update(done, path.name)

@@ -22,6 +22,7 @@ def main(
 ) -> None:
     """Add a data set's mAP or coverage to what the record says was measured; the tensors stay as they are."""
     measured = read_json(numbers)
+    measured = measured if isinstance(measured, dict) else {}
     if {"dataset", "mAP"} <= measured.keys():
         what, value = "mAP", measured["mAP"]
     elif {"dataset", "coverage", "proposals_per_image"} <= measured.keys():
@@ -31,6 +32,8 @@ def main(
             f"{numbers} has neither 'mAP' nor 'coverage' of a data set; expected what tools/eval_map.py or "
             "tools/proposal_coverage.py write with --json"
         )
+    if not isinstance(value, int | float):
+        raise DataError(f"{numbers} has no number for its {what} ({value}); measure where there are objects")
     record = load_record(weights)
     longer = record.model_copy(
         update={"measured": record.measured | {f"{measured['dataset']} {what}": round(value, 4)}}

@@ -61,7 +61,7 @@ def _prepare(training: RegionsTrainingConfig, cache: Path, processes: Processes,
     dataset, extra = read_training_photos(training.data, training.seed, warning if processes.leads else no_warning)
     paths = dataset.image_paths + (extra.image_paths if extra else ())
     initial = load_network(find_weights(training.initial_weights))
-    proposals = ProposalCache(cache, training.proposals)
+    proposals = ProposalCache(cache, training.proposals, training.device)
     if processes.leads:
         with progress_bar("proposals", len(paths), quiet) as update:
             for done, path in enumerate(proposals.fill(paths, ImagesConfig()), 1):

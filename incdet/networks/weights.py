@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,7 +103,8 @@ class WeightsRecord(BaseModel):
 
 def shipped_weights() -> dict[str, Path]:
     """Name -> file of the weights inside the package."""
-    folder = Path(str(resources.files("incdet"))) / "weights"
+    # not by the package's name, which in some folders is also that of the repository
+    folder = Path(__file__).resolve().parents[1] / "weights"
     # names with a point are files that belong to other weights, see `networks/companions.py`
     return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
 

@@ -68,11 +68,13 @@ class ResultFolder:
                 written to.
         """
         originals = {file.resolve() for file in inputs}
+        replaces = self._resumes or (self.overwrite and (self.path / DESCRIPTION).exists())
         for file in files:
             if file.resolve() in originals:
                 raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
-            if file.exists() and not (self.overwrite or self._resumes):
-                raise OutputError(f"{file} exists already; give another folder with --output, or --overwrite")
+            if file.exists() and not replaces:
+                why = f" and {self.path} holds no {DESCRIPTION} of an earlier run" if self.overwrite else ""
+                raise OutputError(f"{file} exists already{why}; give another folder with --output")
         if not self._resumes:
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
         write_text(self.path / DESCRIPTION, self._description)

@@ -87,6 +87,10 @@ class ClassificationTask:
         self.chosen, self.held_out = hold_out(self.source, config.held_out)
         self.judged, self.judged_indices = self.source, self.held_out
         if config.validation is not None:
+            if config.held_out:
+                raise ConfigurationError(
+                    "validation and held_out exclude each other; set held_out to 0 or leave one out"
+                )
             self.judged = open_photos(config.validation)
             self.judged_indices = np.arange(len(self.judged.class_ids))
         if self.judged.class_names != self.source.class_names:
