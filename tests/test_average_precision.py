@@ -247,6 +247,15 @@ def test_nothing_to_find_gives_null_in_strict_json(photos):
     assert document == {"rules": "voc", "mAP": None, "median_AP": None, "ap": {"class 0": None}} | counts
 
 
+def test_pooled_detections_of_all_classes_are_one_list():
+    photo = ([(0, A, False), (1, A, False), (1, B, True)], [(1, FAR, 0.95), (0, A, 0.9), (1, B, 0.85), (1, A, 0.8)])
+    judged = evaluate([photo], 2)
+    assert judged.mean_average_precision == pytest.approx((1 + 1 / 2) / 2)
+    # false, found, on an ignored object, found: 2 of 3
+    assert judged.pooled_average_precision == pytest.approx(2 / 3)
+    assert np.isnan(evaluate([([], [])], 1).pooled_average_precision)
+
+
 def test_json_keys():
     keys = {"rules", "mAP", "median_AP", "ap", "num_images", "num_detections", "num_ground_truth"}
     assert set(evaluate([([(0, A, False)], [(0, A, 0.9)])], 1).to_json()) == keys

@@ -102,7 +102,7 @@ def test_the_gate_decides_what_the_members_see(chelsea_file):
     of_member = member.score(image, Proposals(judged.boxes, proposals.scores, proposals.sources)).probabilities
     gate = float(np.sort(of_first.max(axis=1))[-9:-7].mean())
     for value, passed in ((0.0, 24), (gate, 8), (1.0, 0)):
-        gated = few(scores={"precision": "float32", "gate": value}, device="cpu")
+        gated = few(scores={"precision": "float32", "gate": value, "coarse_gate": 0}, device="cpu")
         found = Detector.from_pretrained(*names, cascade=True, config=gated).score(image, proposals).probabilities
         seen = of_first.max(axis=1) >= value
         assert seen.sum() == passed

@@ -209,10 +209,9 @@ def _report(
             screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
             more["interval"] = [plain_number(low), plain_number(high)]
     if by_network:
-        values = {name: own.mean_average_precision for name, own in by_network.items()}
         intervals = _network_reports(by_network, data, output, interval)
-        screen.print(networks_table(values, evaluation.mean_average_precision, intervals))
-        more["networks"] = {name: plain_number(value) for name, value in values.items()}
+        screen.print(networks_table(by_network, evaluation, intervals))
+        more["networks"] = {name: plain_number(own.mean_average_precision) for name, own in by_network.items()}
     more["seconds"] = round(time.perf_counter() - started, 3)
     numbers = json.dumps(evaluation.to_json() | more, indent=2) + "\n"
     if to_stdout:

@@ -73,6 +73,12 @@ class Evaluation:
         return float(np.nanmedian(self.average_precision)) if self.num_objects.any() else float("nan")
 
     @property
+    def pooled_average_precision(self) -> float:
+        """AP of all classes' detections in one list: objects count alike, so a class of few moves it less than mAP."""
+        ranked = np.argsort(-self.detections.scores, kind="stable")
+        return average_precision_of(self.verdicts[ranked], int(self.num_objects.sum()), self.rules)[0]
+
+    @property
     def num_detections(self) -> int:
         """D, all that were judged."""
         return len(self.detections)

@@ -39,18 +39,32 @@ def coco_table(evaluation: CocoEvaluation) -> Table:
 
 
 def networks_table(
-    by_network: Mapping[str, float], ensemble: float, intervals: Mapping[str, tuple[float, float]]
+    by_network: Mapping[str, Evaluation | CocoEvaluation],
+    ensemble: Evaluation | CocoEvaluation,
+    intervals: Mapping[str, tuple[float, float]],
 ) -> Table:
-    """mAP of every network by itself, with its interval where there is one, of the mean member, and of the ensemble."""
-    table = _table("each network by itself", "network", "mAP", "95 %")
-    for name, value in by_network.items():
+    """mAP of every network by itself, with its interval where there is one, of the mean member, and of the ensemble;
+    beside it the AP of all classes' detections in one list, which few objects of a class move less.
+    """
+    table = _table("each network by itself", "network", "mAP", "95 %", "pooled AP")
+    values = {name: _mean_and_pooled(judged) for name, judged in by_network.items()}
+    for name, (mean, pooled) in values.items():
         interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
-        table.add_row(escape(name), f"{value:.4f}", interval)
+        table.add_row(escape(name), f"{mean:.4f}", interval, f"{pooled:.4f}")
     table.add_section()
-    members = [value for name, value in by_network.items() if name.startswith("member")]
-    table.add_row("mean member", f"{np.mean(members):.4f}", "")
-    table.add_row("the ensemble", f"{ensemble:.4f}", "", style="bold")
+    members = [pair for name, pair in values.items() if name.startswith("member")]
+    for name, (mean, pooled) in {
+        "mean member": np.mean(members, axis=0),
+        "the ensemble": _mean_and_pooled(ensemble),
+    }.items():
+        table.add_row(name, f"{mean:.4f}", "", f"{pooled:.4f}")
     return table
+
+
+def _mean_and_pooled(judged: Evaluation | CocoEvaluation) -> tuple[float, float]:
+    """(mAP, pooled AP, which COCO's rules do not have)."""
+    pooled = judged.pooled_average_precision if isinstance(judged, Evaluation) else float("nan")
+    return judged.mean_average_precision, pooled
 
 
 def error_table(analysis: ErrorAnalysis) -> Table:
