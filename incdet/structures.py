@@ -156,7 +156,9 @@ class Detections:
         _require_class_ids(self, self.class_ids, self.class_names)
 
     def rescaled(self, width: int, height: int) -> Detections:
-        """The same detections in the same image at another size, such as that which an annotation states."""
+        """The same detections in the same image at another size, such as an annotation states; 0 states none."""
+        if min(width, height) < 1:
+            return self
         return replace(self, width=width, height=height, boxes=_rescaled_boxes(self, width, height))
 
     def __len__(self) -> int:

@@ -114,7 +114,7 @@ def test_own_classes_and_objects_of_unknown_ones(tmp_path):
     assert len(said) == 1
     for content in ("", "lama\nlama\n"):
         write(tmp_path / "classes.txt", content)
-        with pytest.raises(DataError, match=r"classes\.txt has"):
+        with pytest.raises(DataError, match=r"classes\.txt is empty or names a class twice"):
             read_dataset("voc", tmp_path, "val")
 
 

@@ -157,6 +157,7 @@ def test_rescaled_detections_follow_the_annotation():
     half = found.rescaled(found.width // 2, found.height * 2)
     assert half.boxes == pytest.approx(found.boxes * [0.5, 2, 0.5, 2])
     assert half.scores is found.scores
+    assert found.rescaled(0, 0) is found
 
 
 def test_detections_are_taken_one_by_one():

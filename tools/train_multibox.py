@@ -33,10 +33,11 @@ def main(
     training = load_config(MultiBoxTrainingConfig, config, settings or ())
     with joined_processes(training.device) as processes:
         data = training.data
-        warn = warning if processes.leads else no_warning
-        dataset = read_dataset(Collection(data.dataset), Path(data.root), data.split, warn=warn)
+        # every process reads the annotations, but photos of its own
+        said_once = warning if processes.leads else no_warning
+        dataset = read_dataset(Collection(data.dataset), Path(data.root), data.split, warn=said_once)
         initial = load_network(find_weights(training.initial_weights))
-        task = MultiBoxTask(dataset, initial, training, processes, warn)
+        task = MultiBoxTask(dataset, initial, training, processes, warning)
         arguments = (training.optimization, training.schedule(), output, training.seed, processes, tensorboard)
         run_training(Trainer(task.task(), *arguments), training, task.record, quiet)
 

@@ -1,23 +1,20 @@
 """Where a classifier's training photos come from: folders, tar shards, or the objects of a detection data set."""
 
 import os
-import re
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from incdet.config import Section
+from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.data.readers import Collection, read_dataset
 from incdet.data.shards import ShardPhotos
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
-from incdet.storage import read_text
 from incdet.structures import Image
-
-_WORDNET_ID = re.compile(r"n\d{8}")
 
 
 class PhotosConfig(Section):
@@ -137,8 +134,8 @@ def open_photos(config: PhotosConfig) -> PhotoSource:
     if config.layout == "shards":
         if config.classes is None:
             raise ConfigurationError(f"the shards in {root} hold class ids only; name the list of classes in classes")
-        return ShardPhotos(root, _read_classes(Path(config.classes)))
-    classes = _folder_names(root) if config.classes is None else _read_classes(Path(config.classes))
+        return ShardPhotos(root, read_class_list(Path(config.classes)))
+    classes = _folder_names(root) if config.classes is None else read_class_list(Path(config.classes))
     labels = None if config.labels is None else Path(config.labels)
     return FolderPhotos(find_labelled_photos(root, classes, labels), classes)
 
@@ -148,18 +145,6 @@ def _folder_names(root: Path) -> tuple[str, ...]:
     if not names:
         raise DataError(f"the folder {root} has no folders, one per class; make them, or name a list of classes")
     return names
-
-
-def _read_classes(file: Path) -> tuple[str, ...]:
-    """WordNet ids where every line begins with one, else whole lines."""
-    lines = read_text(file, "the class list", "check the path").splitlines()
-    names = [line.strip() for line in lines if line.strip()]
-    first = [name.split()[0] for name in names]
-    # a class may be called "dining table", but behind a WordNet id there are only explanations
-    classes = tuple(first if all(_WORDNET_ID.fullmatch(word) for word in first) else names)
-    if not classes or len(set(classes)) < len(classes):
-        raise DataError(f"the class list {file} is empty or names a class twice; expected one class a line")
-    return classes
 
 
 def hold_out(source: PhotoSource, num_photos: int) -> tuple[np.ndarray, np.ndarray]:

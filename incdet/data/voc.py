@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from incdet.data.annotation_set import read_annotations, unknown_objects
+from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.xml_annotations import VOC_BOXES, read_image_list
-from incdet.errors import DataError
-from incdet.storage import read_text
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -30,20 +29,13 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         DataError: the split or an annotation is missing or malformed, or a class is listed twice.
     """
     root = Path(root)
-    class_names: tuple[str, ...] = VOC_CLASSES
-    known = "PASCAL VOC"
-    if (root / CLASSES_FILE).is_file():
-        known = str(root / CLASSES_FILE)
-        lines = read_text(root / CLASSES_FILE, "the classes", "give one in a line").splitlines()
-        class_names = tuple(line.strip() for line in lines if line.strip())
-        if not class_names or len(set(class_names)) < len(class_names):
-            found = f"{len(class_names)} lines with {len(set(class_names))} different names"
-            raise DataError(f"{known} has {found}; expected every class once")
+    own = root / CLASSES_FILE
+    class_names = read_class_list(own) if own.is_file() else VOC_CLASSES
     names = tuple(name for name, _ in read_image_list(root / "ImageSets" / "Main" / f"{split}.txt"))
     class_ids = {name: index for index, name in enumerate(class_names)}
     truths, unknown = read_annotations([root / "Annotations" / f"{name}.xml" for name in names], class_ids, VOC_BOXES)
     if unknown:
-        warn(unknown_objects(unknown, known))
+        warn(unknown_objects(unknown, str(own) if own.is_file() else "PASCAL VOC"))
     return Dataset(
         name=f"{root.resolve().name} {split}",
         class_names=class_names,
