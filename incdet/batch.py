@@ -211,10 +211,10 @@ def _identity(photo: Path) -> bytes:
 def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
     """(photos, sentences about paths that name none)."""
     photos: dict[Path, Path] = {}
-    failures = []
+    failures: list[str] = []
     for path in paths:
         try:
-            for photo in find_images([path]):
+            for photo in find_images([path], failures.append):
                 photos.setdefault(photo.absolute(), photo)
         except ImageError as error:
             failures.append(str(error))

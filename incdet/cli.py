@@ -33,9 +33,19 @@ class EngineName(StrEnum):
     openvino = "openvino"
 
 
+def _folder(text: str) -> Path:
+    """What an option names; an empty text would be the current folder, which nobody means by it."""
+    if not text:
+        raise typer.BadParameter("the path is empty; give a folder")
+    return Path(text)
+
+
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
 OutputFolder = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Folder for the results (default: incdet-output).", metavar="DIR")
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Folder for the results (default: incdet-output).", metavar="DIR", parser=_folder
+    ),
 ]
 Json = Annotated[
     str | None,

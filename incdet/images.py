@@ -83,11 +83,15 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
         raise ImageError(f"cannot read {path}: {reason(error)}; check the file's name and permissions") from None
 
 
-def find_images(sources: Iterable[str | Path]) -> list[Path]:
+def find_images(sources: Iterable[str | Path], tell: Callable[[str], None] | None = None) -> list[Path]:
     """Photos named by files, folders (searched recursively) and glob patterns, sorted within each, no file twice.
 
     Folders inside that hold incdet's own results are left out, and so are empty folders that a pattern names. A plain
     path is returned as it is, even when missing, so that reading it reports the error.
+
+    Args:
+        sources: the paths.
+        tell: takes a sentence about every folder inside that cannot be read; without it the first one is an error.
 
     Raises:
         ImageError: a folder without photos, or a pattern that matches nothing.
@@ -96,14 +100,18 @@ def find_images(sources: Iterable[str | Path]) -> list[Path]:
     for source in sources:
         if not str(source):
             raise ImageError("cannot read '': the path is empty; give a file, a folder or a pattern")
-        for path in _expand(Path(source)):
+        for path in _expand(Path(source), tell or _refuse):
             found.setdefault(path.absolute(), path)
     return list(found.values())
 
 
-def _expand(path: Path) -> Iterator[Path]:
+def _refuse(sentence: str) -> None:
+    raise ImageError(sentence)
+
+
+def _expand(path: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     if _exists(path, Path.is_dir):
-        photos = _photos_under(path)
+        photos = _photos_under(path, tell)
         if not photos:
             raise ImageError(
                 f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}"
@@ -114,7 +122,9 @@ def _expand(path: Path) -> Iterator[Path]:
         if not matches:
             raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
         found = [
-            photo for match in map(Path, matches) for photo in (_photos_under(match) if match.is_dir() else [match])
+            photo
+            for match in map(Path, matches)
+            for photo in (_photos_under(match, tell) if match.is_dir() else [match])
         ]
         if not found:
             raise ImageError(f"the pattern {path} matches only folders without photos; check it")
@@ -123,14 +133,17 @@ def _expand(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _photos_under(folder: Path) -> list[Path]:
+def _photos_under(folder: Path, tell: Callable[[str], None]) -> list[Path]:
     found: list[Path] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not (Path(parent, name, RESULT_MARK)).is_file()]
         found += [file for name in files if _is_photo(file := Path(parent, name))]
-    if unreadable and not found:
-        raise ImageError(f"cannot read the folder {unreadable[0].filename}: {reason(unreadable[0])}; check its rights")
+    sentences = [f"cannot read the folder {error.filename}: {reason(error)}; check its rights" for error in unreadable]
+    if sentences and not found:
+        raise ImageError(sentences[0])
+    for sentence in sentences:
+        tell(sentence)
     return sorted(found)
 
 

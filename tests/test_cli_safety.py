@@ -127,6 +127,14 @@ def test_an_empty_path_is_not_the_whole_folder(incdet, photo):
     assert "the path is empty" in one_sentence(err)
 
 
+def test_an_empty_output_is_not_the_current_folder(incdet, photo):
+    before = sorted(Path().iterdir())
+    code, _, err = incdet("propose", photo, "--output", "", *FEW)
+    assert code == 2
+    assert "the path is empty" in err
+    assert sorted(Path().iterdir()) == before
+
+
 @pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (900, 2), (2000, 3), (1, 1)])
 def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
     PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")

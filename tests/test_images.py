@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -245,6 +247,24 @@ def test_find_images_refuses_to_find_nothing(tmp_path, source, reason):
     with pytest.raises(ImageError, match=reason) as caught:
         find_images([tmp_path / source])
     assert source in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_searched(album, monkeypatch):
+    real = os.scandir
+
+    def scandir(folder):
+        # rights do not stop an administrator, who may run this test
+        if Path(folder).name == "sea":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    told = []
+    found = find_images([album / "holiday"], told.append)
+    assert [file.name for file in found] == ["c.jpeg"]
+    assert [str(album / "holiday" / "sea") in sentence for sentence in told] == [True]
+    with pytest.raises(ImageError, match="cannot read the folder"):
+        find_images([album / "holiday"])
 
 
 def test_hidden_files_are_no_photos_and_one_file_has_one_name(tmp_path, monkeypatch):
