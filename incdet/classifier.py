@@ -20,8 +20,8 @@ from incdet.networks.weights import (
     WeightsRecord,
     find_weights,
     load_network,
+    named_hashes,
     same_classes,
-    sha256,
 )
 from incdet.structures import Classification, Image
 
@@ -39,7 +39,7 @@ class Classifier:
         class_names: the C classes.
         networks, preprocessings: the members.
         num_crops: how many pieces of a photo each member sees.
-        origin: weights' file name -> SHA-256; empty where networks were given directly.
+        origin: weights' name -> SHA-256, see `named_hashes`; empty where networks were given directly.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Classifier:
         members = [load_network(file) for file in files]
         networks, records = [network for network, _ in members], [record for _, record in members]
         classifier = cls(networks, records, num_crops, config)
-        classifier.origin = {file.name: sha256(file) for file in files}
+        classifier.origin = named_hashes(files)
         return classifier
 
     def classify(self, source: ImageSource) -> Classification:

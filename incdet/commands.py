@@ -13,6 +13,7 @@ from incdet.description import describe_run
 from incdet.detector import Detector, Stopwatch
 from incdet.errors import ConfigurationError
 from incdet.images import read_image
+from incdet.networks.weights import named_hashes
 from incdet.output.draw import draw_detections, draw_proposals, save_picture
 from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.writers import (
@@ -116,7 +117,7 @@ def run_propose(paths: Sequence[str], config: Config, options: OutputOptions, sh
         _check_hierarchies(config.proposals)
     _check_engine(config)
     proposers = Proposers(config.proposals, config.device)
-    batch = Batch(paths, options, kinds, "proposals", describe_run(config, proposers.origin))
+    batch = Batch(paths, options, kinds, "proposals", describe_run(config, named_hashes(proposers.files)))
 
     def work(photo: Path) -> tuple[Line, Mapping[str, float]]:
         watch = Stopwatch()

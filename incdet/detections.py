@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchvision.ops import nms
 
-from incdet.boxes import box_iou
+from incdet.boxes import box_iou, clip_boxes
 from incdet.config import DetectionsConfig
 from incdet.structures import Detections, Image, RegionScores
 
@@ -25,7 +25,7 @@ def select_detections(
     kept = _suppress(boxes, values, class_ids, config.iou_threshold)[: config.max_per_image]
     found = boxes[kept]
     if config.voting_iou is not None:
-        found = _vote(boxes, values, class_ids, kept, config.voting_iou)
+        found = clip_boxes(_vote(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
     return Detections(
         image=image.name,
         width=image.width,
@@ -59,7 +59,7 @@ def _vote(
     moved = boxes[kept]
     for class_id in np.unique(class_ids[kept]):
         mine, rows = class_ids[kept] == class_id, class_ids == class_id
-        weights = np.where(box_iou(moved[mine], boxes[rows]) >= voting_iou, values[rows], 0.0)
+        weights = np.where(box_iou(moved[mine], boxes[rows]) >= voting_iou, values[rows].astype(np.float64), 0.0)
         total = weights.sum(axis=1, keepdims=True)
         # a box without surface overlaps nothing, not even itself
         moved[mine] = np.where(total > 0, weights @ boxes[rows] / np.where(total > 0, total, 1), moved[mine])

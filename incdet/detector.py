@@ -18,7 +18,7 @@ from incdet.device import choose_batch_size, choose_device
 from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource
-from incdet.networks.companions import load_ranges, load_regressor, regressor_file
+from incdet.networks.companions import load_ranges, load_regressor, ranges_file, regressor_file
 from incdet.networks.engines import Engine
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
@@ -26,8 +26,8 @@ from incdet.networks.weights import (
     WeightsRecord,
     find_weights,
     load_network,
+    named_hashes,
     same_classes,
-    sha256,
     shipped_ensemble,
 )
 from incdet.proposals import Proposers, no_proposals
@@ -44,8 +44,9 @@ class Detector:
         class_names: the C classes it can find.
         config: everything else that decides what it finds.
         device, engine: where, by what and how precisely the networks are computed.
-        origin: weights' file name -> SHA-256; empty where networks were given directly.
-        roles: file names of the first stage, if any, and of the members; empty likewise.
+        origin: name of each file of weights, and of those beside them -> SHA-256; empty where networks were given
+            directly.
+        roles: of these names, that of the first stage, if any, and those of the members; empty likewise.
     """
 
     def __init__(
@@ -112,20 +113,20 @@ class Detector:
         if cascade and not weights:
             raise ConfigurationError("the shipped ensemble is a cascade already; leave out --cascade or give weights")
         config = config or Config()
-        names = weights or shipped_ensemble(members)
-        files = [find_weights(name) for name in names]
+        files = [find_weights(name) for name in weights or shipped_ensemble(members)]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
         for network, file in zip(networks, files, strict=True):
             if config.scores.regression:
                 network.box_regressor = load_regressor(file, network.classifier.in_features)
-        cascade = cascade or (not weights and len(names) > 1)
+        cascade = cascade or (not weights and len(files) > 1)
         ranges = [load_ranges(file) for file in files] if config.scores.precision == "int8" else None
         detector = cls(networks, records, config, cascade, ranges)
-        detector.roles = {"first_stage": [file.name for file in files[:cascade]]}
-        detector.roles |= {"members": [file.name for file in files[cascade:]]}
         pairs = zip(networks, files, strict=True)
-        regressors = [regressor_file(file) for network, file in pairs if network.box_regressor is not None]
-        detector.origin = {file.name: sha256(file) for file in [*files, *regressors]} | detector.proposers.origin
+        beside = [regressor_file(file) for network, file in pairs if network.box_regressor is not None]
+        beside += [ranges_file(file) for file in files] if ranges else []
+        detector.origin = named_hashes([*files, *beside, *detector.proposers.files])
+        names = [file.name if file.name in detector.origin else str(file) for file in files]
+        detector.roles = {"first_stage": names[:cascade], "members": names[cascade:]}
         return detector
 
     def describe(self) -> dict[str, Any]:

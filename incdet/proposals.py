@@ -2,8 +2,10 @@
 
 import hashlib
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,14 +20,14 @@ from incdet.images import read_image
 from incdet.proposers import selective_search
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
-from incdet.workers import follow_parent, interrupts_blocked
+from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 
 
 class Proposers:
     """Whatever the configuration says proposes, its networks loaded once.
 
     Attributes:
-        origin: weights' file name -> SHA-256.
+        files: of the weights.
 
     Raises:
         WeightsError: a network's weights are missing, damaged or of another kind.
@@ -34,7 +36,7 @@ class Proposers:
 
     def __init__(self, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"):
         self.config = config
-        self.origin: dict[str, str] = {}
+        self.files: tuple[Path, ...] = ()
         self._multibox: Callable[[Image], Proposals] | None = None
         if "multibox" in config.methods:
             # torch takes seconds to load: only where a network proposes
@@ -42,7 +44,7 @@ class Proposers:
             from incdet.proposers.multibox import MultiBoxProposer
 
             multibox = MultiBoxProposer(config.multibox, choose_device(device))
-            self._multibox, self.origin = multibox, multibox.origin
+            self._multibox, self.files = multibox, (multibox.file,)
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """All proposals of an image, each proposer's in turn, at most `config.limit`.
@@ -131,20 +133,26 @@ class ProposalCache:
         """Computes what is missing for these photos in parallel and yields each path when it is done.
 
         A photo that cannot be read is skipped here; whoever reads it next reports it. Can be interrupted and repeated.
+        When one of the processes dies, this one does the rest by itself.
         """
         # many processes, each with a network of its own, would fill a GPU
         work = partial(_fill_one, ProposalCache(self.folder, self.config, "cpu"), images)
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
-        number = num_processes or selective_search.num_cores()
+        number, missing = num_processes or min(num_cores(), MOST_WORKERS), deque(paths)
         with ProcessPoolExecutor(number, context, initializer=begin_worker, initargs=(self.config,)) as pool:
             try:
                 with interrupts_blocked():
-                    done = pool.map(work, paths)
-                yield from done
+                    done = pool.map(work, tuple(missing))
+                for path in done:
+                    missing.popleft()
+                    yield path
+            except BrokenProcessPool:  # killed, perhaps for the memory that so many need
+                pass
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        yield from map(work, missing)
 
 
 def begin_worker(config: ProposalsConfig) -> None:

@@ -13,9 +13,8 @@ from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import ImageSource, read_image
 from incdet.proposals import Proposers, begin_worker
-from incdet.proposers.selective_search import num_cores
 from incdet.structures import Image, Proposals
-from incdet.workers import interrupts_blocked
+from incdet.workers import MOST_WORKERS, interrupts_blocked, num_cores
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,6 @@ def _result(future: "Future[Read] | None") -> Read | None:
         return future.result() if future is not None else None
     except Exception:
         return None
-
-
-MOST_WORKERS = 16
-"""More would hold more photos than a GPU can ask for."""
 
 
 def default_workers(num_photos: int, on_gpu: bool) -> int:

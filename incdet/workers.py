@@ -1,4 +1,4 @@
-"""Manners of processes that work for another one: Ctrl-C is not theirs to answer, and they end when it ends."""
+"""Processes that work for another one: how many there may be; Ctrl-C is not theirs to answer; they end when it ends."""
 
 import multiprocessing
 import os
@@ -6,6 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+MOST_WORKERS = 16
+"""More would hold more photos than a GPU can ask for, and more networks than memory has room for."""
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

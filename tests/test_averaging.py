@@ -14,7 +14,7 @@ from torch import nn
 from incdet.errors import DataError, PackageError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import BatchNorm
-from incdet.training.averaging import ParameterAverage, averaged_parameters
+from incdet.training.averaging import ParameterAverage, averaged_network
 from incdet.training.loop import Schedule, Task, Trainer, prefetched
 from incdet.training.new_layers import replace_classifier
 from incdet.training.optimization import OptimizationConfig
@@ -27,8 +27,7 @@ def test_the_average_takes_in_the_statistics_of_batch_normalisation():
     network.running_mean.fill_(4.0)
     average.update(network, 100)
     assert average.state()["running_mean"].item() == pytest.approx(2.0)
-    with averaged_parameters(network, average):
-        assert network.running_mean.item() == pytest.approx(2.0)
+    assert averaged_network(network, average).running_mean.item() == pytest.approx(2.0)
     assert network.running_mean.item() == 4.0
 
 
@@ -52,8 +51,7 @@ def test_the_average_by_hand():
     nn.init.constant_(network.weight, 3.0)
     average.update(network, 5)  # 6 / 15 is more than 0.15: 0.15 * 1.9 + 0.85 * 3
     assert average.state()["weight"].item() == pytest.approx(2.835)
-    with averaged_parameters(network, average):
-        assert network.weight.item() == pytest.approx(2.835)
+    assert averaged_network(network, average).weight.item() == pytest.approx(2.835)
     assert network.weight.item() == 3.0
 
 

@@ -157,6 +157,15 @@ def test_what_a_document_leaves_out_is_completed(small):
         assert set(bare) == set(document)
 
 
+def test_an_annotation_may_have_the_id_0_or_that_of_another(small):
+    document, results = copy.deepcopy(small)
+    expected = evaluate_coco(document, results).numbers
+    for ids in (range(len(document["annotations"])), [7] * len(document["annotations"])):
+        for entry, number in zip(document["annotations"], ids, strict=True):
+            entry["id"] = number
+        assert evaluate_coco(document, results).numbers == expected
+
+
 @pytest.mark.parametrize("backend", ["pycocotools", "faster-coco-eval"])
 def test_neither_inputs_nor_stdout_are_touched(small, backend, capfd):
     if backend == "faster-coco-eval":

@@ -1,5 +1,7 @@
 """The sheet of photos with detections: which photos, and what is drawn into them."""
 
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -52,6 +54,15 @@ def test_from_the_best_photo_to_the_worst_with_right_and_wrong_marked(evaluation
     marked = np.argwhere((sheet[:, :264] == RIGHT).all(axis=2))
     assert marked.min(axis=0) == pytest.approx(np.array([10, 10]) * 260 / 250, abs=2)
     assert marked.max(axis=0) == pytest.approx(np.array([120, 90]) * 260 / 250, abs=2)
+
+
+def test_a_photo_of_unstated_size_is_as_large_as_it_is(evaluation, tmp_path):
+    write_photos(tmp_path, range(4))
+    dataset = dataset_of(evaluation, tmp_path)
+    truths = [replace(truth, width=0, height=0) for truth in dataset.ground_truths]
+    sheet = contact_sheet(evaluation, replace(dataset, ground_truths=tuple(truths)), 0.5, columns=4, rows=1)
+    marked = np.argwhere((sheet[:, :264] == RIGHT).all(axis=2))
+    assert marked.max(axis=0) == pytest.approx(np.array([120, 90]) * 260 / 500, abs=3)
 
 
 def test_photos_that_cannot_be_read_are_passed_over(evaluation, tmp_path):

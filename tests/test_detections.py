@@ -148,6 +148,15 @@ def test_boxes_vote_however_improbable_they_are():
     assert np.allclose(found.boxes, [[2, 3, 9, 9]] * 3)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_means_of_boxes_do_not_leave_the_photo(seed):
+    generator = np.random.default_rng(seed)
+    boxes = np.tile(np.array([0, 0, PHOTO.width, PHOTO.height], np.float32), (50, 1))
+    boxes[:, :2] += generator.uniform(0, 0.1, (50, 2)).astype(np.float32)
+    found = select(boxes, generator.uniform(0.1, 1, (50, 3)), voting_iou=0.5)
+    assert (found.boxes[:, 2:] == [PHOTO.width, PHOTO.height]).all()
+
+
 def test_boxes_that_nothing_overlaps_stay_where_they_are():
     boxes = [[0, 0, 5, 5], [10, 0, 15, 5], [20, 3, 20, 9]]  # the last one has no surface
     found = select(boxes, [[0.5, 0, 0], [0.25, 0, 0], [0.125, 0, 0]], voting_iou=0.5)

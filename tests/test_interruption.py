@@ -28,6 +28,7 @@ def test_a_signal_in_a_step_waits_and_a_second_one_does_not():
             assert interruption.requested
         with pytest.raises(KeyboardInterrupt), interruption.step():
             send()
+        assert interruption.cut_step
 
 
 def test_of_several_processes_none_leaves_before_all_agree():
@@ -37,6 +38,7 @@ def test_of_several_processes_none_leaves_before_all_agree():
         assert interruption.requested
         with pytest.raises(KeyboardInterrupt):
             send()
+        assert not interruption.cut_step
 
 
 def test_other_threads_leave_signals_alone():

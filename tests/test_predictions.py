@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,17 @@ def test_each_image_should_have_one_line_of_json(read):
     assert read(content + "".join(json.dumps(line_of(photo(index), [])) + "\n" for index in (2, 7)))[1] == []
     with pytest.raises(DataError, match=f"two lines for the image {photo(4)}"):
         read(content * 2)
+
+
+def test_names_may_hold_dots(read):
+    dataset = small_dataset()
+    truths = [replace(truth, image=f"2026.11.{index}") for index, truth in enumerate(dataset.ground_truths)]
+    dataset = replace(dataset, ground_truths=tuple(truths))
+    found = [{"label": CLASSES[0], "score": 0.5, "box": [0, 0, 9, 9]}]
+    names = ["2026.11.0", "2026.11.1.jpg", "photos/2026.11.2.JPEG"]
+    lines = (json.dumps(line_of("", found) | {"image": name}) for name in names)
+    columns, warnings = read("\n".join(lines), dataset)
+    assert (columns.images.tolist(), warnings) == ([0, 1, 2], [])
 
 
 @pytest.mark.parametrize("content", [*(content_of(form, MIXED) for form in FORMS), GOOD + "2 1 1 9 9 0 0\n", *EMPTY])

@@ -1,7 +1,9 @@
 """The cache of proposals, and merging."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -80,6 +82,27 @@ def test_other_settings_have_other_files(cache, astronaut):
     cache(astronaut)
     ProposalCache(cache.folder, SEARCH.model_copy(update={"limit": 3}))(astronaut)
     assert len(files(cache)) == 2
+
+
+class _Deadly(type(Path())):
+    """A path that ends the process that reads it, unless that is the one which made it."""
+
+    def __reduce__(self):
+        return _end_process, (str(self),)
+
+
+def _end_process(_):
+    os._exit(1)
+
+
+def test_when_a_process_dies_the_work_is_finished_all_the_same(cache, tmp_path, astronaut):
+    paths = []
+    for index in range(3):
+        paths.append(tmp_path / f"{index}.png")
+        PIL.Image.fromarray(np.roll(astronaut.pixels, index * 40, axis=0)).save(paths[-1])
+    paths[1] = _Deadly(paths[1])
+    assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
+    assert len(files(cache)) == 3
 
 
 def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, astronaut):

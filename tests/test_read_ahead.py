@@ -16,8 +16,8 @@ from incdet.config import Config, ImagesConfig, make_config
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.proposals import Proposers
-from incdet.proposers.selective_search import num_cores
-from incdet.read_ahead import MOST_WORKERS, ReadAhead, default_workers
+from incdet.read_ahead import ReadAhead, default_workers
+from incdet.workers import MOST_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
 FLOAT32 = {"engine": "torch", "precision": "float32"}
@@ -86,8 +86,8 @@ def test_processes_end_with_the_one_that_started_them(chelsea_file):
 import itertools, multiprocessing, os, signal
 from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.proposals import Proposers
-from incdet.proposers.selective_search import num_cores
-from incdet.read_ahead import MOST_WORKERS, ReadAhead
+from incdet.workers import MOST_WORKERS, num_cores
+from incdet.read_ahead import ReadAhead
 if __name__ == "__main__":
     proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
     next(ReadAhead(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))

@@ -6,7 +6,8 @@ from test_data import write, xml
 from test_ilsvrc import KIT, make
 
 from incdet.data.ilsvrc import read_ilsvrc
-from incdet.training.region_data import DataConfig, limit_objects, read_training_photos
+from incdet.errors import DataError
+from incdet.training.region_data import DataConfig, limit_objects, read_training_photos, split_validation
 
 
 @pytest.fixture
@@ -38,6 +39,13 @@ def test_val_without_blacklisted_photos_and_some_objects_of_train(root):
     assert len(joined) == len(dataset) + len(extra)
     assert joined.image_paths[-1].name == "t_4.JPEG"
     assert counts(joined) == [7, 0, 3]
+
+
+def test_someone_must_be_left_to_train_on(root):
+    dataset, _ = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
+    for number in (len(dataset), 32):
+        with pytest.raises(DataError, match="validation_images keeps"):
+            split_validation(dataset, number)
 
 
 def test_no_extra_split_no_extra_photos(root):

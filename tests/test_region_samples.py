@@ -26,7 +26,7 @@ def proposals(count, seed=0):
 @pytest.fixture(scope="module")
 def pool():
     truths = [truth([[50, 50, 300, 300], [280, 280, 500, 480]], [0, 2]), truth([[10, 10, 400, 500]], [1])]
-    return build_pool(truths, [proposals(400), proposals(400, 1)])
+    return build_pool(zip(truths, [proposals(400), proposals(400, 1)], strict=True))
 
 
 def test_regions_belong_to_the_object_they_overlap_most(pool):
@@ -42,14 +42,17 @@ def test_regions_belong_to_the_object_they_overlap_most(pool):
 
 def test_regions_on_ignored_objects_are_neither_object_nor_background():
     box = [100, 100, 300, 300]
-    pool = build_pool([truth([box], [0], [True])], [proposals(500)])
+    pool = build_pool([(truth([box], [0], [True]), proposals(500))])
     assert box_iou(pool.boxes, np.array([box])).max() < 0.5
     assert (pool.objects == -1).all()
 
 
 def test_photos_with_objects_left_unannotated_lend_no_background():
     truths = [truth([[50, 50, 300, 300]], [0]), truth([[50, 50, 300, 300]], [1])]
-    every, first = (build_pool(truths, [proposals(300), proposals(300, 1)], exhaustive=count) for count in (None, 1))
+    every, first = (
+        build_pool(zip(truths, [proposals(300), proposals(300, 1)], strict=True), exhaustive=count)
+        for count in (None, 1)
+    )
     assert (every.objects[every.images == 1] == -1).any()
     assert (first.objects[first.images == 0] == -1).any()
     assert (first.objects[first.images == 1] == 1).all()
@@ -57,7 +60,7 @@ def test_photos_with_objects_left_unannotated_lend_no_background():
 
 
 def test_photos_without_objects_give_background_only():
-    pool = build_pool([truth([], []), truth([[0, 0, 200, 200]], [0])], [proposals(30), proposals(30)])
+    pool = build_pool([(truth([], []), proposals(30)), (truth([[0, 0, 200, 200]], [0]), proposals(30))])
     assert (pool.objects[pool.images == 0] == -1).all()
     assert (pool.images == 0).sum() == 30
 
@@ -75,7 +78,7 @@ def test_a_batch_is_one_quarter_objects_and_mirrored_half(pool):
 
 def test_balance_evens_out_the_classes():
     boxes = [[0, 0, 100, 100]] * 9 + [[300, 300, 400, 400]]
-    pool = build_pool([truth([box], [int(index == 9)]) for index, box in enumerate(boxes)], [proposals(50)] * 10)
+    pool = build_pool((truth([box], [int(index == 9)]), proposals(50)) for index, box in enumerate(boxes))
     shares = []
     for balance in (1.0, 0.0):
         sampler = RegionSampler(pool, 2, SamplingConfig(class_balance=balance, positive_share=1))
@@ -112,13 +115,13 @@ def test_soft_targets_pass_from_background_to_the_object():
     boxes = np.stack([0 * widths, 0 * widths, widths, 0 * widths + 100], axis=1)
     proposed = Proposals(boxes, np.linspace(1, 0, 5, dtype=np.float32), np.full(5, "inside"))
     soft = SamplingConfig(positive_iou=0.3, full_iou=0.8)
-    sampler = RegionSampler(build_pool(truths, [proposed], soft), 3, soft)
+    sampler = RegionSampler(build_pool(zip(truths, [proposed], strict=True), soft), 3, soft)
     shares = [1, 0, 0.2, 0.4, 0.9, 1]  # the first row is the object's own box
     assert np.allclose(sampler.targets(np.arange(6)), [[0, share, 0, 1 - share] for share in shares], atol=1e-6)
 
 
 def test_even_iou_draws_tight_and_loose_regions_alike():
-    pool = build_pool([truth([[50, 50, 300, 300]], [0])], [proposals(4000)], SamplingConfig(jittered_boxes=200))
+    pool = build_pool([(truth([[50, 50, 300, 300]], [0]), proposals(4000))], SamplingConfig(jittered_boxes=200))
     means = []
     for even in (False, True):
         config = SamplingConfig(even_iou=even, positive_share=1)
@@ -140,7 +143,7 @@ def test_jittered_boxes_fill_the_gap_between_an_object_and_its_proposals():
     assert (overlaps[:500].argmax(axis=1) == 0).all()
     shares = np.histogram(overlaps[:500, 0], bins=[0, 0.4, 0.6, 0.8, 1])[0] / 500
     assert shares.min() > 0.02
-    pool = build_pool([photo], [proposals(20)], SamplingConfig(jittered_boxes=30))
+    pool = build_pool([(photo, proposals(20))], SamplingConfig(jittered_boxes=30))
     assert len(pool.boxes) == 2 + 60 + 20
 
 
@@ -151,4 +154,4 @@ def test_a_falling_ramp_is_refused():
 
 def test_data_without_objects_is_refused():
     with pytest.raises(DataError, match="0 regions with an object and 30 without"):
-        RegionSampler(build_pool([truth([], [])], [proposals(30)]), 3, SamplingConfig())
+        RegionSampler(build_pool([(truth([], []), proposals(30))]), 3, SamplingConfig())

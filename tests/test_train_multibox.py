@@ -18,6 +18,7 @@ from incdet.networks.multibox import MultiBoxDescription
 from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
 from incdet.proposals import ProposalCache, Proposers
 from incdet.training.multibox import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.priors import unit_boxes
 
 
 def record_of(network):
@@ -88,7 +89,7 @@ def test_training_writes_weights_that_propose(training_folder, astronaut, tmp_pa
     values["methods"] = ["selective_search", "multibox"]
     config = make_config(ProposalsConfig, values, "test")
     proposers = Proposers(config)
-    assert list(proposers.origin) == ["weights.safetensors"]
+    assert [file.name for file in proposers.files] == ["weights.safetensors"]
     found = proposers(astronaut)
     assert len(found) > (found.sources == "multibox").sum() > 100
     assert found.sources[0] == "selective_search"
@@ -141,6 +142,20 @@ def test_classes_can_be_left_out_and_are_judged_apart(training_folder):
         make_task(training_folder, dataset, left_out_classes=["dog", "cat"])
     with pytest.raises(ConfigurationError, match="did you mean 'dog'"):
         make_task(training_folder, left_out_classes=["dgo"])
+
+
+def test_photos_with_objects_left_out_teach_no_boxes(training_folder):
+    values = yaml.safe_load((training_folder / "c.yaml").read_text())
+    values["data"]["extra_split"] = "train"
+    with pytest.raises(ConfigurationError, match="extra_split is for region classifiers"):
+        make_config(MultiBoxTrainingConfig, values, "test")
+
+
+def test_a_photo_of_unstated_size_has_no_share_in_the_priors(training_folder):
+    dataset = read_voc(yaml.safe_load((training_folder / "c.yaml").read_text())["data"]["root"], "train")
+    assert len(unit_boxes(dataset)) == 2
+    unstated = replace(dataset.ground_truths[0], width=0, height=0)
+    assert len(unit_boxes(replace(dataset, ground_truths=(unstated, dataset.ground_truths[1])))) == 1
 
 
 def test_more_priors_than_objects_are_refused(training_folder):

@@ -163,6 +163,50 @@ def test_a_signal_in_the_middle_of_a_step_waits_for_its_end(tmp_path, uninterrup
     assert again.step == STEPS
 
 
+def test_a_step_that_a_second_signal_cuts_off_is_repeated(tmp_path, uninterrupted):
+    trainer = make_trainer(tmp_path)
+    update = trainer.average.update
+
+    def interrupted(network, step):
+        if step == 17:  # the parameters have moved, the average has not
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        update(network, step)
+
+    trainer.average.update = interrupted
+    trainer.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(nothing)
+    trained_on(tmp_path, from_step=10)
+    assert_identical(state_of(tmp_path), state_of(uninterrupted))
+
+
+def test_processes_that_do_not_share_a_folder_do_not_train(tmp_path):
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+    first = make_trainer(tmp_path / "0")
+    first.resume(CONFIGURATION)
+    with pytest.raises(KeyboardInterrupt):
+        first.run(interrupt_after(10))
+    code = f"""
+from pathlib import Path
+from tiny_training import CONFIGURATION, make_trainer
+from incdet.errors import WeightsError
+from incdet.training.processes import joined_processes
+with joined_processes("cpu") as processes:
+    try:
+        make_trainer(Path({str(tmp_path)!r}, str(processes.rank)), processes=processes).resume(CONFIGURATION)
+    except WeightsError as error:
+        print(error)
+"""
+    (tmp_path / "program.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *command, str(tmp_path / "program.py")]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert said.count("would go on from different steps (0, 10)") == 2
+
+
 def test_a_validation_that_was_interrupted_is_made_up_for(tmp_path, uninterrupted):
     trainer = make_trainer(tmp_path)
 
@@ -234,6 +278,25 @@ def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, value):
         NonFiniteLossError,
         match=f"step 3: the loss term 'penalty' is {value} for 2 of 8 images, such as sample 2, sample 5;",
     ):
+        trainer.run(nothing)
+    assert all(parameter.isfinite().all() for parameter in trainer.task.network.parameters())
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(context, values):
+            return values.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient * math.inf
+
+    trainer = make_trainer(tmp_path)
+    losses = trainer.task.losses
+    trainer.task.losses = lambda *both: {name: Steep.apply(values) for name, values in losses(*both).items()}
+    trainer.resume(CONFIGURATION)
+    with pytest.raises(NonFiniteLossError, match="step 0: the gradient of a finite loss is "):
         trainer.run(nothing)
     assert all(parameter.isfinite().all() for parameter in trainer.task.network.parameters())
 

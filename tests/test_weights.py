@@ -1,5 +1,6 @@
 """Weights files: what is written is read back, and what does not fit is refused in one sentence."""
 
+import hashlib
 import json
 
 import pytest
@@ -16,6 +17,7 @@ from incdet.networks.weights import (
     load_network,
     load_record,
     load_tensors,
+    named_hashes,
     same_classes,
     save_weights,
     sha256,
@@ -145,3 +147,14 @@ def test_a_record_that_cannot_be_meant_is_refused(tmp_path, tensors, change):
 def test_tensors_that_are_no_usual_floats_are_refused(tensors, dtype):
     changed = tensors | {"classifier.bias": tensors["classifier.bias"].to(dtype)}
     refused(lambda: load_tensors(GoogLeNet(3), changed, "w"), "classifier.bias", str(dtype))
+
+
+def test_files_of_one_name_keep_hashes_of_their_own(tmp_path):
+    files = []
+    for folder, content in (("a", b"1"), ("b", b"2"), ("c", b"3")):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / ("other" if folder == "c" else "weights.safetensors"))
+        files[-1].write_bytes(content)
+    hashes = named_hashes([*files, files[0]])
+    assert list(hashes) == [str(files[0]), str(files[1]), "other"]
+    assert list(hashes.values()) == [hashlib.sha256(content).hexdigest() for content in (b"1", b"2", b"3")]

@@ -20,6 +20,7 @@ from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.errors import ConfigurationError
 from incdet.evaluation.classification import top_k_accuracy
 from incdet.images import read_image
+from incdet.networks.weights import find_weights, sha256
 from incdet.storage import load_arrays, save_arrays, write_text
 
 CHUNK = 50
@@ -45,10 +46,11 @@ def main(
         raise ConfigurationError(f"--crops is {min(unknown)}; expected 1, 10 or 144")
     config = load_config(Config, settings=settings or ())
     rows: list[Row] = []
+    hashes = [sha256(find_weights(name)) for name in weights]
     for num_crops in sorted(set(crops or (1,))):
         classifier = Classifier.from_pretrained(*weights, num_crops=cast(NumCrops, num_crops), config=config)
         photos = find_labelled_photos(root, classifier.class_names, labels)
-        probabilities = _probabilities(classifier, photos, cache, quiet)
+        probabilities = _probabilities(classifier, hashes, photos, cache, quiet)
         for networks in range(1, len(weights) + 1):
             mean = probabilities[:, :networks].mean(axis=1)
             accuracies = (round(top_k_accuracy(mean, photos.class_ids, k), 6) for k in (1, 5))
@@ -58,9 +60,14 @@ def main(
     _report(rows, len(photos.paths), json_file)
 
 
-def _probabilities(classifier: Classifier, photos: LabelledPhotos, cache: Path, quiet: bool) -> np.ndarray:
-    """[N, M, C] float32, one row per photo and network, computed now or in an interrupted run."""
-    settings = [classifier.num_crops, str(classifier.precision), *classifier.origin.values()]
+def _probabilities(
+    classifier: Classifier, networks: list[str], photos: LabelledPhotos, cache: Path, quiet: bool
+) -> np.ndarray:
+    """[N, M, C] float32, one row per photo and network, computed now or in an interrupted run.
+
+    `networks` are the hashes of their weights.
+    """
+    settings = [classifier.num_crops, str(classifier.precision), *networks]
     files = [(str(path), path.stat().st_mtime_ns) for path in photos.paths]
     folder = cache / hashlib.sha256(json.dumps([settings, files]).encode()).hexdigest()[:16]
     parts = []

@@ -9,7 +9,6 @@ With --each-network it also judges the networks of an ensemble one by one, for n
 """
 
 import json
-import os
 import sys
 import time
 from enum import StrEnum
@@ -33,6 +32,7 @@ from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
 from incdet.storage import write_text
+from incdet.workers import num_cores
 
 if TYPE_CHECKING:
     from incdet.detector import Detector
@@ -117,7 +117,7 @@ def main(
     warnings: list[str] = []
     warn: Warn = _refuse if strict else warnings.append
     files = IlsvrcFiles(classes, blacklist)
-    data = read_dataset(dataset, root, split, files, cache / "ground_truth", os.cpu_count() or 1, warn)
+    data = read_dataset(dataset, root, split, files, cache / "ground_truth", num_cores(), warn)
     failures: list[str] = []
     by_network: dict[str, DetectionColumns] = {}
     if predictions is not None:

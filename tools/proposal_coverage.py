@@ -4,7 +4,6 @@ Proposals are kept in --cache, so an interrupted run goes on where it stopped.
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from incdet.proposals import ProposalCache, Proposers
 from incdet.storage import atomic_file, read_text, write_text
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.priors import cluster_priors, unit_boxes
+from incdet.workers import num_cores
 
 Propose = Callable[[Image], Proposals]
 
@@ -90,7 +90,7 @@ def main(
     scale = [] if superpixel_scale is None else [f"proposals.selective_search.superpixel_scale={superpixel_scale}"]
     effective = load_config(Config, config, [*method.settings, *(settings or ()), *scale])
     earlier = {file.stem: _read_earlier(file) for file in beside or ()}
-    parsed, number = cache / "ground_truth", os.cpu_count() or 1
+    parsed, number = cache / "ground_truth", num_cores()
     data = read_dataset(dataset, root, split, cache=parsed, num_processes=number, warn=warning)
     data = data if limit is None else data.subset(list(range(min(limit, len(data)))))
     judged = find_classes(split_names(classes), data.class_names, data.name) if classes is not None else None

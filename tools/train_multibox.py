@@ -15,11 +15,11 @@ from training_runs import run_training
 from incdet.config import load_config
 from incdet.console import run_program, warning
 from incdet.data.dataset import no_warning
-from incdet.data.readers import Collection, read_dataset
 from incdet.networks.weights import find_weights, load_network
 from incdet.training.loop import Trainer
 from incdet.training.multibox import MultiBoxTask, MultiBoxTrainingConfig
 from incdet.training.processes import joined_processes
+from incdet.training.region_data import read_training_photos
 
 
 def main(
@@ -32,10 +32,9 @@ def main(
     """Train, with progress; Ctrl-C stores the state, the same command goes on from it."""
     training = load_config(MultiBoxTrainingConfig, config, settings or ())
     with joined_processes(training.device) as processes:
-        data = training.data
         # every process reads the annotations, but photos of its own
         said_once = warning if processes.leads else no_warning
-        dataset = read_dataset(Collection(data.dataset), Path(data.root), data.split, warn=said_once)
+        dataset, _ = read_training_photos(training.data, training.seed, said_once)
         initial = load_network(find_weights(training.initial_weights))
         task = MultiBoxTask(dataset, initial, training, processes, warning)
         arguments = (training.optimization, training.schedule(), output, training.seed, processes, tensorboard)

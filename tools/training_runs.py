@@ -9,7 +9,7 @@ from incdet.console import notes, progress_bar
 from incdet.device import keep_freed_memory
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.storage import write_text
-from incdet.training.averaging import averaged_parameters
+from incdet.training.averaging import averaged_network
 from incdet.training.loop import Trainer
 from incdet.training.run_config import RunConfig
 
@@ -39,11 +39,10 @@ def run_training(
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
     if trainer.log is not None:
         file = trainer.folder / "weights.safetensors"
-        with averaged_parameters(trainer.task.network, trainer.average):
-            # the auxiliary classifiers have done their work
-            state = trainer.task.network.state_dict().items()
-            tensors = {name: value for name, value in state if not name.startswith("auxiliary_")}
-            save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
+        state = averaged_network(trainer.task.network, trainer.average).state_dict().items()
+        # the auxiliary classifiers have done their work
+        tensors = {name: value for name, value in state if not name.startswith("auxiliary_")}
+        save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
         notes.print(f"wrote {file}", markup=False)
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import multiprocessing.context
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from incdet.data.dataset import Warn
 from incdet.errors import DataError
 from incdet.training.processes import Processes
+from incdet.workers import num_cores
 
 ATTEMPTS = 10
 """Photos in a row that may be unreadable."""
@@ -92,7 +92,7 @@ def choose_num_workers(asked: int | None, device: torch.device, processes: Proce
     """What was asked for, else one worker, and where a GPU computes all of the process's cores but one."""
     if asked is not None:
         return asked
-    cores = (os.cpu_count() or 1) // processes.count_here
+    cores = num_cores() // processes.count_here
     return max(cores - 1, 1) if device.type == "cuda" else 1
 
 

@@ -273,7 +273,8 @@ def _score_and_corners(entry: Mapping[str, Any]) -> tuple[float, ...]:
 def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     found = read_detections(file, dataset.class_names)
     positions = {truth.image: position for position, truth in enumerate(dataset.ground_truths)}
-    names = [Path(entry.image).stem for entry in found]
+    # the name of a photo, or its file's; a dot may be part of either
+    names = [entry.image if entry.image in positions else Path(entry.image).stem for entry in found]
     if twice := _first_repeated(names):
         raise DataError(f"{file} has two lines for the image {twice}; expected one per image")
     images = [positions.get(name, _ABSENT) for name in names]

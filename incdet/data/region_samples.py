@@ -1,6 +1,6 @@
 """Training samples of the region classifier: positives and backgrounds as R-CNN's or softer, drawn reproducibly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,8 +90,7 @@ class RegionPool:
 
 
 def build_pool(
-    ground_truths: Sequence[GroundTruth],
-    proposals: Sequence[Proposals],
+    photos: Iterable[tuple[GroundTruth, Proposals]],
     config: SamplingConfig | None = None,
     exhaustive: int | None = None,
 ) -> RegionPool:
@@ -100,17 +99,16 @@ def build_pool(
     Regions on an ignored object are neither object nor background, so they are left out.
 
     Args:
-        ground_truths: of the photos, in their pixels.
-        proposals: of the same photos.
+        photos: what each shows, in its pixels, and its proposals; taken one by one.
         config: `positive_iou` and `jittered_boxes` of it, which are always the same boxes.
         exhaustive: in so many photos, the first ones, everything is annotated; the others have no background. None is
             all of them.
     """
     config = config or SamplingConfig()
-    exhaustive = len(ground_truths) if exhaustive is None else exhaustive
-    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    columns: list[tuple[np.ndarray, ...]] = []
+    classes: list[np.ndarray] = []
     num_objects = 0
-    for index, (truth, proposed) in enumerate(zip(ground_truths, proposals, strict=True)):
+    for index, (truth, proposed) in enumerate(photos):
         own = truth.boxes[~truth.ignored]
         boxes = np.concatenate([own, jittered_boxes(own, config.jittered_boxes, truth, index), proposed.boxes])
         iou = box_iou(boxes, truth.boxes) if len(truth) else np.zeros((len(boxes), 1))
@@ -118,13 +116,13 @@ def build_pool(
         covered = overlaps >= config.positive_iou
         objects = np.where(covered, best + num_objects, -1)
         usable = ~(covered & truth.ignored[best]) if len(truth) else np.ones(len(boxes), bool)
-        usable &= covered | (index < exhaustive)
-        images = np.full(len(boxes), index)
-        columns.append((images[usable], boxes[usable], objects[usable], overlaps[usable]))
+        usable &= covered | (exhaustive is None or index < exhaustive)
+        images = np.full(usable.sum(), index, np.int32)
+        columns.append((images, boxes[usable], objects[usable].astype(np.int32), overlaps[usable].astype(np.float32)))
+        classes.append(truth.class_ids)
         num_objects += len(truth)
-    images, boxes, objects, overlaps = (np.concatenate(column) for column in zip(*columns, strict=True))
-    classes = np.concatenate([truth.class_ids for truth in ground_truths])
-    return RegionPool(images.astype(np.int32), boxes, objects.astype(np.int32), overlaps.astype(np.float32), classes)
+    images, boxes, objects, overlaps = map(np.concatenate, zip(*columns, strict=True))
+    return RegionPool(images, boxes, objects, overlaps, np.concatenate(classes))
 
 
 def jittered_boxes(boxes: np.ndarray, copies: int, truth: GroundTruth, seed: int) -> np.ndarray:

@@ -155,7 +155,8 @@ def _completed(annotations: Mapping[str, Any]) -> dict[str, Any]:
     """A copy with what pycocotools insists on and many files leave out."""
     document = copy.deepcopy(dict(annotations))
     for number, annotation in enumerate(document["annotations"], 1):
-        annotation.setdefault("id", number)
+        # pycocotools takes the id 0 for "nothing found"
+        annotation["id"] = number
         annotation.setdefault("iscrowd", 0)
         annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
     document.setdefault("info", {})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -253,6 +254,13 @@ def sha256(file: Path) -> str:
     """The file's SHA-256 as hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def named_hashes(files: Iterable[Path]) -> dict[str, str]:
+    """File name -> SHA-256; files that share a name, as those of a training's members do, go by their whole path."""
+    files = list(files)
+    names = Counter(file.name for file in dict.fromkeys(files))
+    return {str(file) if names[file.name] > 1 else file.name: sha256(file) for file in files}
 
 
 def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:

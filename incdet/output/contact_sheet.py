@@ -70,11 +70,13 @@ def _tile(evaluation: Evaluation, dataset: Dataset, image: int, threshold: float
         picture = PIL.Image.fromarray(read_image(dataset.image_paths[image]).pixels)
     except ImageError:
         return None
+    truth = dataset.ground_truths[image]
+    # an annotation with a size of 0 states none
+    stated = truth.width or picture.width, truth.height or picture.height
     shrinking = _TILE / max(picture.size)
     width, height = (max(round(side * shrinking), 1) for side in picture.size)
     picture = picture.resize((width, height), PIL.Image.Resampling.BOX)
-    truth = dataset.ground_truths[image]
-    scale = np.array([width / truth.width, height / truth.height] * 2)
+    scale = np.array([width / stated[0], height / stated[1]] * 2)
     canvas, font = PIL.ImageDraw.Draw(picture), PIL.ImageFont.load_default(11)
     detections, objects = evaluation.detections, evaluation.objects
     shown = detections.scores >= threshold

@@ -158,7 +158,8 @@ class ResultFolder:
 
 
 def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
-    """A different name for every photo: its stem, numbered where two photos share one.
+    """A different name for every photo: its stem, numbered where two photos share one, but for small and big letters,
+    which disks of macOS and Windows do not tell apart.
 
     >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
     ['x', 'x-2', 'y']
@@ -169,9 +170,9 @@ def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
         # file names may have 255 bytes, ours end in a number and a suffix
         stem = os.fsdecode(os.fsencode(photo.stem)[:_LONGEST_STEM])
         name, number = stem, 1
-        while name in used:
+        while name.casefold() in used:
             number += 1
             name = f"{stem}-{number}"
-        used.add(name)
+        used.add(name.casefold())
         names[photo] = name
     return names

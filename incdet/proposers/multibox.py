@@ -13,7 +13,7 @@ from torchvision.ops import nms
 from incdet.config import MultiBoxConfig
 from incdet.device import choose_precision
 from incdet.networks.multibox import MultiBox
-from incdet.networks.weights import Preprocessing, find_weights, load_multibox, sha256
+from incdet.networks.weights import Preprocessing, find_weights, load_multibox
 from incdet.structures import Image, Proposals
 
 SOURCE = "multibox"
@@ -32,7 +32,7 @@ class MultiBoxProposer:
     """A trained network, loaded once.
 
     Attributes:
-        origin: the weights' file name -> SHA-256.
+        file: of the weights.
 
     Raises:
         WeightsError: the weights are missing, damaged or name classes.
@@ -40,7 +40,7 @@ class MultiBoxProposer:
 
     def __init__(self, config: MultiBoxConfig, device: torch.device):
         file = find_weights(config.weights)
-        self.config, self.origin = config, {file.name: sha256(file)}
+        self.config, self.file = config, file
         network, record = load_multibox(file)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = record.preprocessing

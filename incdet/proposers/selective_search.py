@@ -1,7 +1,6 @@
 """Selective search (Uijlings et al. 2013) as R-CNN ran it: several segmentations and hierarchies, one ranking."""
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from incdet.proposers.grouping import Hierarchy, group
 from incdet.proposers.region_features import measure_regions, texture_codes
 from incdet.proposers.segmentation import EdgeOrder, order_edges, segment
 from incdet.structures import Image, Proposals
+from incdet.workers import num_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -153,8 +153,3 @@ def _map_in_threads(function: Callable[[Item], Result], items: Iterable[Item], n
         return [function(item) for item in items]
     with ThreadPoolExecutor(num_threads) as pool:
         return list(pool.map(function, items))
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,5 +1,7 @@
 """Parameter averaging: the network that is used is the mean of those seen lately (paper, section 6: Polyak)."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -28,20 +30,8 @@ class ParameterAverage:
         return self.tensors
 
 
-class averaged_parameters:  # noqa: N801 (a context manager reads like a function)
-    """Within the block the network holds the averaged state; afterwards its own again."""
-
-    def __init__(self, network: nn.Module, average: ParameterAverage):
-        self.network, self.average = network, average
-
-    def __enter__(self) -> None:
-        self._own = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        self._load(self.average.state())
-
-    def __exit__(self, *_: object) -> None:
-        self._load(self._own)
-
-    @torch.no_grad()
-    def _load(self, tensors: dict[str, Tensor]) -> None:
-        for name, value in self.network.state_dict().items():
-            value.copy_(tensors[name])
+def averaged_network(network: nn.Module, average: ParameterAverage) -> nn.Module:
+    """A copy of the network that holds the averaged state; an interruption cannot leave the network itself half so."""
+    averaged = copy.deepcopy(network)
+    averaged.load_state_dict(average.state())
+    return averaged

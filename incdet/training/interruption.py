@@ -15,14 +15,15 @@ class Interruption:
 
     Between steps a process on its own is interrupted at once: KeyboardInterrupt is raised. Within `step()`, and always
     where several processes have to stop after the same step, the wish is noted in `requested`; a second signal does not
-    wait. Outside the main thread, where Python delivers no signals, nothing is changed.
+    wait, and `cut_step` tells whether it left a step half done. Outside the main thread, where Python delivers no
+    signals, nothing is changed.
 
     Args:
         alone: whether this is the only process of the training.
     """
 
     def __init__(self, alone: bool):
-        self.requested = False
+        self.requested = self.cut_step = False
         self._alone, self._in_step = alone, False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -48,4 +49,5 @@ class Interruption:
         wait = (self._in_step or not self._alone) and not self.requested
         self.requested = True
         if not wait:
+            self.cut_step = self._in_step
             raise KeyboardInterrupt

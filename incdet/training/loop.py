@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from incdet.errors import IncdetError
-from incdet.training.averaging import ParameterAverage, averaged_parameters
+from incdet.errors import IncdetError, WeightsError
+from incdet.training.averaging import ParameterAverage, averaged_network
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
@@ -23,7 +23,7 @@ Batch = TypeVar("Batch")
 
 
 class NonFiniteLossError(IncdetError):
-    """The loss became NaN or infinite; says at which step, which term, and for which images."""
+    """The loss or its gradient became NaN or infinite; says at which step, which term, and for which images."""
 
     exit_code = 1
 
@@ -156,13 +156,18 @@ class Trainer(Generic[Batch]):
                 processes may change between them as long as they take equally large steps together.
 
         Raises:
-            WeightsError: the checkpoint is damaged or belongs to another configuration.
+            WeightsError: the checkpoint is damaged or belongs to another configuration, or not all processes see it.
         """
         self.configuration = configuration | {"samples_per_step": self.samples_per_step}
         file = self.folder / "checkpoint.safetensors"
         if file.exists():
             arguments = (self.task.network, self.optimizer, self.average, self.configuration)
             self.step = load_checkpoint(file, *arguments)
+        if len(steps := set(self.processes.gather([str(self.step)]))) > 1:
+            raise WeightsError(
+                f"the processes would go on from different steps ({', '.join(sorted(steps))}): not all of them see the "
+                f"same {file}; put the output folder on a disk that all machines share"
+            )
         if self.log is not None:
             self.log.resume(self.step)
 
@@ -175,17 +180,22 @@ class Trainer(Generic[Batch]):
     def run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
         """Trains to the last step; when interrupted, stores the state and raises KeyboardInterrupt again.
 
+        Whoever does not wait for the end of the step, and interrupts again, loses what came after the last checkpoint.
+
         Args:
             progress: called after every step with the number of finished steps and the step's loss terms.
 
         Raises:
-            NonFiniteLossError: the loss is NaN or infinite.
+            NonFiniteLossError: the loss or its gradient is NaN or infinite.
         """
+        interruption = Interruption(alone=self.processes.count == 1)
         try:
-            with Interruption(alone=self.processes.count == 1) as interruption:
+            with interruption:
                 self._run(progress, interruption)
         except KeyboardInterrupt:
-            self.checkpoint()
+            # a step that was cut off is repeated from the checkpoint before it
+            if not interruption.cut_step:
+                self.checkpoint()
             raise
         self.checkpoint()
 
@@ -223,7 +233,12 @@ class Trainer(Generic[Batch]):
         # read after the backward pass has been asked for: a GPU computes it meanwhile
         terms = self.processes.mean(means)
         self._check_finite(terms, losses, batch)
-        nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.gradient_limit)
+        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.gradient_limit)
+        if not norm.isfinite():
+            raise NonFiniteLossError(
+                f"training stopped at step {self.step}: the gradient of a finite loss is {norm.item()}; lower the "
+                "learning rate"
+            )
         self.optimizer.step()
         self.average.update(self.task.network, self.step)
         return terms
@@ -255,11 +270,9 @@ class Trainer(Generic[Batch]):
         if self.step == 0 or not (self._due(self.schedule.validate_every) or self.step == self.steps):
             return
         if self.log is not None and not self.log.validated(self.step):
-            network = self.task.network
-            with averaged_parameters(network, self.average):
-                numbers = self.task.validate(network.eval())
+            numbers = self.task.validate(averaged_network(self.task.network, self.average).eval())
             if self.schedule.validate_without_averaging:
-                own = self.task.validate(network.eval())
+                own = self.task.validate(self.task.network.eval())
                 numbers |= {f"{name}_without_averaging": value for name, value in own.items()}
             self.log.add({"step": self.step, **numbers})
         self.processes.wait()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from incdet.config import MultiBoxConfig, Section, Unit
@@ -69,6 +69,15 @@ class MultiBoxTrainingConfig(RunConfig):
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
     workers: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _everything_is_annotated(self) -> "MultiBoxTrainingConfig":
+        if self.data.extra_split is not None:
+            raise ValueError(
+                "data.extra_split is for region classifiers: what its photos show besides the annotated objects would "
+                "be learnt as no object; leave it out"
+            )
+        return self
 
 
 class MultiBoxTask:

@@ -8,10 +8,11 @@ from incdet.errors import ConfigurationError
 
 
 def unit_boxes(dataset: Dataset) -> np.ndarray:
-    """[N, 4] float32, corners in shares of the photos, of all objects that count."""
+    """[N, 4] float32, corners in shares of the photos, of all objects that count; without photos of unstated size."""
     boxes = [
         truth.boxes[~truth.ignored] / np.array([truth.width, truth.height] * 2, np.float32)
         for truth in dataset.ground_truths
+        if truth.width and truth.height
     ]
     return np.concatenate([np.zeros((0, 4), np.float32), *boxes])
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from incdet.config import ImagesConfig, Section
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.readers import Collection, read_dataset
+from incdet.errors import DataError
 from incdet.images import read_image
 from incdet.structures import Image
 
@@ -104,7 +105,16 @@ class PhotoStore:
 
 
 def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Dataset]:
-    """(training photos, validation photos), the latter evenly spaced over the data set."""
+    """(training photos, validation photos), the latter evenly spaced over the data set.
+
+    Raises:
+        DataError: no photo is left to train on.
+    """
     chosen = set(np.linspace(0, len(dataset) - 1, num_validation).round().astype(int).tolist())
     rest = [index for index in range(len(dataset)) if index not in chosen]
+    if not rest:
+        raise DataError(
+            f"no photo is left to train on: {dataset.name} has {len(dataset)}, and data.validation_images keeps "
+            f"{num_validation} for validation; lower it, or give more photos"
+        )
     return dataset.subset(rest), dataset.subset(sorted(chosen))

@@ -1,5 +1,6 @@
 """Fine-tuning a region classifier: from ImageNet weights to C classes + background."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ class RegionsTrainingConfig(RunConfig):
         proposals: what regions are drawn from.
         sampling: what a batch is made of.
         dropout: of the pooled features.
-        memory_gigabytes: photos up to this size stay decoded.
+        memory_gigabytes: photos up to this size stay decoded; processes on one machine share it.
         members: of an ensemble: what each changes in the settings above; see `member`.
     """
 
@@ -112,9 +113,8 @@ class RegionsTask:
                 f"set context to {size // 4} or less"
             )
         self.preprocessing = self.initial.preprocessing.model_copy(update={"context": config.context})
-        self.photos = PhotoStore(self.training.image_paths, config.memory_gigabytes)
-        truths, proposals = self._regions()
-        pool = build_pool(truths, proposals, config.sampling, exhaustive)
+        self.photos = PhotoStore(self.training.image_paths, config.memory_gigabytes / self.processes.count_here)
+        pool = build_pool(self._regions(), config.sampling, exhaustive)
         self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
         self.keeps_classifier = self.initial.background and self.initial.classes == self.classes
         if self.keeps_classifier:
@@ -126,13 +126,10 @@ class RegionsTask:
         for layer in self.frozen:
             layer.requires_grad_(False)
 
-    def _regions(self) -> tuple[list[GroundTruth], list[Proposals]]:
-        truths, proposals = [], []
+    def _regions(self) -> Iterator[tuple[GroundTruth, Proposals]]:
         for index, truth in enumerate(self.training.ground_truths):
             image = self.photos(index)
-            truths.append(truth.rescaled(image.width, image.height))
-            proposals.append(self.cache(image))
-        return truths, proposals
+            yield truth.rescaled(image.width, image.height), self.cache(image)
 
     def task(self) -> Task[RegionBatch]:
         """What the loop needs to know; an epoch is as many regions with an object as there are objects."""
