@@ -12,8 +12,10 @@ import incdet
 from incdet.boxes import box_iou
 from incdet.config import Config, make_config
 from incdet.detector import Detector, Stopwatch
+from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import (
     FIRST_STAGE,
     Preprocessing,
@@ -23,6 +25,8 @@ from incdet.networks.weights import (
     load_record,
     shipped_ensemble,
 )
+from incdet.regions import RegionCropper
+from incdet.scores import score_photos
 from incdet.structures import Proposals
 
 
@@ -56,16 +60,16 @@ def test_shipped_weights_carry_their_record():
     assert file.stat().st_size <= 16_000_000
 
 
-def test_six_members_differ_share_two_lower_halves_and_are_small():
+def test_six_members_differ_share_lower_halves_and_are_small():
     first, *members = shipped_ensemble()
     assert (first, len(members)) == (FIRST_STAGE, 6)
     assert all(find_weights(name).stat().st_size <= 7_000_000 for name in members)
     records = [load_record(find_weights(name)) for name in members]
-    assert [record.preprocessing.context for record in records] == [16, 32, 16, 16, 16, 32]
+    assert [record.preprocessing.context for record in records] == [16, 32, 0, 16, 16, 32]
     assert len({str(record.recipe) for record in records}) == 6
     networks = [load_network(find_weights(name))[0] for name in (first, *members)]
     trunks = [[value for layer in one.lower_layers(3) for value in layer.state_dict().values()] for one in networks]
-    for numbers in ((0, 1, 2, 3, 6), (4, 5)):
+    for numbers in ((0, 1, 2, 3), (4, 6)):
         for number in numbers[1:]:
             shared = zip(trunks[number], trunks[numbers[0]], strict=True)
             assert all(torch.equal(own, of_first) for own, of_first in shared)
@@ -174,6 +178,35 @@ def test_an_ensemble_averages_probabilities(chelsea_file):
     first, second, both = (detector.score(image, proposals).probabilities for detector in detectors)
     assert not np.allclose(first, second, atol=1e-4)
     assert np.allclose(both, (first + second) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cascade", "coarse_gate"),
+    [(False, 0.0), (True, 0.0), (True, 1.0)],
+    ids=["members", "behind a first stage", "behind a coarse look that no region passes"],
+)
+def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configuration(chelsea_file, cascade, coarse_gate):
+    torch.manual_seed(0)
+    networks, cpu = [GoogLeNet(3), GoogLeNet(3)], torch.device("cpu")
+    for network in networks:
+        torch.nn.init.normal_(network.classifier.weight, std=0.1)
+    records = [record(preprocessing=Preprocessing(context=context)) for context in (16, 40)]
+    scores = {"precision": "float32", "engine": "torch", "gate": 0.0, "coarse_gate": coarse_gate}
+    detector = Detector(networks, records, few(scores=scores, device="cpu"), cascade)
+    image = incdet.read_image(chelsea_file)
+    boxes = np.array([[0, 0, 400, 300], [10, 20, 90, 80], [200, 30, 260, 290]], np.float32)
+    proposals = Proposals(boxes, np.ones(3, np.float32), np.full(3, "a"))
+    found = detector.score(image, proposals).probabilities
+    first, second = (prepare_network(network, cpu, torch.float32) for network in networks)
+    members = [second] if cascade else [first, second]
+    gates = Gates(0.0, coarse_gate)
+    ensemble = Ensemble(members, first if cascade else None, gates, contexts=(16, 40))
+    cropper = RegionCropper(image, Preprocessing(), cpu)
+    (expected,) = score_photos([(cropper, boxes)], ensemble, 2, 64)
+    assert np.allclose(found, expected.probabilities, atol=1e-6)
+    if coarse_gate:
+        small = {16: cropper.crop(boxes, context=16, shrink=2)}
+        assert np.allclose(found, Ensemble([first])(small).probabilities[:, :2], atol=1e-6)
 
 
 def test_members_that_do_not_fit_together():
