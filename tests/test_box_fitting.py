@@ -10,13 +10,13 @@ from incdet.boxes import correct_boxes
 from incdet.detector import Detector
 from incdet.errors import DataError
 from incdet.images import read_image
-from incdet.networks.box_regression import pooled_cells
+from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.companions import regressor_file
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
-from incdet.structures import GroundTruth, Proposals
+from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.box_fitting import BoxExamples, RegionFeatures, collect_examples, fit_regressor
 
 CPU = torch.device("cpu")
@@ -82,6 +82,62 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
     assert torch.allclose(found.features.float(), expected, atol=1e-2 * float(expected.max()))
     with pytest.raises(DataError, match="no proposal overlaps"):
         collect_examples(RegionFeatures(network, Preprocessing()), photos[:1], 20, seed=0)
+
+
+def example_photos():
+    """A wide and a high photo, each with an object, annotated at half the size of the photo, and regions on it."""
+    objects = np.array([[20, 10, 180, 70], [5, 40, 45, 280]], np.float32)
+    shifts = np.array([[0, 0, 0, 0], [4, 4, 4, 4]], np.float32)
+    for (width, height), box in zip(((200, 80), (50, 300)), objects, strict=True):
+        image = Image(np.zeros((height, width, 3), np.uint8))
+        truth = GroundTruth("a", width // 2, height // 2, box[None] / 2, np.zeros(1, np.int64), np.zeros(1, bool))
+        boxes = np.concatenate([box + shifts, [[0, 0, 3, 3]]]).astype(np.float32)
+        yield image, truth, Proposals(boxes, np.ones(3, np.float32), np.full(3, "moved"))
+
+
+def numbered_features(image, boxes):
+    """[R, 18] float16, each region's all its left corner."""
+    return torch.from_numpy(boxes[:, :1].repeat(18, axis=1)).half()
+
+
+def test_examples_remember_the_sizes_of_wide_and_high_photos():
+    examples = collect_examples(numbered_features, example_photos(), 50, seed=0)
+    assert examples.sizes.tolist() == [[200, 200, 50, 50], [80, 80, 300, 300]]
+    assert examples.wanted.tolist() == [[20, 10, 180, 70]] * 2 + [[5, 40, 45, 280]] * 2
+    assert examples.boxes[:, 0].tolist() == [20, 24, 5, 9]
+    some = examples[np.array([3, 1])]
+    assert some.sizes.tolist() == [[50, 200], [300, 80]]
+    assert some.boxes.tolist() == examples.boxes[[3, 1]].tolist()
+    assert some.wanted.tolist() == examples.wanted[[3, 1]].tolist()
+    assert some.photos.tolist() == [1, 0]
+    assert some.features[:, 0].tolist() == [9, 24]
+
+
+def test_corrected_examples_end_at_the_borders_of_their_photos():
+    sizes = np.array([[200, 50], [80, 300]])
+    whole = np.array([[0, 0, 200, 80], [0, 0, 50, 300]], np.float32)
+    inner = np.array([[50, 20, 150, 60], [10, 60, 40, 240]], np.float32)
+    examples = BoxExamples(torch.zeros(2, 18).half(), inner, whole, np.arange(2), sizes)
+    stretching = BoxRegressor(2)
+    torch.nn.init.constant_(stretching.linear.weight, 0)
+    with torch.no_grad():
+        stretching.linear.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    assert examples.overlaps(stretching).tolist() == [1, 1]
+    assert examples.overlaps(None) == pytest.approx([100 * 40 / (200 * 80), 30 * 180 / (50 * 300)])
+
+
+def test_examples_are_drawn_evenly_over_their_overlap():
+    """Hundreds of loose regions come first, then few tight ones."""
+    image = Image(np.zeros((80, 200, 3), np.uint8))
+    truth = GroundTruth("a", 200, 80, np.array([[0, 0, 200, 80]], np.float32), np.zeros(1, np.int64), np.zeros(1, bool))
+    widths = np.concatenate([np.linspace(60, 90, 400), np.linspace(90, 200, 100)]).astype(np.float32)
+    boxes = np.stack([0 * widths, 0 * widths, widths, 0 * widths + 80], axis=1)
+    proposals = Proposals(boxes, np.linspace(1, 0, 500, dtype=np.float32), np.full(500, "inside"))
+    examples = collect_examples(numbered_features, [(image, truth, proposals)], 60, seed=0)
+    assert 40 < len(examples) <= 60
+    counts = np.histogram(examples.overlaps(None), bins=[0, 0.35, 0.51, 0.68, 0.84, 1.01])[0]
+    assert counts[0] == 0
+    assert counts[1:].min() >= 6
 
 
 def test_features_are_kept_for_photo_and_regions(astronaut, chelsea_file, tmp_path):

@@ -1,10 +1,15 @@
 """Parts of photos with their objects, as MultiBox is shown them."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
-from incdet.data.box_samples import BoxSamplingConfig, box_sample, objects_inside
+from incdet.data.box_samples import BoxSamplingConfig, box_batches, box_sample, objects_inside
 from incdet.data.distortions import DistortionsConfig
+from incdet.data.voc import read_voc
+from incdet.images import read_image
 from incdet.structures import GroundTruth, Image
 
 
@@ -62,3 +67,19 @@ def test_ignored_objects_are_not_learnt():
     image, truth = marked_photo()
     ignored = GroundTruth("marked", 300, 200, truth.boxes, truth.class_ids, np.ones(1, bool))
     assert len(box_sample(image, ignored, 64, plain(), np.random.default_rng(0))[2]) == 0
+
+
+def test_batches_pair_every_photo_with_its_own_objects_at_the_size_of_its_file(small_voc):
+    """The cat is further right in the second photo, which is annotated at half the size of its file."""
+    dataset = read_voc(small_voc, "val")
+    config = BoxSamplingConfig(whole_share=1.0, distortions=plain(interpolations=("area",)).distortions)
+    expected = {"first.jpg": [0, 0, 400 / 451, 1], "second.jpg": [61 / 512, 0, 461 / 512, 1]}
+    seen = []
+    for batch in box_batches(dataset, 64, config, 2, seed=0, num_workers=0)(range(3)):
+        assert batch.noise.tolist() == [[0, 0, 0]] * 2
+        for name, crop, boxes in zip(batch.names, batch.crops.numpy(), batch.boxes_unit, strict=True):
+            assert boxes.tolist() == [pytest.approx(expected[Path(name).name], abs=1e-6)]
+            squeezed = cv2.resize(read_image(Path(name)).pixels, (64, 64), interpolation=cv2.INTER_AREA)
+            assert np.abs(crop.astype(int) - squeezed).max() <= 1
+            seen.append(Path(name).name)
+    assert sorted(seen) == ["first.jpg"] * 3 + ["second.jpg"] * 3

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from incdet.boxes import box_areas, box_iou, boxes_from_xywh, boxes_to_xywh, clip_boxes, flip_boxes
+from incdet.boxes import box_areas, box_iou, boxes_from_xywh, boxes_to_xywh, clip_boxes, correct_boxes, flip_boxes
 
 
 def random_boxes(count: int, seed: int) -> np.ndarray:
@@ -72,3 +72,14 @@ def test_xywh():
 def test_xywh_there_and_back(count):
     boxes = random_boxes(count, 7)
     np.testing.assert_array_equal(boxes_from_xywh(boxes_to_xywh(boxes)), boxes)
+
+
+def test_boxes_of_several_images_are_clipped_at_the_borders_of_their_own():
+    boxes = np.tile(np.array([[-5, -5, 50, 50]], np.float32), (3, 1))
+    widths, heights = np.array([40, 10, 60]), np.array([20, 30, 45])
+    expected = [[0, 0, 40, 20], [0, 0, 10, 30], [0, 0, 50, 45]]
+    assert clip_boxes(boxes, widths, heights).tolist() == expected
+    # a stretch by e on both sides reaches beyond every border
+    stretch = np.tile(np.array([[0, 0, 1, 1]], np.float32), (3, 1))
+    expected[2] = [0, 0, 60, 45]
+    assert correct_boxes(boxes, stretch, widths, heights).tolist() == expected

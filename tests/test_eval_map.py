@@ -2,13 +2,22 @@
 
 import gzip
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 from test_tools import run_tool
 
+from incdet.config import Config
+from incdet.data.voc import VOC_CLASSES, read_voc
+from incdet.detections import select_detections
+from incdet.evaluation.average_precision import evaluate_detections
+from incdet.evaluation.detection_run import no_detections
+from incdet.images import read_image
+from incdet.networks.weights import find_weights, load_network, save_weights
 from incdet.output.writers import detections_json
-from incdet.structures import Detections
+from incdet.structures import Detections, Image, RegionScores
 
 CLASSES = ("accordion", "brown bear", "computer mouse")
 IMAGES = ("ILSVRC2012_val_00000009", "ILSVRC2012_val_00000004", "ILSVRC2012_val_00000007", "ILSVRC2012_val_00000002")
@@ -247,3 +256,35 @@ def test_names_in_square_brackets_are_shown_as_they_are(folder):
     assert list(numbers["ap"]) == ["accordion [/small]", "bear [bold]", "mouse"]
     assert "accordion [/small]" in notes
     assert "bear [bold]" in notes
+
+
+def test_a_broken_photo_counts_for_every_network_and_is_named(small_voc, tmp_path):
+    """The first stage finds the cat of the other photo, the only member calls all that it sees background."""
+    root = shutil.copytree(small_voc, tmp_path / "voc")
+    photo = root / "JPEGImages" / "second.jpg"
+    photo.write_bytes(photo.read_bytes()[:2000])
+    network, record = load_network(find_weights("googlenet-voc"))
+    network.classifier.bias.data[-1] += 50
+    save_weights(tmp_path / "blind.safetensors", network.state_dict(), record, torch.float16)
+    arguments = ["--dataset", "voc", "--root", root, "--json", "-", "--output", "run", "--each-network", "--cascade"]
+    arguments += ["--detector", "googlenet-voc", "--detector", "blind.safetensors"]
+    proposals = "proposals.methods=[selective_search]", "proposals.limit=20"
+    for setting in (*proposals, "scores.gate=0", "scores.coarse_gate=0"):
+        arguments += ["--set", setting]
+    result = run_tool("eval_map.py", *arguments, folder=tmp_path)
+    assert result.returncode == 1
+    assert "second.jpg" in result.stderr
+    numbers = json.loads(result.stdout)
+    assert numbers["num_images"] == 2
+    truths = read_voc(root, "val").ground_truths
+    nothing = no_detections(truths[1], VOC_CLASSES)
+    (file,) = (tmp_path / "run" / "region_scores").iterdir()
+    image = Image(read_image(root / "JPEGImages" / "first.jpg").pixels, "first")
+    expected = []
+    with np.load(file) as stored:
+        for probabilities in stored["by_network"]:
+            scores = RegionScores(stored["boxes"], probabilities)
+            found = select_detections(scores, image, VOC_CLASSES, Config().detections)
+            expected.append(evaluate_detections(VOC_CLASSES, truths, [found, nothing]).mean_average_precision)
+    assert numbers["networks"] == {"first stage": expected[0], "member 1": expected[1]}
+    assert expected[0] > 0.2 > expected[1] == numbers["mAP"] == 0

@@ -16,6 +16,7 @@ from incdet.config import Config, make_config
 from incdet.detector import Detector
 from incdet.ensemble import Ensemble
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.companions import load_ranges, ranges_file
@@ -54,19 +55,41 @@ def test_both_halves_are_those_of_torch(network, crops):
     assert torch.allclose(engine.trunk(crops[:3]), maps[:3], atol=1e-3)
 
 
+@pytest.fixture(scope="module")
+def regions(chelsea_file):
+    """Crops of a cat, of its box moved about, and of background: [12, 3, 224, 224]."""
+    generator = np.random.default_rng(0)
+    cat = np.array([0, 0, 400, 300]) + generator.uniform(-40, 40, (8, 4)) * (np.arange(8) > 0)[:, None]
+    background = np.sort(generator.uniform(0, 1, (4, 2, 2)) * [451, 300], axis=1).reshape(-1, 4)
+    boxes = np.concatenate([cat, background]).astype(np.float32).clip(0, [451, 300, 451, 300])
+    preprocessing = load_record(find_weights("googlenet-voc")).preprocessing
+    return RegionCropper(read_image(chelsea_file), preprocessing, torch.device("cpu")).crop(boxes)
+
+
+@pytest.fixture(scope="module")
+def ranges():
+    return load_ranges(find_weights("googlenet-voc"))
+
+
+def relative_error(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
 @torch.inference_mode()
-def test_corrections_are_those_of_torch(network, crops):
+def test_corrections_are_those_of_torch(network, regions, ranges):
+    torch.manual_seed(0)
     with_regression = copy.deepcopy(network)
     with_regression.box_regressor = BoxRegressor(1024)
     torch.nn.init.normal_(with_regression.box_regressor.linear.weight, std=0.02)
-    expected = TorchHalves(with_regression)
-    maps = expected.trunk(crops)
-    ranges = load_ranges(find_weights("googlenet-voc"))
+    reference = TorchHalves(with_regression)
+    maps = reference.trunk(regions)
+    expected = reference.outputs(maps)[:, 21:]
     exact, eight_bits = OpenVinoHalves(with_regression), OpenVinoHalves(with_regression, "int8", ranges)
-    for engine, tolerance in ((exact, 1e-3), (eight_bits, 0.3)):
-        found, wanted = engine.outputs(maps)[:, 21:], expected.outputs(maps)[:, 21:]
-        assert found.shape == (21, 4)
-        assert float((found - wanted).abs().max()) < tolerance * float(wanted.abs().max())
+    # measured: 0.04, and 0.07 on processors where weights have seven bits
+    for engine, tolerance in ((exact, 1e-3), (eight_bits, 0.12)):
+        found = engine.outputs(maps)[:, 21:]
+        assert found.shape == (12, 4)
+        assert relative_error(found, expected) < tolerance
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
@@ -101,18 +124,44 @@ def test_a_few_rows_more_rows_and_other_sizes(network, crops):
 
 
 @torch.inference_mode()
-def test_eight_bits_say_nearly_the_same(network, astronaut):
-    record, ranges = load_record(find_weights("googlenet-voc")), load_ranges(find_weights("googlenet-voc"))
-    generator = np.random.default_rng(0)
-    corners = np.sort(generator.uniform(0, 500, (24, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
-    real = RegionCropper(astronaut, record.preprocessing, torch.device("cpu")).crop(corners)
-    found, expected = (
-        halves.outputs(halves.trunk(real)).softmax(dim=1)
-        for halves in (OpenVinoHalves(network, "int8", ranges), TorchHalves(network))
+def test_eight_bits_say_nearly_the_same(network, regions, ranges):
+    """Of objects and of background; the bounds are about twice what processors with weights of seven bits reach."""
+    engine, reference = OpenVinoHalves(network, "int8", ranges), TorchHalves(network)
+    expected_maps, maps = reference.trunk(regions), engine.trunk(regions)
+    assert 1e-3 < relative_error(maps, expected_maps) < 0.12
+    expected, found = reference.outputs(expected_maps), engine.outputs(maps)
+    assert 1e-3 < relative_error(found, expected) < 0.05
+    expected, found = expected.softmax(dim=1), found.softmax(dim=1)
+    classes = expected.argmax(dim=1)
+    assert classes[0] == 7, "the cat"
+    assert (classes == 20).sum() >= 3, "background"
+    assert torch.equal(found.argmax(dim=1), classes)
+    assert float((found - expected).abs().max()) < 0.1
+    assert float((found - expected).abs().mean()) < 0.0015
+
+
+@torch.inference_mode()
+def test_the_measured_ranges_are_better_than_smaller_and_larger_ones(network, regions, ranges):
+    expected = TorchHalves(network).trunk(regions)
+    smaller, measured, larger = (
+        relative_error(OpenVinoHalves(network, "int8", changed).trunk(regions), expected)
+        for changed in ({name: value * factor for name, value in ranges.items()} for factor in (0.5, 1, 4))
     )
-    assert float((found - expected).abs().mean()) < 0.01
-    assert not torch.allclose(found, expected, atol=1e-6)
-    assert expected.amax(dim=1).std() > 0.01
+    assert 1.5 * measured < larger
+    assert 1.5 * measured < smaller
+
+
+@torch.inference_mode()
+def test_every_channel_of_weights_is_rounded_by_itself(network, regions, ranges):
+    """Small weights in every other channel, made up for in the layer behind, change little more than nothing."""
+    scaled = copy.deepcopy(network)
+    last = scaled.inception_5b.conv_1x1
+    last.weight[::2] /= 1024
+    last.bias[::2] /= 1024
+    scaled.classifier.weight[:, : len(last.weight) : 2] *= 1024
+    maps = TorchHalves(network).trunk(regions)
+    expected, found = (OpenVinoHalves(one, "int8", ranges).outputs(maps) for one in (network, scaled))
+    assert relative_error(found, expected) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import PIL.Image
 import pytest
 from test_tools import ROOT, run_tool
 
+from incdet.workers import MOST_WORKERS
+
 FEW = ("--set", "proposals.selective_search.strategies=single")
 
 
@@ -102,15 +104,33 @@ def test_priors_propose_the_same_in_every_photo(shared_folder, coverage):
     assert rising[0] > 0.1
 
 
+def test_crowds_of_coco_are_no_objects_to_cover(chelsea_file, tmp_path, coverage):
+    (tmp_path / "coco" / "annotations").mkdir(parents=True)
+    (tmp_path / "coco" / "val").mkdir()
+    PIL.Image.open(chelsea_file).resize((150, 100)).save(tmp_path / "coco" / "val" / "a.jpg")
+    objects = [([0, 0, 133, 100], 0), ([149, 0, 1, 1], 1), ([0, 99, 1, 1], 1)]
+    document = {
+        "images": [{"id": 7, "file_name": "a.jpg", "width": 150, "height": 100}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"image_id": 7, "category_id": 1, "bbox": box, "iscrowd": crowd} for box, crowd in objects],
+    }
+    (tmp_path / "coco" / "annotations" / "instances_val.json").write_text(json.dumps(document))
+    code, out, err = coverage("--dataset", "coco", "--root", "coco", *FEW, "--json", "-")
+    assert code == 0, err
+    numbers = json.loads(out)
+    assert (numbers["num_images"], numbers["num_objects"], numbers["coverage"]) == (1, 1, 1)
+
+
 def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
-    """Ctrl-C reaches the whole group of processes, as from a terminal."""
+    """Ctrl-C reaches the whole group of processes, as from a terminal; there are more photos than may be under way."""
+    number_of_photos = 4 * MOST_WORKERS
     root = tmp_path / "voc"
     subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
-    pixels = np.asarray(PIL.Image.open(root / "JPEGImages" / "first.jpg"))
-    for number in range(12):
-        PIL.Image.fromarray(np.roll(pixels, 9 * number, axis=1)).save(root / "JPEGImages" / f"{number}.jpg")
+    pixels = np.asarray(PIL.Image.open(root / "JPEGImages" / "first.jpg").resize((150, 100)))
+    for number in range(number_of_photos):
+        PIL.Image.fromarray(np.roll(pixels, number, axis=1)).save(root / "JPEGImages" / f"{number}.jpg")
         shutil.copy(root / "Annotations" / "first.xml", root / "Annotations" / f"{number}.xml")
-    (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(12)))
+    (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(number_of_photos)))
     program = ROOT / "tools" / "proposal_coverage.py"
     process = subprocess.Popen(
         [sys.executable, str(program), "--dataset", "voc", "--root", str(root)],
@@ -119,7 +139,8 @@ def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
         text=True,
         start_new_session=True,
     )
-    while process.poll() is None and not list((tmp_path / ".cache").rglob("*.npz")):
+    deadline = time.monotonic() + 100
+    while process.poll() is None and not list((tmp_path / ".cache").rglob("*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -127,10 +148,11 @@ def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
     assert "interrupted" in err
     assert "Traceback" not in err
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / ".cache").rglob("*.npz")}
-    assert 1 <= len(stamps) < 12
-    assert coverage("--root", root)[0] == 0
+    assert 1 <= len(stamps) < number_of_photos
+    more = len(stamps) + 2
+    assert coverage("--root", root, "--limit", more)[0] == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
-    assert len(list((tmp_path / ".cache").rglob("*.npz"))) == 12
+    assert more <= len(list((tmp_path / ".cache").rglob("*.npz"))) < number_of_photos
 
 
 @pytest.fixture(scope="module")

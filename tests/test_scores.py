@@ -74,6 +74,19 @@ def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
     assert runs == [networks[1]]
 
 
+@pytest.mark.parametrize("layer", ["conv2", "inception_3b.conv_5x5"])
+def test_networks_that_differ_in_one_lower_layer_share_no_maps(networks, crops, layer):
+    """Each gives what it gives alone, although most of their lower layers are the same."""
+    first, other = networks[0], copy.deepcopy(networks[0])
+    other.get_submodule(layer).weight.mul_(-1)
+    crops = {16: crops[16][:2]}
+    alone = [Ensemble([network])(crops).probabilities for network in (first, other)]
+    assert not torch.allclose(*alone, atol=1e-4)
+    together = Ensemble([first, other])(crops)
+    assert torch.allclose(together.by_member, torch.stack(alone), atol=1e-6)
+    assert torch.allclose(together.probabilities, (alone[0] + alone[1]) / 2, atol=1e-6)
+
+
 def test_rows_that_fill_a_batch_change_nothing(networks, crops):
     many = {16: crops[16].repeat(4, 1, 1, 1)}
     assert torch.allclose(

@@ -10,13 +10,18 @@ import yaml
 from test_multibox import network_of
 from test_tools import run_tool
 
-from incdet.config import ProposalsConfig, make_config
+from incdet.boxes import box_iou
+from incdet.config import MultiBoxConfig, ProposalsConfig, make_config
 from incdet.data.voc import read_voc
 from incdet.errors import ConfigurationError, DataError, WeightsError
+from incdet.evaluation.recall import average_recall
+from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBoxDescription
 from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
 from incdet.proposals import ProposalCache, Proposers
+from incdet.proposers.multibox import propose_boxes
+from incdet.training.matching import match_bipartite
 from incdet.training.multibox import MultiBoxTask, MultiBoxTrainingConfig
 from incdet.training.priors import unit_boxes
 
@@ -116,6 +121,48 @@ def test_matching_by_overlap_trains_more_priors_than_bipartite(training_folder):
         found[matching] = float(losses["confidence"].sum().detach())
     # at the start a matched prior costs 4 and another one next to nothing
     assert found["overlap"] > found["bipartite"] + 4
+
+
+def test_the_loss_is_that_of_the_locations_and_confidences(training_folder):
+    """Both terms again, from the network's input on."""
+    task = make_task(training_folder, precision="float32", loss={"alpha": 7.0})
+    batch = replace(next(task.task().batches(range(1))), noise=torch.tensor([[3.0, -2.0, 1.0], [0.0, 5.0, 9.0]]))
+    assert sum(len(boxes) for boxes in batch.boxes_unit) > 0
+    with torch.no_grad():
+        found = task.losses(task.network.eval(), batch)
+        mean = torch.tensor(task.preprocessing.mean)
+        inputs = (batch.crops.float() + batch.noise[:, None, None, :] - mean).permute(0, 3, 1, 2)
+        assert torch.allclose(task.inputs(batch), inputs, atol=1e-3)
+        outputs = task.network(inputs)
+        locations = task.network.get_buffer("priors") + outputs.offsets * task.network.offset_unit
+    for row, boxes in enumerate(batch.boxes_unit):
+        priors, objects = match_bipartite(locations[row], outputs.logits[row], boxes, 7.0)
+        location = 7.0 / 2 * (locations[row][priors] - boxes[objects]).square().sum()
+        signs = torch.ones(len(locations[row]))
+        signs[priors] = -1
+        assert float(found["location"][row]) == pytest.approx(float(location), rel=1e-3)
+        confidence = torch.nn.functional.softplus(signs * outputs.logits[row]).sum()
+        assert float(found["confidence"][row]) == pytest.approx(float(confidence), rel=1e-3)
+    assert found["location"].sum() > 0.01
+
+
+def test_validation_measures_the_photos_kept_out_at_the_size_of_their_files(training_folder):
+    """The second photo, which is annotated at half the size of its file, validates."""
+    root = yaml.safe_load((training_folder / "c.yaml").read_text())["data"]["root"]
+    task = make_task(training_folder, read_voc(root, "train").subset([1, 0]), precision="float32")
+    assert task.validation.image_ids == ("second",)
+    image, truth = read_image(task.validation.image_paths[0]), task.validation.ground_truths[0]
+    assert (truth.width * 2, truth.height * 2) == (image.width, image.height)
+    cats = np.array([[61, 0, 461, 300], [200, 90, 330, 210], [70, 150, 200, 300]], np.float32)
+    columns = {"class_ids": np.zeros(3, np.int64), "ignored": np.zeros(3, bool)}
+    task.validation = replace(task.validation, ground_truths=(replace(truth, boxes=cats / 2, **columns),))
+    network = task.network.eval()
+    config = MultiBoxConfig(limit=task.config.data.validation_proposals, part_sides=())
+    (proposed,) = propose_boxes([image], network, task.preprocessing, config)
+    best = box_iou(cats, proposed.boxes).max(axis=1)
+    expected = {"validation_coverage": (best >= 0.5).mean(), "validation_average_recall": average_recall(best)}
+    assert 0 < expected["validation_average_recall"] < 1
+    assert task.validate(network) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_trunk_can_be_left_as_it_was(training_folder):

@@ -1,11 +1,11 @@
-"""A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER PAUSE`.
+"""A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER STEP`.
 
-With `torchrun` the processes share a batch of 8 samples, and compute in double precision.
+After this step (0: never) the program waits for the end of its input before it goes on. With `torchrun` the processes
+share a batch of 8 samples, and compute in double precision.
 """
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -70,10 +70,11 @@ def make_trainer(folder, steps=STEPS, processes=None):
     return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, 3, processes)
 
 
-def main(folder, pause):
+def main(folder, wait_after):
     def progress(step, terms):
         print(step, flush=True)
-        time.sleep(pause)
+        if step == wait_after:
+            sys.stdin.read()
 
     with joined_processes("cpu") as processes:
         if "WORLD_SIZE" in os.environ:
@@ -84,4 +85,4 @@ def main(folder, pause):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
