@@ -42,7 +42,7 @@ _HOMES = {
 }
 
 
-def detect(source: ImageSource, score_threshold: float = 0.8) -> Detections:
+def detect(source: ImageSource, score_threshold: float = 0.75) -> Detections:
     """Detections in one photo with the default weights, which are loaded at the first call.
 
     Args:

@@ -73,7 +73,7 @@ def detect(
     ] = None,
     json_file: Json = None,
     score_threshold: Annotated[
-        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved (default: 0.8).")
+        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved (default: 0.75).")
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="A,B", help="Look for these classes only.")] = None,
     weights: Annotated[

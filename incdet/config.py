@@ -187,7 +187,7 @@ class DetectionsConfig(Section):
     voting_iou: Unit | None = 0.5
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
-    display_threshold: Unit = 0.8
+    display_threshold: Unit = 0.75
 
 
 class Config(Section):

@@ -136,7 +136,7 @@ class Detector:
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
 
-        The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.8]` are those worth showing.
+        The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.75]` are those worth showing.
 
         Args:
             source: a path, encoded bytes, an RGB or grey array, or an `Image`.
