@@ -17,7 +17,7 @@ from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
-from incdet.training.box_fitting import BoxExamples, RegionFeatures, collect_examples, fit_regressor
+from incdet.training.box_fitting import BoxExamples, RegionFeatures, box_features, collect_examples, fit_regressor
 
 CPU = torch.device("cpu")
 
@@ -72,7 +72,7 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
     proposals = Proposals(boxes, np.linspace(1, 0, 4, dtype=np.float32), np.full(4, "multibox"))
     nothing = Proposals(boxes[2:3], np.ones(1, np.float32), np.full(1, "multibox"))
     photos = [(astronaut, truth, nothing), (astronaut, truth, proposals)]
-    found = collect_examples(RegionFeatures(network, Preprocessing()), photos, 20, seed=0)
+    found = collect_examples(RegionFeatures(box_features(network), Preprocessing()), photos, 20, seed=0)
     # neither background nor the ignored object's region, although it overlaps the other object by 0.47
     assert found.boxes.tolist() == boxes[[0, 3]].tolist()
     assert found.wanted.tolist() == objects[[0, 0]].tolist()
@@ -81,7 +81,7 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
     expected = pooled_cells(network.feature_map(crops))
     assert torch.allclose(found.features.float(), expected, atol=1e-2 * float(expected.max()))
     with pytest.raises(DataError, match="no proposal overlaps"):
-        collect_examples(RegionFeatures(network, Preprocessing()), photos[:1], 20, seed=0)
+        collect_examples(RegionFeatures(box_features(network), Preprocessing()), photos[:1], 20, seed=0)
 
 
 def example_photos():
@@ -144,9 +144,9 @@ def test_features_are_kept_for_photo_and_regions(astronaut, chelsea_file, tmp_pa
     torch.manual_seed(0)
     network = prepare_network(GoogLeNet(4), CPU, torch.float32)
     boxes = random_boxes(np.random.default_rng(0), 2) * 4
-    kept = RegionFeatures(network, Preprocessing(), tmp_path / "features")
+    kept = RegionFeatures(box_features(network), Preprocessing(), tmp_path / "features")
     first = kept(astronaut, boxes)
-    assert torch.equal(first, RegionFeatures(network, Preprocessing())(astronaut, boxes))
+    assert torch.equal(first, RegionFeatures(box_features(network), Preprocessing())(astronaut, boxes))
     assert not torch.equal(kept(astronaut, boxes + 9), first)
     assert not torch.equal(kept(read_image(chelsea_file), boxes), first)
     with torch.no_grad():

@@ -24,7 +24,7 @@ from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.structures import GroundTruth, Image, Proposals
-from incdet.training.box_fitting import Fit, RegionFeatures, collect_examples, fit_regressor
+from incdet.training.box_fitting import Fit, RegionFeatures, box_features, collect_examples, fit_regressor
 
 
 def main(
@@ -62,7 +62,7 @@ def main(
                 yield image, truth, proposals(image)
             update(len(chosen), "")
 
-    features = RegionFeatures(network, record.preprocessing, cache / "features" / fingerprint(file)[:16])
+    features = RegionFeatures(box_features(network), record.preprocessing, cache / "features" / fingerprint(file)[:16])
     examples = collect_examples(features, annotated(), regions, seed)
     fit = fit_regressor(examples)
     _report(fit)

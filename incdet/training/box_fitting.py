@@ -89,16 +89,18 @@ class RegionFeatures:
     """What a network sees of regions; kept on disk, so that an interrupted fit goes on where it stopped.
 
     Args:
-        network: in float32, on the CPU.
-        preprocessing: of its crops.
-        folder: for this network only; None keeps nothing.
+        compute: crops [B, 3, S, S] on the CPU -> [B, F], such as `box_features`.
+        preprocessing: of the crops.
+        folder: for this computation only; None keeps nothing.
     """
 
-    def __init__(self, network: GoogLeNet, preprocessing: Preprocessing, folder: Path | None = None) -> None:
-        self.network, self.preprocessing, self.folder = network, preprocessing, folder
+    def __init__(
+        self, compute: Callable[[Tensor], Tensor], preprocessing: Preprocessing, folder: Path | None = None
+    ) -> None:
+        self.compute, self.preprocessing, self.folder = compute, preprocessing, folder
 
     def __call__(self, image: Image, boxes: np.ndarray) -> Tensor:
-        """Boxes [R, 4] -> [R, F] float16, see `pooled_cells`."""
+        """Boxes [R, 4] -> [R, F] float16."""
         if self.folder is None:
             return self._compute(image, boxes)
         file = self.folder / f"{image_key(image)}-{hashlib.sha256(boxes.tobytes()).hexdigest()[:16]}.npz"
@@ -112,8 +114,17 @@ class RegionFeatures:
     @torch.inference_mode()
     def _compute(self, image: Image, boxes: np.ndarray) -> Tensor:
         crops = RegionCropper(image, self.preprocessing, torch.device("cpu")).crop(boxes)
+        return self.compute(crops).half()
+
+
+def box_features(network: GoogLeNet) -> Callable[[Tensor], Tensor]:
+    """What the regression of boxes learns from, computed by a network in float32 on the CPU; see `pooled_cells`."""
+
+    def compute(crops: Tensor) -> Tensor:
         pieces = torch.split(crops.contiguous(memory_format=torch.channels_last), CPU_ROWS)
-        return torch.cat([pooled_cells(self.network.feature_map(piece)) for piece in pieces]).half()
+        return torch.cat([pooled_cells(network.feature_map(piece)) for piece in pieces])
+
+    return compute
 
 
 def collect_examples(
