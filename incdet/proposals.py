@@ -120,7 +120,7 @@ class ProposalCache:
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """The image's proposals, computed now or at an earlier time."""
         file = self.folder / self._settings_key / f"{image_key(image)}.npz"
-        arrays = load_arrays(file)
+        arrays = load_arrays(file, "boxes", "scores", "sources")
         if arrays is not None:
             return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
         if self._proposers is None:

@@ -98,11 +98,16 @@ def save_arrays(file: Path, **arrays: Any) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def load_arrays(file: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a .npz, or None where it is missing or damaged; nothing is unpickled."""
+def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
+    """The arrays of a .npz, or None where it is missing or damaged; nothing is unpickled.
+
+    Args:
+        file: the .npz.
+        names: arrays without which it is damaged: an archive does not notice when entries of its directory are lost.
+    """
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
+            return dict(stored) if set(names) <= set(stored.files) else None
     except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
 

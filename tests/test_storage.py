@@ -106,6 +106,13 @@ def test_single_array_file_is_none(tmp_path):
     assert load_arrays(tmp_path / "stored.npz") is None
 
 
+def test_an_archive_that_lacks_an_array_is_damaged(tmp_path):
+    file = tmp_path / "stored.npz"
+    save_arrays(file, boxes=np.zeros(3), scores=np.ones(2))
+    assert list(load_arrays(file, "scores", "boxes")) == ["boxes", "scores"]
+    assert load_arrays(file, "boxes", "sources") is None
+
+
 def test_objects_are_never_unpickled(tmp_path):
     with (tmp_path / "stored.npz").open("wb") as stream:
         np.savez(stream, trap=np.array([{"a": 1}], object))

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +50,27 @@ def kill_after_first_checkpoint(name, *arguments, folder):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PAUSED, str(ROOT / "tools" / name), *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, cwd=folder, env=environment, **streams) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams) as process:
         timeout = threading.Timer(200, process.kill)
         timeout.start()
         stored = process.stdout.readline()
         timeout.cancel()
         process.kill()
     assert stored == "stored\n"
+    deadline = time.monotonic() + 30
+    while _group_runs(process.pid):
+        assert time.monotonic() < deadline, "a process that loads photos outlives its training"
+        time.sleep(0.1)
+
+
+def _group_runs(group: int) -> bool:
+    """Whether a process of the group is there and no mere entry that nobody has collected."""
+    states = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            states += [fields[0]] if int(fields[2]) == group else []
+    return any(state != "Z" for state in states)
 
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):

@@ -75,7 +75,7 @@ def _probabilities(
         for start in range(0, len(photos.paths), CHUNK):
             update(start, "")
             chunk = photos.paths[start : start + CHUNK]
-            stored = load_arrays(folder / f"{start}.npz")
+            stored = load_arrays(folder / f"{start}.npz", "probabilities")
             if stored is None:
                 stored = {"probabilities": _classify(classifier, chunk)}
                 save_arrays(folder / f"{start}.npz", **stored)

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import multiprocessing.context
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from incdet.data.dataset import Warn
 from incdet.errors import DataError
 from incdet.training.processes import Processes
-from incdet.workers import num_cores
+from incdet.workers import follow_parent, num_cores
 
 ATTEMPTS = 10
 """Photos in a row that may be unreadable."""
@@ -147,6 +146,6 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _start_worker(_: int) -> None:
-    """A worker is one thread, and it leaves Ctrl-C to the process that owns it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker is one thread; torch's own watch takes the server that made it for its parent."""
+    follow_parent()
     cv2.setNumThreads(1)

@@ -14,6 +14,17 @@ from incdet.evaluation.average_precision import IGNORED, TRUE, Evaluation, plain
 from incdet.storage import load_arrays, save_arrays
 
 FILE_NAME = "judgement.npz"
+ARRAYS = (
+    "head",
+    "object_images",
+    "object_classes",
+    "detection_images",
+    "detection_classes",
+    "scores",
+    "verdicts",
+    "average_precision",
+)
+"""Of that file."""
 
 _BLOCK = 1 << 22
 """Numbers that are held at a time; bounds the memory."""
@@ -125,8 +136,8 @@ def load_judgement(folder: Path) -> Judgement:
     Raises:
         DataError: there is none, or it is damaged.
     """
-    arrays = load_arrays(folder / FILE_NAME)
-    if arrays is None or "head" not in arrays:
+    arrays = load_arrays(folder / FILE_NAME, *ARRAYS)
+    if arrays is None:
         raise DataError(
             f"cannot read {folder / FILE_NAME}; give the --output folder of a tools/eval_map.py run under ilsvrc, voc "
             "or voc07 rules"

@@ -80,8 +80,9 @@ class DetectionRun:
         read = read_image(path, self.detector.config.images)
         image = Image(read.pixels, truth.image)
         file = self.folder / "region_scores" / f"{truth.image}-{image_key(image)}.npz"
-        arrays: dict[str, Any] | None = load_arrays(file)
-        if arrays is None or (self.each_network and "by_network" not in arrays):
+        names = ("boxes", "probabilities", *(["by_network"] if self.each_network else []))
+        arrays: dict[str, Any] | None = load_arrays(file, *names)
+        if arrays is None:
             scores = self.detector.score(image, self.cache(image))
             arrays = {"boxes": scores.boxes, "probabilities": scores.probabilities}
             arrays |= {"by_network": scores.by_network} if self.each_network else {}

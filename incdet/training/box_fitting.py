@@ -104,7 +104,7 @@ class RegionFeatures:
         if self.folder is None:
             return self._compute(image, boxes)
         file = self.folder / f"{image_key(image)}-{hashlib.sha256(boxes.tobytes()).hexdigest()[:16]}.npz"
-        arrays = load_arrays(file)
+        arrays = load_arrays(file, "features")
         if arrays is not None:
             return torch.from_numpy(arrays["features"])
         features = self._compute(image, boxes)
