@@ -79,6 +79,35 @@ def test_response_normalisation_equals_torchs(channels):
     assert torch.allclose(LocalResponseNorm(channels)(maps), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 192, 64, 70), (3, 5, 4, 3), (0, 8, 4, 4)], ids=["threads", "few", "none"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_response_normalisation_is_the_same_with_and_without_gradients(shape, memory_format):
+    norm = LocalResponseNorm(shape[1], alpha=0.02, k=2.0)
+    maps = (torch.randn(shape) * 20).contiguous(memory_format=memory_format)
+    learnt = norm(maps.clone().requires_grad_())
+    assert torch.allclose(norm(maps), learnt.detach(), rtol=1e-5, atol=1e-6)
+    rounded = norm(maps.bfloat16())
+    assert rounded.dtype == torch.bfloat16
+    assert rounded.is_contiguous(memory_format=torch.channels_last)
+    # computed in float32, then rounded to the nearest
+    expected = norm(maps.bfloat16().float())
+    assert ((rounded.float() - expected).abs() <= expected.abs() / 256).all()
+    assert (rounded == expected.bfloat16()).float().mean() > 0.999 or not maps.numel()
+
+
+def test_normalised_bfloat16_ties_go_to_the_even_number_and_nothing_is_lost_of_what_is_not_finite():
+    # k = 1/16 and no sum: every number is multiplied by 8, exactly
+    special = [float("inf"), float("-inf"), float("nan"), 0.0, -0.0, 1e-38, 3e38]
+    norm = LocalResponseNorm(1, size=1, alpha=0.0, k=1 / 16)
+    maps = torch.tensor(special).bfloat16().view(-1, 1, 1, 1)
+    assert torch.equal(norm(maps).isnan(), (maps * 8 * (1 + maps.float().square() * 0)).isnan())
+    ordinary = torch.linspace(-4, 4, 1000).bfloat16().view(-1, 1, 1, 1)
+    assert torch.equal(norm(ordinary), ordinary * 8)
+    # 1 / (1 + 2 ** -8) lies between two numbers, as most quotients do
+    odd = LocalResponseNorm(1, size=1, alpha=0.0, k=(1 + 2**-8) ** (4 / 3))
+    assert torch.equal(odd(ordinary), (ordinary.float() / (1 + 2**-8)).bfloat16())
+
+
 def test_the_gradient_of_response_normalisation():
     norm = LocalResponseNorm(7, alpha=0.5).double()
     maps = torch.randn(2, 7, 3, 3, dtype=torch.float64, requires_grad=True)

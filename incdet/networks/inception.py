@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
+from incdet.networks.normalization import normalise_on_cpu
 from incdet.networks.pooling import max_pool
 
 
@@ -65,8 +66,8 @@ class LocalResponseNorm(nn.Module):
     """Response normalisation across channels: x / (k + alpha / size * sum of squares over `size` channels) ** 0.75.
 
     The paper gives no constants; these are Caffe's, which divides alpha by the size as torch does and TensorFlow does
-    not. The windowed sum is a product with a band matrix: several times faster than `F.local_response_norm`, which pads
-    and pools in three dimensions.
+    not. Where a gradient is asked for, and on a GPU, the windowed sum is a product with a band matrix: several times
+    faster than `F.local_response_norm`, which pads and pools in three dimensions.
     """
 
     def __init__(self, channels: int, size: int = 5, alpha: float = 1e-4, k: float = 1.0):
@@ -78,6 +79,8 @@ class LocalResponseNorm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """[B, channels, H, W] -> the same shape and dtype."""
+        if maps.device.type == "cpu" and not maps.requires_grad and maps.dtype in (torch.float32, torch.bfloat16):
+            return normalise_on_cpu(maps, self.size, self.alpha, self.k)
         return _Normalise.apply(maps, self.get_buffer("band").to(maps.dtype), self.k)
 
 

@@ -18,7 +18,7 @@ from incdet.structures import Image, Proposals
 
 SOURCE = "multibox"
 
-VERSION = 1
+VERSION = 2
 """Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
 
 BATCH = 8
