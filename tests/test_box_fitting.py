@@ -157,6 +157,21 @@ def test_features_are_kept_for_photo_and_regions(astronaut, chelsea_file, tmp_pa
     assert not torch.equal(kept(astronaut, boxes), first)
 
 
+def test_features_of_many_regions_are_computed_in_pieces(astronaut):
+    sizes = []
+
+    def means(crops):
+        sizes.append(len(crops))
+        return crops.mean(dim=(2, 3))
+
+    boxes = random_boxes(np.random.default_rng(0), 150)
+    found = RegionFeatures(means, Preprocessing())(astronaut, boxes)
+    assert sizes == [64, 64, 22]
+    expected = RegionCropper(astronaut, Preprocessing(), CPU).crop(boxes).mean(dim=(2, 3)).half()
+    assert torch.allclose(found, expected, atol=0.1)
+    assert RegionFeatures(means, Preprocessing())(astronaut, boxes[:0]).shape == (0, 3)
+
+
 def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights):
     options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 4, "--seed", 3]
     options += ["--set", "methods=[selective_search]"]

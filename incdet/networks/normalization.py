@@ -33,9 +33,15 @@ def normalise_on_cpu(maps: Tensor, size: int, alpha: float, k: float) -> Tensor:
     # as float32: Python's numbers would make everything float64
     constants: tuple[Any, ...] = size // 2, np.float32(alpha / size), np.float32(k)
     compute = _normalise_rows if exact else _normalise_bits
+
+    def work(part: slice) -> None:
+        compute(rows[part], out[part], *constants)
+
     with ThreadPoolExecutor(number) as pool:
-        list(pool.map(lambda part: compute(rows[part], out[part], *constants), parts[1:]))
-        compute(rows[parts[0]], out[parts[0]], *constants)
+        others = pool.map(work, parts[1:])
+        work(parts[0])
+    # raises what they raised
+    list(others)
     return result.view(maps.shape[0], *maps.shape[2:], maps.shape[1]).permute(0, 3, 1, 2)
 
 

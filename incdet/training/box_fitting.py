@@ -28,6 +28,9 @@ PENALTIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 HELD_OUT = 5
 """Every so many-th photo chooses the penalty."""
 
+PIECE = 64
+"""Crops at a time: those of all regions of a photo may take gigabytes."""
+
 
 @dataclass(frozen=True, eq=False)
 class BoxExamples:
@@ -113,8 +116,9 @@ class RegionFeatures:
 
     @torch.inference_mode()
     def _compute(self, image: Image, boxes: np.ndarray) -> Tensor:
-        crops = RegionCropper(image, self.preprocessing, torch.device("cpu")).crop(boxes)
-        return self.compute(crops).half()
+        cropper = RegionCropper(image, self.preprocessing, torch.device("cpu"))
+        pieces = np.split(boxes, range(PIECE, len(boxes), PIECE))
+        return torch.cat([self.compute(cropper.crop(piece)).half() for piece in pieces])
 
 
 def box_features(network: GoogLeNet) -> Callable[[Tensor], Tensor]:
