@@ -47,6 +47,7 @@ def main(
     train_split: Annotated[str, typer.Option(help="Photos that the SVMs learn from.")] = "train",
     split: Annotated[str, typer.Option(help="Photos that are judged.")] = "val",
     photos: Annotated[int | None, typer.Option(min=2, help="To learn from, evenly spaced; default: all.")] = None,
+    judged_photos: Annotated[int | None, typer.Option(min=1, help="To judge, likewise.")] = None,
     regions: Annotated[int, typer.Option(min=1, help="Proposals of each of them, besides the objects' boxes.")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the detector.")] = None,
@@ -55,9 +56,8 @@ def main(
 ) -> None:
     """Fit SVMs to the last features of a region classifier and judge detections by them and by its softmax."""
     config = load_config(Config, None, settings or ())
-    learnt, judged = (read_dataset(dataset, root, name, warn=warning) for name in (train_split, split))
-    if photos is not None and photos < len(learnt):
-        learnt = learnt.subset([number * len(learnt) // photos for number in range(photos)])
+    learnt = _evenly_spaced(read_dataset(dataset, root, train_split, warn=warning), photos)
+    judged = _evenly_spaced(read_dataset(dataset, root, split, warn=warning), judged_photos)
     features, classifier, class_names = _features(weights, config, cache)
     if class_names != judged.class_names:
         raise DataError(f"{weights} knows other classes than {judged.name}; give weights that were trained for it")
@@ -76,6 +76,12 @@ def main(
             entry = select_detections(RegionScores(proposed.boxes, values), image, class_names, config.detections)
             found[name].append(entry.rescaled(truth.width, truth.height))
     _report(found, judged, output)
+
+
+def _evenly_spaced(data: Dataset, count: int | None) -> Dataset:
+    if count is None or count >= len(data):
+        return data
+    return data.subset([number * len(data) // count for number in range(count)])
 
 
 def _features(weights: str, config: Config, cache: Path) -> tuple[RegionFeatures, torch.nn.Linear, tuple[str, ...]]:
