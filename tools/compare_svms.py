@@ -3,7 +3,8 @@
     python tools/compare_svms.py googlenet-voc --root VOC2012 --set scores.precision=int8
 
 R-CNN scores regions with SVMs, GoogLeNet's detector is not said to. As in R-CNN, objects' own boxes are what SVMs learn
-from, and regions stay where they were proposed. Interrupted, the same command goes on where it stopped.
+from, and regions stay where they were proposed. VOC's rules judge, whatever the data set. Interrupted, the same command
+goes on where it stopped.
 """
 
 import json
