@@ -23,7 +23,7 @@ COSTS = (1e-4, 1e-3, 1e-2)
 """Of errors against large weights; R-CNN's is 1e-3."""
 
 MOST_STEPS = 200
-"""Of the quasi-Newton method; by then the objective hardly falls."""
+"""Of the quasi-Newton method, at most."""
 
 HELD_OUT = 5
 """Every so many-th photo chooses the cost."""
