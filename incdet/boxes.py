@@ -25,11 +25,20 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     [[0.5, 0.0]]
     """
     boxes, others = boxes.astype(np.float64), others.astype(np.float64)
-    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    intersection = box_intersections(boxes, others)
     union = box_areas(boxes)[:, None] + box_areas(others)[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def box_intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Common area of every pair in square pixels: [N, 4] x [K, 4] -> [N, K].
+
+    >>> box_intersections(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 9, 9], [5, 5, 6, 6]])).tolist()
+    [[2, 0]]
+    """
+    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.clip(bottom_right - top_left, 0, None).prod(axis=2)
 
 
 def clip_boxes(boxes: np.ndarray, width: int | np.ndarray, height: int | np.ndarray) -> np.ndarray:

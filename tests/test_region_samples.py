@@ -47,6 +47,18 @@ def test_regions_on_ignored_objects_are_neither_object_nor_background():
     assert (pool.objects == -1).all()
 
 
+def test_what_lies_in_a_crowd_is_no_background_but_an_object_there_is_one():
+    """COCO marks crowds as one ignored object; nothing is known about what is inside."""
+    photo = truth([[100, 100, 400, 400], [150, 150, 250, 300]], [0, 1], [True, False])
+    boxes = [[300, 110, 380, 200], [380, 110, 420, 200], [379, 110, 420, 200], [0, 0, 90, 90], [150, 150, 250, 290]]
+    few = Proposals(np.array(boxes, np.float32), np.linspace(1, 0, 5, dtype=np.float32), np.full(5, "random"))
+    pool = build_pool([(photo, few)])
+    assert pool.boxes.tolist() == [photo.boxes[1].tolist(), *(few.boxes[row].tolist() for row in (3, 4))]
+    assert pool.objects.tolist() == [1, -1, 1]
+    outside = Proposals(few.boxes + np.array([2, 0, 2, 0], np.float32), few.scores, few.sources)
+    assert [382, 110, 422, 200] in build_pool([(photo, outside)]).boxes.tolist()
+
+
 def test_objects_keep_their_class_after_photos_with_ignored_objects():
     first = truth([[10, 10, 100, 100], [200, 200, 400, 400]], [2, 0], [True, False])
     second = truth([[50, 50, 300, 300]], [1])

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from incdet.boxes import box_iou
+from incdet.boxes import box_areas, box_intersections, box_iou
 from incdet.config import Section, Unit
 from incdet.errors import DataError
 from incdet.networks.weights import Preprocessing
@@ -96,7 +96,8 @@ def build_pool(
 ) -> RegionPool:
     """Assigns proposals and ground-truth boxes to objects: the best-overlapping one from `positive_iou` on.
 
-    Regions on an ignored object are neither object nor background, so they are left out.
+    Regions on an ignored object are neither object nor background, so they are left out; so are those that lie with
+    half of their area or more in one and on no other object: COCO's crowds hold objects that have no box.
 
     Args:
         photos: what each shows, in its pixels, and its proposals; taken one by one.
@@ -115,7 +116,7 @@ def build_pool(
         best, overlaps = iou.argmax(axis=1), iou.max(axis=1)
         covered = overlaps >= config.positive_iou
         objects = np.where(covered, best + num_objects, -1)
-        usable = ~(covered & truth.ignored[best]) if len(truth) else np.ones(len(boxes), bool)
+        usable = np.where(covered, ~truth.ignored[best], ~_in_ignored(boxes, truth)) if len(truth) else ~covered
         usable &= covered | (exhaustive is None or index < exhaustive)
         images = np.full(usable.sum(), index, np.int32)
         columns.append((images, boxes[usable], objects[usable].astype(np.int32), overlaps[usable].astype(np.float32)))
@@ -123,6 +124,12 @@ def build_pool(
         num_objects += len(truth)
     images, boxes, objects, overlaps = map(np.concatenate, zip(*columns, strict=True))
     return RegionPool(images, boxes, objects, overlaps, np.concatenate(classes))
+
+
+def _in_ignored(boxes: np.ndarray, truth: GroundTruth) -> np.ndarray:
+    """[N] bool: whether half of a box's area or more lies in one of the photo's ignored objects."""
+    shared = box_intersections(boxes, truth.boxes[truth.ignored]).max(axis=1, initial=0)
+    return (shared > 0) & (shared >= box_areas(boxes) / 2)
 
 
 def jittered_boxes(boxes: np.ndarray, copies: int, truth: GroundTruth, seed: int) -> np.ndarray:
