@@ -164,7 +164,7 @@ class ScoresConfig(Section):
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     gate: Unit = 0.1
-    coarse_gate: Unit = 0.03
+    coarse_gate: Unit = 0.01
     regression: bool = True
 
 
