@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -128,6 +129,12 @@ class Detector:
         names = [file.name if file.name in detector.origin else str(file) for file in files]
         detector.roles = {"first_stage": names[:cascade], "members": names[cascade:]}
         return detector
+
+    def behind(self, gates: Gates) -> "Detector":
+        """The same networks behind other gates; the configuration keeps those that it had."""
+        other = copy(self)
+        other.ensemble = self.ensemble.behind(gates)
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""

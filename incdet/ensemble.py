@@ -1,6 +1,7 @@
 """Networks whose probabilities are averaged, and the looks at a region that they make: each closer and rarer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -114,6 +115,12 @@ class Ensemble:
         number = len(self.members)
         members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
         return members if self.first_stage is None else f"{members}, after a first stage that drops background"
+
+    def behind(self, gates: Gates) -> "Ensemble":
+        """The same networks behind other gates."""
+        other = copy(self)
+        other.gates = gates
+        return other
 
     @torch.inference_mode()
     def __call__(self, crops: Crops, maps: Tensor | None = None) -> Answer:

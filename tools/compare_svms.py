@@ -57,8 +57,8 @@ def main(
 ) -> None:
     """Fit SVMs to the last features of a region classifier and judge detections by them and by its softmax."""
     config = load_config(Config, None, settings or ())
-    learnt = _evenly_spaced(read_dataset(dataset, root, train_split, warn=warning), photos)
-    judged = _evenly_spaced(read_dataset(dataset, root, split, warn=warning), judged_photos)
+    learnt = read_dataset(dataset, root, train_split, warn=warning).evenly_spaced(photos)
+    judged = read_dataset(dataset, root, split, warn=warning).evenly_spaced(judged_photos)
     features, classifier, class_names = _features(weights, config, cache)
     if class_names != judged.class_names:
         raise DataError(f"{weights} knows other classes than {judged.name}; give weights that were trained for it")
@@ -77,12 +77,6 @@ def main(
             entry = select_detections(RegionScores(proposed.boxes, values), image, class_names, config.detections)
             found[name].append(entry.rescaled(truth.width, truth.height))
     _report(found, judged, output)
-
-
-def _evenly_spaced(data: Dataset, count: int | None) -> Dataset:
-    if count is None or count >= len(data):
-        return data
-    return data.subset([number * len(data) // count for number in range(count)])
 
 
 def _features(weights: str, config: Config, cache: Path) -> tuple[RegionFeatures, torch.nn.Linear, tuple[str, ...]]:

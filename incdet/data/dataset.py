@@ -85,6 +85,12 @@ class Dataset:
             self.category_ids,
         )
 
+    def evenly_spaced(self, count: int | None) -> "Dataset":
+        """So many of the photos, evenly spaced; all where there are no more or `count` is None."""
+        if count is None or count >= len(self):
+            return self
+        return self.subset([number * len(self) // count for number in range(count)])
+
     def subset(self, indices: list[int]) -> "Dataset":
         """The data set with only these photos, in this order."""
         positions = {index: position for position, index in enumerate(indices)}

@@ -32,12 +32,7 @@ class DetectionRun:
     def __init__(
         self, folder: Path, detector: Detector, dataset: Dataset, cache: ProposalCache, each_network: bool = False
     ) -> None:
-        if detector.class_names != dataset.class_names:
-            raise DataError(
-                f"the detector knows {len(detector.class_names)} classes ({', '.join(detector.class_names[:3])}, ...), "
-                f"{dataset.name} has {len(dataset.class_names)} ({', '.join(dataset.class_names[:3])}, ...); "
-                "give weights that were trained for it"
-            )
+        require_same_classes(detector, dataset)
         self.folder, self.detector, self.dataset, self.cache = folder, detector, dataset, cache
         self.each_network = each_network
         self.failures: list[str] = []
@@ -90,6 +85,16 @@ class DetectionRun:
         answers = [arrays["probabilities"], *(arrays["by_network"] if self.each_network else [])]
         found = (self.detector.select(RegionScores(arrays["boxes"], answer), image) for answer in answers)
         return [entry.rescaled(truth.width, truth.height) for entry in found]
+
+
+def require_same_classes(detector: Detector, dataset: Dataset) -> None:
+    """Raises DataError where a detector knows other classes than a data set, or numbers them differently."""
+    if detector.class_names != dataset.class_names:
+        raise DataError(
+            f"the detector knows {len(detector.class_names)} classes ({', '.join(detector.class_names[:3])}, ...), "
+            f"{dataset.name} has {len(dataset.class_names)} ({', '.join(dataset.class_names[:3])}, ...); "
+            "give weights that were trained for it"
+        )
 
 
 def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:
