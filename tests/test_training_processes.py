@@ -1,6 +1,7 @@
 """Trainings in processes of their own: killed, interrupted, and several that take the steps of one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,8 @@ def test_processes_that_do_not_share_a_folder_do_not_train(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         first.run(interrupt_after(10))
     code = f"""
+import os
+import time
 from pathlib import Path
 from tiny_training import CONFIGURATION, make_trainer
 from incdet.errors import WeightsError
@@ -80,9 +83,17 @@ with joined_processes("cpu") as processes:
         make_trainer(Path({str(tmp_path)!r}, str(processes.rank)), processes=processes).resume(CONFIGURATION)
     except WeightsError as error:
         print(error)
+    time.sleep(2 * processes.rank)
+    os.write(1, f"came {{time.monotonic()}} ".encode())
+os.write(1, f"left {{time.monotonic()}} ".encode())
 """
     (tmp_path / "program.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *command, str(tmp_path / "program.py")]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
-    assert said.count("would go on from different steps (0, 10)") == 2
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("would go on from different steps (0, 10)") == 2
+    times = {word: [float(at) for at in re.findall(rf"{word} (\S+)", ended.stdout)] for word in ("came", "left")}
+    assert len(times["came"]) == len(times["left"]) == 2
+    # none closes its connections while another may still have to fetch an answer from them
+    assert max(times["came"]) < min(times["left"])

@@ -2,19 +2,24 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from incdet.device import choose_device
 
 PATIENCE = timedelta(hours=2)
 """How long the others wait for the first process, which validates and prepares the data."""
+
+FAREWELL = timedelta(seconds=10)
+"""How long a process that has ended waits for the others, one of which may have failed alone."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,23 @@ def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process
     on_gpu = choose_device(device).type == "cuda"
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+    backend = "nccl" if on_gpu else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     try:
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield Processes(distributed.get_rank(), distributed.get_world_size(), here)
+        yield Processes(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     finally:
+        _leave_together(store, count)
         distributed.destroy_process_group()
+
+
+def _leave_together(store: Store, count: int) -> None:
+    """Returns when all processes have come here, or after a while if one never does.
+
+    A process that closes its connections can take from another an answer that has arrived but was not yet fetched
+    (gloo's "Connection closed by peer"); the store tells without them.
+    """
+    with suppress(RuntimeError):  # the patience is over, or whoever keeps the store has gone
+        if store.add("incdet/left", 1) == count:
+            store.set("incdet/all_left", "")
+        store.wait(["incdet/all_left"], FAREWELL)
