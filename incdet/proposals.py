@@ -22,6 +22,9 @@ from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 
+_WORTH_PROCESSES = 8
+"""Photos from which on starting processes, some seconds each, takes less time than it saves."""
+
 
 class Proposers:
     """Whatever the configuration says proposes, its networks loaded once.
@@ -133,26 +136,40 @@ class ProposalCache:
         """Computes what is missing for these photos in parallel and yields each path when it is done.
 
         A photo that cannot be read is skipped here; whoever reads it next reports it. Can be interrupted and repeated.
-        When one of the processes dies, this one does the rest by itself.
+        When one of the processes dies, this one does the rest by itself, as it does a few photos.
+
+        Args:
+            paths: of the photos.
+            images: how they are read.
+            num_processes: default: as many as there are cores, where there are photos enough to be worth starting them.
         """
-        # many processes, each with a network of its own, would fill a GPU
-        work = partial(_fill_one, ProposalCache(self.folder, self.config, "cpu"), images)
-        # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
-        context = multiprocessing.get_context("spawn")
-        number, missing = num_processes or min(num_cores(), MOST_WORKERS), deque(paths)
-        with ProcessPoolExecutor(number, context, initializer=begin_worker, initargs=(self.config,)) as pool:
-            try:
-                with interrupts_blocked():
-                    done = pool.map(work, tuple(missing))
-                for path in done:
-                    missing.popleft()
-                    yield path
-            except BrokenProcessPool:  # killed, perhaps for the memory that so many need
-                pass
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        yield from map(work, missing)
+        missing = deque(paths)
+        number = num_processes or (min(num_cores(), MOST_WORKERS) if len(missing) >= _WORTH_PROCESSES else 1)
+        if number > 1:
+            # many processes, each with a network of its own, would fill a GPU
+            work = partial(_fill_one, ProposalCache(self.folder, self.config, "cpu"), images, num_threads=1)
+            yield from _done_by_processes(work, missing, number, self.config)
+        yield from map(partial(_fill_one, self, images), missing)
+
+
+def _done_by_processes(
+    work: Callable[[Path], Path], missing: deque[Path], number: int, config: ProposalsConfig
+) -> Iterator[Path]:
+    """Yields what is done and takes it from `missing`, in order; ends early when one of the processes dies."""
+    # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(number, context, initializer=begin_worker, initargs=(config,)) as pool:
+        try:
+            with interrupts_blocked():
+                done = pool.map(work, tuple(missing))
+            for path in done:
+                missing.popleft()
+                yield path
+        except BrokenProcessPool:  # killed, perhaps for the memory that so many need
+            pass
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def begin_worker(config: ProposalsConfig) -> None:
@@ -174,9 +191,9 @@ def _decisive(config: ProposalsConfig) -> str:
     return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"
 
 
-def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path) -> Path:
+def _fill_one(cache: ProposalCache, images: ImagesConfig, path: Path, num_threads: int | None = None) -> Path:
     with suppress(ImageError):
-        cache(read_image(path, images), num_threads=1)
+        cache(read_image(path, images), num_threads)
     return path
 
 
