@@ -30,8 +30,8 @@ from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import Evaluation, plain_number
 from incdet.evaluation.cascade import LookAnswers, kept_answers
 from incdet.evaluation.columns import detection_columns
-from incdet.evaluation.comparison import Judgement, compare_judgements, load_judgement
-from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report
+from incdet.evaluation.comparison import FILE_NAME, Judgement, compare_judgements, load_judgement, save_judgement
+from incdet.evaluation.dataset_evaluation import evaluate_dataset
 from incdet.evaluation.detection_run import require_same_classes
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, image_key
@@ -151,7 +151,7 @@ def _report(rows: dict[Gates, _Row], data: Dataset, output: Path) -> None:
         evaluation = evaluate_dataset(data, detection_columns(row.found), "voc", "pycocotools", None, lambda _: None)
         assert isinstance(evaluation, Evaluation)
         folder = output / f"coarse-{coarse:g}-gate-{gate:g}"
-        write_report(evaluation, data, folder)
+        save_judgement(folder / FILE_NAME, evaluation, data.name, [truth.image for truth in data.ground_truths])
         judgements.append(load_judgement(folder))
         compared = compare_judgements(judgements[0], judgements[-1])
         means = evaluation.mean_average_precision, evaluation.pooled_average_precision
