@@ -6,7 +6,7 @@ from dataclasses import replace
 import PIL.Image
 import pytest
 import torch
-from test_tools import run_tool
+from running_tools import run_tool
 from test_training import log_of, nothing
 from tiny_training import CONFIGURATION, draw, losses, make_trainer, names
 from torch import nn

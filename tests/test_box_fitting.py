@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from running_tools import run_tool
 from test_box_regression import random_boxes
-from test_tools import run_tool
 
 from incdet.boxes import correct_boxes
 from incdet.detector import Detector

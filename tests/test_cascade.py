@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.config import Config, make_config
 from incdet.detector import Detector

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.data.dataset import Dataset
 from incdet.errors import PackageError

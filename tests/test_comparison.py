@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.errors import DataError
 from incdet.evaluation import comparison

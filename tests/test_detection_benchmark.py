@@ -5,7 +5,7 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.networks.calibration import best_range
 from incdet.networks.companions import ranges_file

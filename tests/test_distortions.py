@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageEnhance
 import pytest
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.config import make_config
 from incdet.data import distortions

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.config import Config
 from incdet.data.voc import VOC_CLASSES, read_voc

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from running_tools import run_tool
 from safetensors.torch import save_file
-from test_tools import run_tool
 
 from incdet.errors import WeightsError
 from incdet.networks.foreign_files import read_foreign_tensors

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import PIL.Image
 import pytest
-from test_tools import ROOT, run_tool
+from running_tools import ROOT, run_tool
 
 from incdet.workers import MOST_WORKERS
 

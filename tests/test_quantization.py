@@ -1,7 +1,7 @@
 """tools/quantize_weights.py, run as users run it: what becomes of layers that members share, and of the others."""
 
 import torch
-from test_tools import run_tool
+from running_tools import run_tool
 
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_network, load_record, read_tensors, save_weights

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from running_tools import run_tool
 from scipy.optimize import check_grad
-from test_tools import run_tool
 
 from incdet.errors import DataError
 from incdet.structures import GroundTruth, Image, Proposals

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from running_tools import ROOT, run_tool
 
 from incdet.data.voc import VOC_CLASSES, read_voc
 from incdet.evaluation.comparison import bootstrap_interval, load_judgement
@@ -20,15 +21,6 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_record, read_tensors, save_weights
 from incdet.output.writers import detections_json
 from incdet.structures import Detections
-
-ROOT = Path(__file__).parents[1]
-
-
-def run_tool(name, *arguments, folder):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
 
 PAUSED = """
 import runpy, sys, time

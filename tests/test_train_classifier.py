@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from running_tools import ROOT, run_tool
 from safetensors.torch import load_file
 from test_photo_sources import CLASSES, folders  # noqa: F401 (a fixture)
-from test_tools import ROOT, kill_after_first_checkpoint, run_tool
+from test_tools import kill_after_first_checkpoint
 from torch.nn import functional as F
 
 from incdet.classifier import Classifier

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from running_tools import run_tool
 from test_multibox import network_of
-from test_tools import run_tool
 
 from incdet.boxes import box_iou
 from incdet.config import MultiBoxConfig, ProposalsConfig, make_config

@@ -1,0 +1,44 @@
+"""Runs the programs in tools/ as users do, each in a process of its own, which finds the libraries already loaded."""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    ["incdet.console", "incdet.detector", "incdet.evaluation.dataset_evaluation", "incdet.training.regions"]
+)
+
+
+def run_tool(name, *arguments, folder):
+    """What `python tools/NAME ARGUMENTS` in the folder ends with, as `subprocess.run` tells it."""
+    command = [str(ROOT / "tools" / name), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    with tempfile.TemporaryDirectory() as streams:
+        files = [Path(streams) / stream for stream in ("stdout", "stderr")]
+        process = _context.Process(target=_run, args=(command, str(folder), environment, files))
+        process.start()
+        process.join()
+        texts = [file.read_text() for file in files]
+    return subprocess.CompletedProcess(command, process.exitcode, *texts)
+
+
+def _run(command, folder, environment, files):
+    """Becomes the program: its streams, folder, environment and arguments."""
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    from incdet.console import notes
+
+    notes.width = 200
+    sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).parent))
+    runpy.run_path(command[0], run_name="__main__")
