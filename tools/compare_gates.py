@@ -45,7 +45,7 @@ COLUMNS = {
     "members see": "{:.1%}",
     "mAP": "{:.4f}",
 }
-COLUMNS |= {"pooled AP": "{:.4f}", "difference": "{:+.4f}", "95 % from": "{:+.4f}", "to": "{:+.4f}"}
+COLUMNS |= {"pooled AP": "{:.4f}", "difference": "{:+.3f}", "95 % from": "{:+.3f}", "to": "{:+.3f}"}
 """Of the table, and how their numbers are written."""
 
 
