@@ -92,7 +92,7 @@ def run_detect(
             yield detections_json(found, options.timing), found.seconds
 
     batch.run(work, "detecting")
-    if batch.folder and batch.lines:
+    if batch.folder and batch.lines and any(kind in SHARED for kind in kinds):
         names = detector.class_names
         found = [detections_from_json(line, names) for line in batch.lines]
         if "coco" in kinds:

@@ -149,3 +149,16 @@ def test_no_boxes_no_crops(astronaut):
 
 def test_a_box_without_area_gives_finite_numbers(astronaut):
     assert np.isfinite(crop_one(astronaut, (50, 50, 50, 80))).all()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_threads_cut_what_one_cuts(astronaut, flip):
+    generator = np.random.default_rng(0)
+    boxes = np.sort(generator.uniform(0, 512, (37, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    flipped = generator.uniform(size=37) < 0.5 if flip else None
+    before, found = torch.get_num_threads(), []
+    for number in (1, 3):
+        torch.set_num_threads(number)
+        found.append(RegionCropper(astronaut, PREPROCESSING, CPU).crop(boxes, flipped))
+    torch.set_num_threads(before)
+    assert torch.equal(*found)

@@ -1,7 +1,5 @@
 """Response normalisation without gradients on a CPU: one pass over the maps, where torch's operators take seven."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,6 +7,7 @@ import torch
 from torch import Tensor
 
 from incdet.proposers.compilation import kernel
+from incdet.threads import split_among_threads
 
 THREAD_VALUES = 500_000
 """A thread is not worth starting for fewer."""
@@ -27,9 +26,6 @@ def normalise_on_cpu(maps: Tensor, size: int, alpha: float, k: float) -> Tensor:
     result = torch.empty_like(pixels)
     exact = maps.dtype == torch.float32
     rows, out = (part.numpy() if exact else part.view(torch.uint16).numpy() for part in (pixels, result))
-    number = max(min(torch.get_num_threads(), rows.size // THREAD_VALUES), 1)
-    ends = np.linspace(0, len(rows), number + 1).astype(int)
-    parts = [slice(*pair) for pair in pairwise(ends)]
     # as float32: Python's numbers would make everything float64
     constants: tuple[Any, ...] = size // 2, np.float32(alpha / size), np.float32(k)
     compute = _normalise_rows if exact else _normalise_bits
@@ -37,11 +33,7 @@ def normalise_on_cpu(maps: Tensor, size: int, alpha: float, k: float) -> Tensor:
     def work(part: slice) -> None:
         compute(rows[part], out[part], *constants)
 
-    with ThreadPoolExecutor(number) as pool:
-        others = pool.map(work, parts[1:])
-        work(parts[0])
-    # raises what they raised
-    list(others)
+    split_among_threads(work, len(rows), -(-THREAD_VALUES // rows.shape[1]))
     return result.view(maps.shape[0], *maps.shape[2:], maps.shape[1]).permute(0, 3, 1, 2)
 
 

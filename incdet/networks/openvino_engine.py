@@ -1,6 +1,5 @@
 """GoogLeNet computed by OpenVINO: the same two halves, built from the same weights, faster on CPUs than torch."""
 
-import math
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -70,11 +69,9 @@ class OpenVinoHalves:
             self._requests[half, shape] = self._compile(half, shape)
         requests = self._requests[half, shape]
         inputs = rows.float().contiguous().numpy()
-        number_of_pieces = max(math.ceil(len(inputs) / BATCH), 1)
-        missing = number_of_pieces * BATCH - len(inputs)
-        if missing:
-            inputs = np.concatenate([inputs, np.zeros((missing, *shape), np.float32)])
-        pieces = np.split(inputs, number_of_pieces)
+        pieces = [inputs[start : start + BATCH] for start in range(0, max(len(inputs), 1), BATCH)]
+        if missing := BATCH - len(pieces[-1]):
+            pieces[-1] = np.concatenate([pieces[-1], np.zeros((missing, *shape), np.float32)])
         outputs: list[np.ndarray] = []
         try:
             for number in range(len(pieces) + len(requests)):
