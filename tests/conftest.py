@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
@@ -16,8 +17,12 @@ import pytest
 import skimage.data
 
 from incdet import cli, console
+from incdet.images import read_image
 from incdet.networks.weights import find_weights
 from incdet.structures import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,23 @@ def astronaut_file(tmp_path_factory: pytest.TempPathFactory, astronaut: Image) -
 def chelsea_file() -> Path:
     """A cat, 451 x 300, as scikit-image ships it."""
     return Path(skimage.data.__file__).parent / "chelsea.png"
+
+
+@pytest.fixture(scope="session")
+def regions(chelsea_file: Path) -> "Tensor":
+    """Crops of a cat, of its box moved about, and of background: [12, 3, 224, 224]."""
+    # torch takes seconds to load: only for tests that look at regions
+    import torch
+
+    from incdet.networks.weights import load_record
+    from incdet.regions import RegionCropper
+
+    generator = np.random.default_rng(0)
+    cat = np.array([0, 0, 400, 300]) + generator.uniform(-40, 40, (8, 4)) * (np.arange(8) > 0)[:, None]
+    background = np.sort(generator.uniform(0, 1, (4, 2, 2)) * [451, 300], axis=1).reshape(-1, 4)
+    boxes = np.concatenate([cat, background]).astype(np.float32).clip(0, [451, 300, 451, 300])
+    preprocessing = load_record(find_weights("googlenet-voc")).preprocessing
+    return RegionCropper(read_image(chelsea_file), preprocessing, torch.device("cpu")).crop(boxes)
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,11 @@ def test_an_inception_module_is_its_four_branches():
         module.conv_5x5(module.reduce_5x5(maps)),
         module.pool_projection(F.max_pool2d(maps, 3, 1, 1)),
     )
-    assert torch.allclose(module(maps), torch.cat(branches, dim=1), atol=1e-6)
-    assert module(maps).shape[1] == 4 + 5 + 6 + 7
+    expected = torch.cat(branches, dim=1)
+    assert expected.shape[1] == 4 + 5 + 6 + 7
+    assert torch.allclose(module(maps), expected, atol=1e-6)
+    module.join()
+    assert torch.allclose(module(maps), expected, atol=1e-6)
     assert [widths.output for widths in TABLE_1.values()] == [256, 480, 512, 512, 512, 528, 832, 832, 1024]
 
 

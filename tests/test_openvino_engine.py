@@ -8,7 +8,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,15 +15,13 @@ from incdet.config import Config, make_config
 from incdet.detector import Detector
 from incdet.ensemble import Ensemble
 from incdet.errors import ConfigurationError, WeightsError
-from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.companions import load_ranges, ranges_file
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.openvino_engine import OpenVinoHalves
 from incdet.networks.torch_engine import TorchHalves, prepare_network
-from incdet.networks.weights import WeightsRecord, find_weights, load_network, load_record
-from incdet.regions import RegionCropper
+from incdet.networks.weights import WeightsRecord, find_weights, load_network
 
 pytest.importorskip("openvino")
 
@@ -53,17 +50,6 @@ def test_both_halves_are_those_of_torch(network, crops):
     assert torch.allclose(logits, reference.outputs(expected), atol=1e-2)
     assert float(logits.std()) > 1
     assert torch.allclose(engine.trunk(crops[:3]), maps[:3], atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def regions(chelsea_file):
-    """Crops of a cat, of its box moved about, and of background: [12, 3, 224, 224]."""
-    generator = np.random.default_rng(0)
-    cat = np.array([0, 0, 400, 300]) + generator.uniform(-40, 40, (8, 4)) * (np.arange(8) > 0)[:, None]
-    background = np.sort(generator.uniform(0, 1, (4, 2, 2)) * [451, 300], axis=1).reshape(-1, 4)
-    boxes = np.concatenate([cat, background]).astype(np.float32).clip(0, [451, 300, 451, 300])
-    preprocessing = load_record(find_weights("googlenet-voc")).preprocessing
-    return RegionCropper(read_image(chelsea_file), preprocessing, torch.device("cpu")).crop(boxes)
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,22 @@ class Inception(nn.Module):
         self.conv_5x5 = unit(widths.reduce_5x5, widths.conv_5x5, branch_5x5)
         self.pool_projection = unit(in_channels, widths.pool_projection, 1)
         self.out_channels = widths.output
+        self._joined: tuple[Tensor, Tensor] | None = None
+
+    def join(self) -> None:
+        """Keeps the joined weights of the 1x1 convolutions of the input; those of the layers must not change then."""
+        self._joined = self._join() if self._plain else None
+
+    @property
+    def _plain(self) -> list[ConvReLU]:
+        """The 1x1 convolutions of the input, where they can run as one: not with batch normalisation."""
+        shared = (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)
+        return [convolution for convolution in shared if isinstance(convolution, ConvReLU)]
+
+    def _join(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of all of them, one after the other."""
+        biases = [convolution.bias for convolution in self._plain if convolution.bias is not None]
+        return torch.cat([convolution.weight for convolution in self._plain]), torch.cat(biases)
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, out_channels, H, W]."""
@@ -181,15 +197,10 @@ class Inception(nn.Module):
         return torch.cat(branches, dim=1)
 
     def _reduce(self, input: Tensor) -> Sequence[Tensor]:
-        """The three 1x1 convolutions of the input; those without batch normalisation run as one."""
-        shared = (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)
-        plain = [convolution for convolution in shared if isinstance(convolution, ConvReLU)]
-        if len(plain) < len(shared):
-            return [convolution(input) for convolution in shared]
-        weight = torch.cat([convolution.weight for convolution in plain])
-        bias = torch.cat([convolution.bias for convolution in plain if convolution.bias is not None])
-        reduced = F.relu(F.conv2d(input, weight, bias), inplace=True)
-        return torch.split(reduced, [convolution.out_channels for convolution in plain], dim=1)
+        if not self._plain:
+            return [convolution(input) for convolution in (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)]
+        reduced = F.relu(F.conv2d(input, *(self._joined or self._join())), inplace=True)
+        return torch.split(reduced, [convolution.out_channels for convolution in self._plain], dim=1)
 
 
 class NaiveInception(nn.Module):

@@ -1,52 +1,128 @@
 """GoogLeNet computed by torch, in two halves that an ensemble can share."""
 
+import threading
+import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.inception import Inception
 
 CPU_ROWS = 8
 """Rows at a time on a CPU: what they leave behind between two layers should stay in its caches."""
 
+GRAPH_ROWS = 64
+"""For so many rows a GPU needs less time than it takes to tell it what to do, operation by operation."""
+
+Half = Callable[[Tensor], Tensor]
+"""Rows [B, ...] -> what a half of the network says of each."""
+
 
 def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.dtype) -> GoogLeNet:
-    """The network in the form it computes fastest: on the device, in `precision`, channels last, gradients off."""
+    """The network in the form it computes fastest: on the device, in `precision`, channels last, gradients off.
+
+    Its weights must not change afterwards.
+    """
     network.to(device, precision).to(memory_format=torch.channels_last)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, Inception):
+            module.join()
     return network.eval()
 
 
 class TorchHalves:
     """A prepared network's halves, computed by torch.
 
-    On a CPU, a few rows are computed at a time and zeros fill the last ones up to a power of two: oneDNN keeps memory
-    for every size that it has seen.
+    Zeros fill batches up to a few sizes: oneDNN and cuDNN keep memory for every size that they have seen, and cuDNN
+    takes its time for a new one.
     """
 
     def __init__(self, network: GoogLeNet):
         self.network = network
+        on_gpu = network.classifier.weight.device.type == "cuda"
+        made: Callable[[Half], Half] = _OnGpu if on_gpu else _OnCpu
+        self._trunk, self._outputs = made(network.trunk_maps), made(lambda maps: network.outputs(maps).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
         """As `GoogLeNet.trunk_maps`."""
         dtype = self.network.classifier.weight.dtype
-        return _in_pieces(self.network.trunk_maps, crops.to(dtype).contiguous(memory_format=torch.channels_last))
+        return self._trunk(crops.to(dtype).contiguous(memory_format=torch.channels_last))
 
     def outputs(self, maps: Tensor) -> Tensor:
         """As `GoogLeNet.outputs`."""
-        return _in_pieces(lambda rows: self.network.outputs(rows).float(), maps)
+        return self._outputs(maps)
 
 
-def _in_pieces(compute: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    if rows.device.type != "cpu":
-        return compute(rows)
-    return torch.cat([compute(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, CPU_ROWS)])
+class _OnCpu:
+    """Computes a few rows at a time."""
+
+    def __init__(self, half: Half):
+        self.half = half
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        return torch.cat([self.half(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, CPU_ROWS)])
+
+
+class _Recording(NamedTuple):
+    """A half as a GPU has computed it once ("CUDA graph"): it always reads these rows and writes this answer."""
+
+    graph: torch.cuda.CUDAGraph
+    rows: Tensor
+    answer: Tensor
+
+
+class _OnGpu:
+    """Computes all rows; small batches are recorded, one for each size, and replayed."""
+
+    def __init__(self, half: Half):
+        self.half = half
+        self._records = True
+        self._recordings: dict[tuple[int, ...], _Recording] = {}
+        # recordings share memory for what lies between their rows and their answer: threads take turns
+        self._lock = threading.Lock()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        filled = _filled_up(rows)
+        if self._records and 0 < len(filled) <= GRAPH_ROWS:
+            with self._lock:
+                recording = self._recordings.get(tuple(filled.shape)) or self._record(filled)
+                if recording is not None:
+                    recording.rows.copy_(filled)
+                    recording.graph.replay()
+                    return recording.answer[: len(rows)].clone()
+        return self.half(filled)[: len(rows)]
+
+    def _record(self, rows: Tensor) -> _Recording | None:
+        """None where the GPU cannot: small batches are then computed as large ones are."""
+        try:
+            kept, aside = rows.clone(), torch.cuda.Stream(rows.device)  # type: ignore[no-untyped-call]
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                # at first, libraries choose how to compute and take memory, which cannot be recorded
+                for _ in range(2):
+                    self.half(kept)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            others = next((recording.graph.pool() for recording in self._recordings.values()), None)
+            with torch.cuda.graph(graph, pool=others, capture_error_mode="thread_local"):
+                answer = self.half(kept)
+        except RuntimeError as error:
+            self._records = False
+            warnings.warn(f"the GPU does not replay small batches, which costs some time: {error}", stacklevel=2)
+            return None
+        self._recordings[tuple(rows.shape)] = recording = _Recording(graph, kept, answer)
+        return recording
 
 
 def _filled_up(rows: Tensor) -> Tensor:
-    """Rows [B, ...] and zeros after them, up to the next power of two."""
-    missing = (1 << (len(rows) - 1).bit_length()) - len(rows) if len(rows) else 0
+    """Rows [B, ...] and zeros after them, up to the next of the sizes 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ..."""
+    power = 1 << (len(rows) - 1).bit_length() if len(rows) else 0
+    size = power * 3 // 4 if len(rows) <= power * 3 // 4 and power > 2 else power
+    missing = size - len(rows)
     return F.pad(rows, [0] * (2 * rows.ndim - 1) + [missing]) if missing else rows
