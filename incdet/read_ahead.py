@@ -3,11 +3,11 @@
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
@@ -15,6 +15,9 @@ from incdet.images import ImageSource, read_image
 from incdet.proposals import Proposers, begin_worker
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, interrupts_blocked, num_cores
+
+MOST_STARTS = 4
+"""After so many deaths, photos may be too large for several processes at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class ReadAhead:
     """Reads photos and runs proposers on them, in processes of their own, a few photos ahead of who asks for them.
 
     Each process works with one thread on one photo, and twice as many photos as processes are held at most. Should a
-    process die, for example for lack of memory, its photo and the rest are done here.
+    process die, for example for lack of memory, the photo that is waited for is done here, and others are started for
+    the rest; after a few such deaths, all of it is done here.
 
     Args:
         images: what can be read.
@@ -68,8 +72,13 @@ class ReadAhead:
     def __call__(self, sources: Iterable[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
         """Every source in order, with its proposals or what is wrong with it."""
         remaining = iter(sources)
-        if self.num_workers:
-            yield from self._in_processes(remaining)
+        for _ in range(MOST_STARTS if self.num_workers else 0):
+            lost = yield from self._in_processes(remaining)
+            if not lost:
+                return
+            # its first photo may be what a process died of
+            yield lost[0], self._here(lost[0])
+            remaining = chain(lost[1:], remaining)
         for source in remaining:
             yield source, self._here(source)
 
@@ -79,7 +88,10 @@ class ReadAhead:
         except ImageError as error:
             return error
 
-    def _in_processes(self, sources: Iterator[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
+    def _in_processes(
+        self, sources: Iterator[ImageSource]
+    ) -> Generator[tuple[ImageSource, Read], None, list[ImageSource]]:
+        """Returns the photos that were under way when a process died; none at the end."""
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         settings = (self.images, self.proposers.config)
@@ -90,9 +102,18 @@ class ReadAhead:
                 for source in islice(sources, 2 * self.num_workers - len(under_way)):
                     under_way.append((source, _submit(pool, source)))
                 if not under_way:
-                    return
-                source, future = under_way.popleft()
-                yield source, _result(future) or self._here(source)
+                    return []
+                source, future = under_way[0]
+                try:
+                    read = future.result() if future is not None else None
+                except BrokenProcessPool:
+                    read = None
+                except Exception:  # such as a source that cannot be sent
+                    read = self._here(source)
+                if read is None:
+                    return [source for source, _ in under_way]
+                under_way.popleft()
+                yield source, read
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -103,14 +124,6 @@ def _submit(pool: ProcessPoolExecutor, source: ImageSource) -> "Future[Read] | N
         with interrupts_blocked():
             return pool.submit(_work, source)
     except (BrokenProcessPool, OSError):
-        return None
-
-
-def _result(future: "Future[Read] | None") -> Read | None:
-    """What a process answered; None where it died or failed, which then is repeated here."""
-    try:
-        return future.result() if future is not None else None
-    except Exception:
         return None
 
 

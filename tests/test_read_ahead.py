@@ -16,7 +16,7 @@ from incdet.config import Config, ImagesConfig, make_config
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.proposals import Proposers
-from incdet.read_ahead import ReadAhead, default_workers
+from incdet.read_ahead import MOST_STARTS, ReadAhead, default_workers
 from incdet.workers import MOST_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
@@ -73,12 +73,32 @@ def test_processes_find_the_same_in_the_same_order_and_not_too_far_ahead(photos,
     same([*found, *reader], alone)
 
 
-def test_a_process_that_dies_costs_no_photo(photos, proposers, alone):
-    reader = ReadAhead(ImagesConfig(), proposers, 1)(photos)
+def kill_children():
+    children = {child.pid for child in multiprocessing.active_children()}
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    return children
+
+
+def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, proposers, alone):
+    reader = ReadAhead(ImagesConfig(), proposers, 1)([*photos, *photos])
     found = [next(reader)]
-    for child in multiprocessing.active_children():
-        os.kill(child.pid, signal.SIGKILL)
-    same([*found, *reader], alone)
+    killed = kill_children()
+    # two were under way, and perhaps done, and one is done here
+    found += [next(reader) for _ in range(4)]
+    others = {child.pid for child in multiprocessing.active_children()} - killed
+    assert killed
+    assert others
+    same([*found, *reader], [*alone, *alone])
+
+
+def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, proposers, alone):
+    found, killed = [], set()
+    for entry in ReadAhead(ImagesConfig(), proposers, 1)(4 * photos):
+        found.append(entry)
+        killed |= kill_children()
+    same(found, 4 * alone)
+    assert len(killed) == MOST_STARTS
 
 
 def test_processes_end_with_the_one_that_started_them(chelsea_file):

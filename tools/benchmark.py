@@ -207,7 +207,8 @@ def detect(
     with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
         numbers = measure_detection(files, named, runs, update)
     numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs)
-    notes.print(detection_table(numbers, len(files)))
+    # where the output is no terminal, it would be squeezed into 80 columns
+    notes.print(detection_table(numbers, len(files)), width=max(notes.width, 120))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)
     _save(json_file, numbers)
