@@ -32,6 +32,7 @@ from incdet.networks.weights import (
     shipped_ensemble,
 )
 from incdet.proposals import Proposers, no_proposals
+from incdet.proposers.multibox import Squeezer
 from incdet.read_ahead import ReadAhead
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos
@@ -188,7 +189,7 @@ class Detector:
                 asks for processes needs Python's usual `if __name__ == "__main__":`, because they load it, too.
         """
         under_way: deque[Outcome] = deque()
-        ahead = ReadAhead(self.config.images, self._proposers_ahead(num_workers), num_workers)
+        ahead = ReadAhead(self.config.images, *self._work_ahead(num_workers))
 
         def photos() -> Iterator[tuple[Image, Proposals]]:
             for source, read in ahead(sources):
@@ -199,7 +200,7 @@ class Detector:
                     continue
                 watch = Stopwatch(read.seconds)
                 with watch.stage("proposals"):
-                    rest = self.proposers.find(read.image, known=read.found)
+                    rest = self.proposers.find(read.image, known=read.found, squeezed=read.squeezed)
                     proposals = self.proposers.join(read.found | rest)
                 under_way.append(Outcome(source, read.image, None, watch.seconds))
                 yield read.image, proposals
@@ -216,12 +217,13 @@ class Detector:
                 found = self.select(scores, outcome.image)
             yield outcome._replace(result=replace(found, seconds=watch.seconds))
 
-    def _proposers_ahead(self, num_workers: int) -> Proposers:
-        """What other processes propose with: not the network, where it runs on a GPU."""
+    def _work_ahead(self, num_workers: int) -> tuple[Proposers, int, Squeezer | None]:
+        """What other processes propose with, their number, and what they do for MultiBox, where it runs on a GPU."""
         if not num_workers or self.device.type == "cpu":
-            return self.proposers
+            return self.proposers, num_workers, None
         methods = tuple(method for method in self.config.proposals.methods if method != "multibox")
-        return Proposers(self.config.proposals.model_copy(update={"methods": methods}))
+        others = Proposers(self.config.proposals.model_copy(update={"methods": methods}))
+        return others, num_workers, self.proposers.squeezer
 
     def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
         """Class probabilities of every proposal; what can be stored, and selected from again and again.
@@ -294,7 +296,4 @@ class Stopwatch:
         """Adds the time that the block takes."""
         started = time.perf_counter()
         yield
-        self._add(name, started)
-
-    def _add(self, name: str, started: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from incdet.proposers import selective_search
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
+
+if TYPE_CHECKING:
+    from incdet.proposers.multibox import MultiBoxProposer, Squeezer
 
 _WORTH_PROCESSES = 8
 """Photos from which on starting processes, some seconds each, takes less time than it saves."""
@@ -39,15 +42,13 @@ class Proposers:
 
     def __init__(self, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"):
         self.config = config
-        self.files: tuple[Path, ...] = ()
-        self._multibox: Callable[[Image], Proposals] | None = None
-        if "multibox" in config.methods:
-            # torch takes seconds to load: only where a network proposes
-            from incdet.device import choose_device
-            from incdet.proposers.multibox import MultiBoxProposer
+        self._multibox = _load_multibox(config, device) if "multibox" in config.methods else None
+        self.files: tuple[Path, ...] = () if self._multibox is None else (self._multibox.file,)
 
-            multibox = MultiBoxProposer(config.multibox, choose_device(device))
-            self._multibox, self.files = multibox, (multibox.file,)
+    @property
+    def squeezer(self) -> "Squeezer | None":
+        """What other processes can do for MultiBox ahead; None where it does not propose."""
+        return None if self._multibox is None else self._multibox.squeezer
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """All proposals of an image, each proposer's in turn, at most `config.limit`.
@@ -58,15 +59,21 @@ class Proposers:
         """
         return self.join(self.find(image, num_threads))
 
-    def find(self, image: Image, num_threads: int | None = None, known: Collection[str] = ()) -> dict[str, Proposals]:
-        """Name of each proposer -> its proposals, except of those that are known."""
+    def find(
+        self,
+        image: Image,
+        num_threads: int | None = None,
+        known: Collection[str] = (),
+        squeezed: np.ndarray | None = None,
+    ) -> dict[str, Proposals]:
+        """Name of each proposer -> its proposals, except of those that are known; `squeezed` is the squeezer's work."""
         found: dict[str, Proposals] = {}
         for method in self.config.methods:
             if method in known:
                 continue
             if method == "multibox":
                 assert self._multibox is not None
-                found[method] = self._multibox(image)
+                found[method] = self._multibox(image, squeezed)
             else:
                 found[method] = selective_search.propose(image, self.config.selective_search, num_threads)
         return found
@@ -75,6 +82,14 @@ class Proposers:
         """What each proposer found, in the configured order, without near-duplicates."""
         parts = [found[method] for method in self.config.methods]
         return merge(parts, self.config.duplicate_iou)[: self.config.limit]
+
+
+def _load_multibox(config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"]) -> "MultiBoxProposer":
+    # torch takes seconds to load: only where a network proposes
+    from incdet.device import choose_device
+    from incdet.proposers.multibox import MultiBoxProposer
+
+    return MultiBoxProposer(config.multibox, choose_device(device))
 
 
 def no_proposals() -> Proposals:

@@ -8,6 +8,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
@@ -15,6 +18,9 @@ from incdet.images import ImageSource, read_image
 from incdet.proposals import Proposers, begin_worker
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, interrupts_blocked, num_cores
+
+if TYPE_CHECKING:
+    from incdet.proposers.multibox import Squeezer
 
 MOST_STARTS = 4
 """After so many deaths, photos may be too large for several processes at a time."""
@@ -27,21 +33,27 @@ class ReadPhoto:
     Attributes:
         image: the photo.
         found: name of each proposer that has run -> its proposals.
+        squeezed: what MultiBox, which has not run, looks at; see `Squeezer`.
         seconds: that reading ("read") and proposing ("proposals") took.
     """
 
     image: Image
     found: dict[str, Proposals]
     seconds: dict[str, float]
+    squeezed: np.ndarray | None = None
 
 
 Read = ReadPhoto | ImageError
 
 
 def read_and_propose(
-    source: ImageSource, images: ImagesConfig, proposers: Proposers, num_threads: int | None = None
+    source: ImageSource,
+    images: ImagesConfig,
+    proposers: Proposers,
+    num_threads: int | None = None,
+    squeezer: "Squeezer | None" = None,
 ) -> ReadPhoto:
-    """The photo with the proposals of all proposers.
+    """The photo with the proposals of all proposers, squeezed for MultiBox where it does not run here.
 
     Raises:
         ImageError: it cannot be read.
@@ -50,7 +62,8 @@ def read_and_propose(
     image = read_image(source, images)
     read = time.perf_counter()
     found = proposers.find(image, num_threads)
-    return ReadPhoto(image, found, {"read": read - started, "proposals": time.perf_counter() - read})
+    squeezed = None if squeezer is None else squeezer(image)
+    return ReadPhoto(image, found, {"read": read - started, "proposals": time.perf_counter() - read}, squeezed)
 
 
 class ReadAhead:
@@ -64,10 +77,13 @@ class ReadAhead:
         images: what can be read.
         proposers: those that run, here and in the processes; these compute on the CPU.
         num_workers: processes; 0 does the work here, when a photo is asked for.
+        squeezer: what they do for MultiBox where it is none of these proposers.
     """
 
-    def __init__(self, images: ImagesConfig, proposers: Proposers, num_workers: int):
-        self.images, self.proposers, self.num_workers = images, proposers, num_workers
+    def __init__(
+        self, images: ImagesConfig, proposers: Proposers, num_workers: int, squeezer: "Squeezer | None" = None
+    ) -> None:
+        self.images, self.proposers, self.num_workers, self.squeezer = images, proposers, num_workers, squeezer
 
     def __call__(self, sources: Iterable[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
         """Every source in order, with its proposals or what is wrong with it."""
@@ -94,7 +110,7 @@ class ReadAhead:
         """Returns the photos that were under way when a process died; none at the end."""
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
-        settings = (self.images, self.proposers.config)
+        settings = (self.images, self.proposers.config, self.squeezer)
         pool = ProcessPoolExecutor(self.num_workers, context, initializer=_begin, initargs=settings)
         under_way: deque[tuple[ImageSource, Future[Read] | None]] = deque()
         try:
@@ -135,20 +151,20 @@ def default_workers(num_photos: int, on_gpu: bool) -> int:
     return min(num_photos, num_cores() - 1, MOST_WORKERS) if on_gpu and num_photos > 1 else 0
 
 
-_settings: tuple[ImagesConfig, Proposers]
+_settings: "tuple[ImagesConfig, Proposers, Squeezer | None]"
 """Of a worker process."""
 
 
-def _begin(images: ImagesConfig, proposals: ProposalsConfig) -> None:
+def _begin(images: ImagesConfig, proposals: ProposalsConfig, squeezer: "Squeezer | None") -> None:
     """Prepares a process: one thread, networks loaded once."""
     global _settings
     begin_worker(proposals)
-    _settings = images, Proposers(proposals, "cpu")
+    _settings = images, Proposers(proposals, "cpu"), squeezer
 
 
 def _work(source: ImageSource) -> Read:
-    images, proposers = _settings
+    images, proposers, squeezer = _settings
     try:
-        return read_and_propose(source, images, proposers, num_threads=1)
+        return read_and_propose(source, images, proposers, num_threads=1, squeezer=squeezer)
     except ImageError as error:
         return error

@@ -14,7 +14,7 @@ from incdet.errors import ConfigurationError
 from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import GRIDS, grid_priors
 from incdet.networks.weights import Preprocessing
-from incdet.proposers.multibox import _parts, propose_boxes, squeeze
+from incdet.proposers.multibox import MultiBoxProposer, Squeezer, _parts, propose_boxes
 from incdet.structures import Image
 from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.priors import cluster_priors
@@ -245,14 +245,25 @@ def test_parts_cover_the_photo_and_overlap(side, number):
     parts = _parts(photo, (side,))[1:]
     assert len(parts) == number**2
     for start, length, whole in (("left", "width", 600), ("top", "height", 400)):
-        spans = sorted({(getattr(part, start), getattr(part.image, length)) for part in parts})
+        spans = sorted({(getattr(part, start), getattr(part, length)) for part in parts})
         ends = [first + size for first, size in spans]
         assert (spans[0][0], ends[-1]) == (0, whole)
         for end, (following, size) in zip(ends[:-1], spans[1:], strict=True):
             assert end - following >= 0.25 * size - 1
 
 
-def test_squeezed_photos_are_preprocessed(astronaut):
-    inputs = squeeze(Image(np.full((50, 90, 3), 130, np.uint8)), Preprocessing(size=96))
-    assert inputs.shape == (3, 96, 96)
-    assert inputs[:, 5, 7].tolist() == pytest.approx([7, 13, 26])
+def test_parts_are_squeezed_as_if_they_were_photos(astronaut):
+    squeezed = Squeezer(96, (0.5,))(astronaut)
+    assert squeezed.shape == (10, 96, 96, 3)
+    assert squeezed.dtype == np.uint8
+    middle = Image(np.ascontiguousarray(astronaut.pixels[128:384, 128:384]))
+    assert np.array_equal(squeezed[[0, 5]], np.concatenate([Squeezer(96, ())(one) for one in (astronaut, middle)]))
+
+
+def test_what_others_squeezed_gives_the_same_boxes(astronaut):
+    proposer = MultiBoxProposer(MultiBoxConfig(part_sides=(0.67,)), torch.device("cpu"))
+    found, ahead = proposer(astronaut), proposer(astronaut, proposer.squeezer(astronaut))
+    assert np.array_equal(found.boxes, ahead.boxes)
+    # what is given is what is looked at
+    blank = proposer(astronaut, np.zeros_like(proposer.squeezer(astronaut)))
+    assert not np.array_equal(found.scores, blank.scores)

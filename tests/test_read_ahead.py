@@ -15,7 +15,9 @@ import torch
 from incdet.config import Config, ImagesConfig, make_config
 from incdet.detector import Detector
 from incdet.errors import ImageError
+from incdet.images import read_image
 from incdet.proposals import Proposers
+from incdet.proposers.multibox import Squeezer
 from incdet.read_ahead import MOST_STARTS, ReadAhead, default_workers
 from incdet.workers import MOST_WORKERS, num_cores
 
@@ -73,6 +75,14 @@ def test_processes_find_the_same_in_the_same_order_and_not_too_far_ahead(photos,
     same([*found, *reader], alone)
 
 
+def test_processes_squeeze_photos_for_a_network_that_runs_elsewhere(photos, proposers):
+    squeezer = Squeezer(96, (0.5,))
+    for source, read in ReadAhead(ImagesConfig(), proposers, 1, squeezer)(photos[:3]):
+        if not isinstance(read, ImageError):
+            assert np.array_equal(read.squeezed, squeezer(read_image(source)))
+            assert read.found.keys() == {"selective_search"}
+
+
 def kill_children():
     children = {child.pid for child in multiprocessing.active_children()}
     for child in children:
@@ -105,7 +115,9 @@ def test_processes_end_with_the_one_that_started_them(chelsea_file):
     code = f"""
 import itertools, multiprocessing, os, signal
 from incdet.config import ImagesConfig, ProposalsConfig
+from incdet.images import read_image
 from incdet.proposals import Proposers
+from incdet.proposers.multibox import Squeezer
 from incdet.workers import MOST_WORKERS, num_cores
 from incdet.read_ahead import ReadAhead
 if __name__ == "__main__":

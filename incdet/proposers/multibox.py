@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -21,7 +22,7 @@ SOURCE = "multibox"
 VERSION = 2
 """Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
 
-BATCH = 8
+CPU_BATCH, GPU_BATCH = 8, 64
 """Parts at a time: more need more memory, and on a CPU are slower."""
 
 CUT = 0.02
@@ -45,15 +46,51 @@ class MultiBoxProposer:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = record.preprocessing
         self.device, self.precision = device, choose_precision("auto", device)
+        self.squeezer = Squeezer(self.preprocessing.size, config.part_sides)
 
-    def __call__(self, image: Image) -> Proposals:
-        """The best boxes of a photo, best first."""
+    def __call__(self, image: Image, squeezed: np.ndarray | None = None) -> Proposals:
+        """The best boxes of a photo, best first.
+
+        Args:
+            image: the photo.
+            squeezed: what `squeezer` makes of it, where that is known.
+        """
+        if squeezed is None:
+            squeezed = self.squeezer(image)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            return propose_boxes([image], self.network, self.preprocessing, self.config)[0]
+            return propose_boxes([image], self.network, self.preprocessing, self.config, [squeezed])[0]
+
+
+@dataclass(frozen=True)
+class Squeezer:
+    """Squeezes a photo and parts of it into the network's square; takes no network, so any process can do it ahead.
+
+    Attributes:
+        size: of the square, in pixels.
+        sides: of the parts, in shares of the photo's.
+    """
+
+    size: int
+    sides: tuple[float, ...]
+
+    def __call__(self, image: Image) -> np.ndarray:
+        """The whole photo, then its parts row by row: [K, size, size, 3] uint8."""
+        square = (self.size, self.size)
+        squeezed = []
+        for part in _parts(image, self.sides):
+            pixels = image.pixels[part.top : part.top + part.height, part.left : part.left + part.width]
+            # Pillow's filter widens when it shrinks, so small objects do not fall between the samples
+            small = PIL.Image.fromarray(pixels).resize(square, PIL.Image.Resampling.BILINEAR)
+            squeezed.append(np.asarray(small))
+        return np.stack(squeezed)
 
 
 def propose_boxes(
-    images: Sequence[Image], network: MultiBox, preprocessing: Preprocessing, config: MultiBoxConfig
+    images: Sequence[Image],
+    network: MultiBox,
+    preprocessing: Preprocessing,
+    config: MultiBoxConfig,
+    squeezed: Sequence[np.ndarray] | None = None,
 ) -> list[Proposals]:
     """The best boxes of several photos.
 
@@ -62,19 +99,22 @@ def propose_boxes(
         network: in evaluation mode.
         preprocessing: that it was trained with.
         config: how many boxes, and of which parts of the photos.
+        squeezed: what a `Squeezer` makes of each photo; None is made here.
     """
+    if squeezed is None:
+        squeezed = [Squeezer(preprocessing.size, config.part_sides)(image) for image in images]
     device = network.get_buffer("priors").device
-    parts = [part for image in images for part in _parts(image, config.part_sides)]
-    inputs = torch.stack([squeeze(part.image, preprocessing) for part in parts])
-    outputs = [predict_boxes(network, batch.to(device)) for batch in torch.split(inputs, BATCH)]
+    inputs = torch.from_numpy(np.concatenate(squeezed))
+    batches = torch.split(inputs, CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+    outputs = [predict_boxes(network, preprocessing.apply(batch.to(device))) for batch in batches]
     boxes, scores = (torch.cat(column) for column in zip(*outputs, strict=True))
-    per_image = len(parts) // len(images)
-    proposals = []
-    for number, image in enumerate(images):
-        rows = range(number * per_image, (number + 1) * per_image)
-        placed = [parts[row].place(boxes[row], scores[row], image) for row in rows]
+    proposals, start = [], 0
+    for image in images:
+        parts = _parts(image, config.part_sides)
+        placed = [part.place(boxes[row], scores[row], image) for row, part in enumerate(parts, start)]
         columns = zip(*placed, strict=True)
         proposals.append(_best(torch.cat(next(columns)), torch.cat(next(columns)), config))
+        start += len(parts)
     return proposals
 
 
@@ -85,30 +125,22 @@ def predict_boxes(network: MultiBox, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return network.decode(outputs.offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
 
 
-def squeeze(image: Image, preprocessing: Preprocessing) -> Tensor:
-    """The whole photo, squeezed into the network's square: [3, size, size] float32, preprocessed."""
-    side = (preprocessing.size, preprocessing.size)
-    # Pillow's filter widens when it shrinks, so small objects do not fall between the samples
-    pixels = np.array(PIL.Image.fromarray(image.pixels).resize(side, PIL.Image.Resampling.BILINEAR))
-    return preprocessing.apply(torch.from_numpy(pixels)[None])[0]
+class _Part(NamedTuple):
+    """A part of a photo, in pixels."""
 
-
-@dataclass(frozen=True)
-class _Part:
-    """A part of a photo, and where its upper left corner lies, in pixels."""
-
-    image: Image
     left: int
     top: int
+    width: int
+    height: int
 
     def place(self, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Tensor, Tensor]:
         """Boxes [P, 4] in shares of the part -> in pixels of the photo, without those that the part's border cuts."""
         corner = torch.tensor([self.left, self.top] * 2)
-        pixels = boxes * torch.tensor([self.image.width, self.image.height] * 2) + corner
+        pixels = boxes * torch.tensor([self.width, self.height] * 2) + corner
         # where the part ends and the photo does not, objects are cut
         inner = torch.tensor([
             self.left > 0, self.top > 0,
-            self.left + self.image.width < whole.width, self.top + self.image.height < whole.height,
+            self.left + self.width < whole.width, self.top + self.height < whole.height,
         ])  # fmt: skip
         at_border = torch.cat([boxes[:, :2] < CUT, boxes[:, 2:] > 1 - CUT], dim=1)
         solid = (pixels[:, 2:] > pixels[:, :2]).all(dim=1)
@@ -118,15 +150,14 @@ class _Part:
 
 def _parts(image: Image, sides: Sequence[float]) -> list[_Part]:
     """The whole photo, and the parts of each size, row by row."""
-    parts = [_Part(image, 0, 0)]
+    parts = [_Part(0, 0, image.width, image.height)]
     for side in sides:
         width, height = (max(round(side * whole), 1) for whole in (image.width, image.height))
         # one more than the steps that leave neighbours a quarter in common
         number = math.ceil((1 - side) / (0.75 * side)) + 1
         for top in np.linspace(0, image.height - height, number).round().astype(int).tolist():
             for left in np.linspace(0, image.width - width, number).round().astype(int).tolist():
-                pixels = np.ascontiguousarray(image.pixels[top : top + height, left : left + width])
-                parts.append(_Part(Image(pixels), left, top))
+                parts.append(_Part(left, top, width, height))
     return parts
 
 
