@@ -10,7 +10,7 @@ from incdet.classifier import Classifier, NumCrops
 from incdet.config import Config, ProposalsConfig
 from incdet.console import notes
 from incdet.description import describe_run
-from incdet.detector import Detector, Stopwatch
+from incdet.detector import Detector, Outcome, Stopwatch
 from incdet.errors import ConfigurationError
 from incdet.images import read_image
 from incdet.networks.weights import named_hashes
@@ -29,10 +29,14 @@ from incdet.proposals import Proposers
 from incdet.read_ahead import default_workers
 from incdet.storage import write_text
 from incdet.structures import Detections
+from incdet.threads import map_behind
 
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
 PROPOSAL_KINDS = ("image", "json", "hierarchy")
 CLASSIFICATION_KINDS = ("json",)
+
+SAVING_THREADS = 2
+"""That draw and save what was found in the photos before, beside a GPU."""
 
 
 class EnsembleChoice(NamedTuple):
@@ -77,19 +81,24 @@ def run_detect(
         notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
     batch = Batch(paths, options, kinds, "detections", detector.describe())
 
+    def save(done: tuple[Path, Outcome]) -> Worked:
+        photo, outcome = done
+        if not isinstance(outcome.result, Detections):
+            assert outcome.result is not None
+            return outcome.result
+        found = outcome.result[outcome.result.scores >= config.detections.display_threshold]
+        if (file := batch.file_of(photo, "image")) and outcome.image is not None:
+            save_picture(file, draw_detections(outcome.image, found))
+        if file := batch.file_of(photo, "voc"):
+            write_text(file, voc_xml(found))
+        return detections_json(found, options.timing), found.seconds
+
     def work(photos: list[Path]) -> Iterator[Worked]:
-        number = default_workers(len(photos), detector.device.type == "cuda") if num_workers is None else num_workers
-        for photo, outcome in zip(photos, detector.outcomes(photos, number), strict=True):
-            if not isinstance(outcome.result, Detections):
-                assert outcome.result is not None
-                yield outcome.result
-                continue
-            found = outcome.result[outcome.result.scores >= config.detections.display_threshold]
-            if (file := batch.file_of(photo, "image")) and outcome.image is not None:
-                save_picture(file, draw_detections(outcome.image, found))
-            if file := batch.file_of(photo, "voc"):
-                write_text(file, voc_xml(found))
-            yield detections_json(found, options.timing), found.seconds
+        on_gpu = detector.device.type == "cuda"
+        number = default_workers(len(photos), on_gpu) if num_workers is None else num_workers
+        outcomes = zip(photos, detector.outcomes(photos, number), strict=True)
+        # the thread that feeds a GPU should do nothing else
+        return map_behind(save, outcomes, SAVING_THREADS if on_gpu else 0)
 
     batch.run(work, "detecting")
     if batch.folder and batch.lines and any(kind in SHARED for kind in kinds):

@@ -1,11 +1,16 @@
-"""Work on many rows that the threads of this process share."""
+"""Work that the threads of this process share."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
+
+Entry = TypeVar("Entry")
+Result = TypeVar("Result")
 
 
 def split_among_threads(work: Callable[[slice], None], count: int, least: int) -> None:
@@ -24,3 +29,24 @@ def split_among_threads(work: Callable[[slice], None], count: int, least: int) -
         work(parts[0])
     # raises what they raised
     list(others)
+
+
+def map_behind(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:
+    """What `work` makes of every entry, in order, while this thread goes on to the next entries.
+
+    Args:
+        work: on an entry.
+        entries: whatever takes its time in this thread.
+        num_threads: as many entries are worked on at a time; with 0, each here before the next one is asked for.
+    """
+    if not num_threads:
+        yield from map(work, entries)
+        return
+    under_way: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(num_threads) as pool:
+        for entry in entries:
+            under_way.append(pool.submit(work, entry))
+            while under_way and (len(under_way) > num_threads or under_way[0].done()):
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()

@@ -1,11 +1,12 @@
-"""Rows that threads share: every one once, whatever their number; what goes wrong in a thread is heard of."""
+"""Work that threads share: everything once, in order, not too far ahead; what goes wrong in a thread is heard of."""
 
 import threading
+import time
 
 import pytest
 import torch
 
-from incdet.threads import split_among_threads
+from incdet.threads import map_behind, split_among_threads
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -54,3 +55,50 @@ def test_errors_of_other_threads_are_raised():
             split_among_threads(work, 2, least=1)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 3])
+def test_results_come_in_order_and_not_too_far_behind(num_threads):
+    asked, results = [], []
+
+    def entries():
+        for number in range(12):
+            asked.append(number)
+            yield number
+
+    def work(number):
+        time.sleep(0.01 * (number % 3))
+        return 10 * number
+
+    for result in map_behind(work, entries(), num_threads):
+        results.append(result)
+        assert len(asked) - len(results) <= num_threads
+    assert results == list(range(0, 120, 10))
+
+
+def test_entries_are_made_while_others_are_worked_on():
+    began = threading.Event()
+
+    def entries():
+        yield 1
+        assert began.wait(20), "nothing is worked on before all entries are there"
+        yield 2
+
+    def work(number):
+        began.set()
+        return number
+
+    assert list(map_behind(work, entries(), 1)) == [1, 2]
+
+
+@pytest.mark.parametrize("num_threads", [0, 2])
+def test_what_goes_wrong_behind_is_raised(num_threads):
+    def work(number):
+        if number == 1:
+            raise OSError("disk full")
+        return number
+
+    results = map_behind(work, range(5), num_threads)
+    assert next(results) == 0
+    with pytest.raises(OSError, match="disk full"):
+        list(results)
