@@ -75,6 +75,16 @@ def call_with_sentence(app: typer.Typer) -> None:
             f"error: cannot load a package that incdet needs: {error}; install incdet again", markup=False, style="red"
         )
         code = PackageError.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        notes.print(
+            f"error: not enough memory ({reason(error)}); close other programs, or try smaller photos "
+            "(images.max_megapixels leaves large ones out), fewer workers or a smaller batch",
+            markup=False,
+            style="red",
+        )
+        code = IncdetError.exit_code
     except ReaderGoneError:
         code = 0
     except BrokenPipeError:

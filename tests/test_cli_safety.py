@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from test_cli import FEW, one_sentence
 
+from incdet import console
 from incdet.batch import Batch, OutputOptions, one_by_one
 from incdet.errors import OutputError
 
@@ -286,3 +287,34 @@ def test_a_low_threshold_is_heard(incdet, photo):
     lines = [incdet("detect", photo, *FEW, "--json", "-", "--score-threshold", x)[1] for x in ("0.01", "0.0001")]
     few, many = (len(json.loads(line)["detections"]) for line in lines)
     assert few < many
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError("Unable to allocate 2.00 TiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2199023255552 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(failure, monkeypatch, capsys):
+    def work():
+        raise failure
+
+    monkeypatch.setattr("sys.argv", ["incdet"])
+    with pytest.raises(SystemExit) as ended:
+        console.run_program(work)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: not enough memory (")
+    assert said.count("\n") == 1
+    assert "2.00" in said or "2199023255552" in said
+
+
+def test_defects_of_ours_keep_their_traceback(monkeypatch):
+    def work():
+        raise RuntimeError("expected scalar type Float")
+
+    monkeypatch.setattr("sys.argv", ["incdet"])
+    with pytest.raises(RuntimeError, match="scalar type"):
+        console.run_program(work)
