@@ -1,12 +1,11 @@
 """Boxes + probabilities -> Detections: threshold, per-class NMS, limits."""
 
 import numpy as np
-import torch
-from torchvision.ops import nms
 
 from incdet.boxes import box_iou, clip_boxes
 from incdet.config import DetectionsConfig
 from incdet.structures import Detections, Image, RegionScores
+from incdet.suppression import suppress
 
 
 def select_detections(
@@ -22,7 +21,7 @@ def select_detections(
     boxes, values = scores.boxes[regions], scores.probabilities[regions, class_ids]
     order = np.argsort(-values, kind="stable")
     boxes, values, class_ids = boxes[order], values[order], class_ids[order].astype(np.int64)
-    kept = _suppress(boxes, values, class_ids, config.iou_threshold)[: config.max_per_image]
+    kept = _suppress_by_class(boxes, class_ids, config.iou_threshold)[: config.max_per_image]
     found = boxes[kept]
     if config.voting_iou is not None:
         found = clip_boxes(_vote(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
@@ -37,14 +36,13 @@ def select_detections(
     )
 
 
-def _suppress(boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Rows that survive per-class NMS, ascending; torchvision's `batched_nms` shifts boxes by class and rounds."""
+def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Rows of the boxes, best first, that survive NMS among those of their class, ascending."""
     survivors = [np.zeros(0, np.int64)]
     for class_id in np.unique(class_ids):
         rows = np.flatnonzero(class_ids == class_id)
         # float64: in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
-        kept = nms(torch.from_numpy(boxes[rows]).double(), torch.from_numpy(values[rows]).double(), iou_threshold)
-        survivors.append(rows[kept.numpy()])
+        survivors.append(rows[suppress(boxes[rows].astype(np.float64), iou_threshold)])
     return np.sort(np.concatenate(survivors))
 
 

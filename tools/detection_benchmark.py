@@ -109,7 +109,8 @@ def measure_detection(
             PIL.Image.fromarray(read_image(photos[0]).pixels).resize((16, 12)).save(thumbnail)
             for done, name in enumerate(named):
                 report(done, f"warm-up: {name}")
-                pools[name].submit(_measure, thumbnail).result()
+                # a network of ours is made ready when a region first reaches it; peers would take minutes
+                pools[name].submit(_measure, thumbnail if "peer" in named[name] else photos[0]).result()
         for done, (_, photo, name) in enumerate(turns, len(named)):
             report(done, f"{photo.name}: {name}")
             seconds, memory[name] = pools[name].submit(_measure, photo).result()
@@ -137,7 +138,8 @@ def _figures(
         return found
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
-    found["crops_share"] = stages["regions"] / classifying
+    if choose_device("auto").type == "cpu":  # a GPU cuts while it is waited for
+        found["crops_share"] = stages["regions"] / classifying
     if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
         precision = "bfloat16" if choose_precision("auto", choose_device("auto")) == torch.bfloat16 else "float32"
         done = regions / stages["scores"] * multiply_adds()
@@ -178,14 +180,15 @@ def multiply_adds() -> float:
     return float(summarize(ARCHITECTURES["table"]).multiply_adds)
 
 
-def matrix_rates(size: int = 2048, runs: int = 7) -> dict[str, float]:
+def matrix_rates(size: int | None = None, runs: int = 7) -> dict[str, float]:
     """Multiply-adds per second of torch's matrix product, by precision: what the hardware gives at best.
 
     Args:
-        size: of the square matrices.
+        size: of the square matrices; None keeps the device busy for longer than it takes to start.
         runs: the best one counts, after one for warm-up.
     """
     device = choose_device("auto")
+    size = size or (2048 if device.type == "cpu" else 8192)
     rates = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         if dtype == torch.bfloat16 and choose_precision("auto", device) != dtype:

@@ -9,13 +9,13 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
 from incdet.config import MultiBoxConfig
 from incdet.device import choose_precision
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights import Preprocessing, find_weights, load_multibox
 from incdet.structures import Image, Proposals
+from incdet.suppression import suppress
 
 SOURCE = "multibox"
 
@@ -162,13 +162,6 @@ def _parts(image: Image, sides: Sequence[float]) -> list[_Part]:
 
 
 def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
-    order, count = scores.argsort(descending=True, stable=True), 20 * config.limit
-    kept = order[:0]
-    # what is kept depends on better boxes only: the best thousands decide, and all 55,000 would take a second
-    while len(kept) < min(config.limit, len(order)):
-        best = order[:count]
-        kept = best[nms(boxes[best], scores[best], config.iou_threshold)][: config.limit]
-        if count >= len(order):
-            break
-        count *= 4
+    order = scores.argsort(descending=True, stable=True)
+    kept = order[suppress(boxes[order].numpy(), config.iou_threshold, config.limit)]
     return Proposals(boxes[kept].numpy(), scores[kept].numpy(), np.full(len(kept), SOURCE))
