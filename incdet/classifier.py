@@ -71,7 +71,8 @@ class Classifier:
         self.preprocessings = tuple(record.preprocessing for record in records)
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
-        self.networks = tuple(prepare_network(network, self.device, self.precision) for network in networks)
+        prepared = (prepare_network(network, self.device, self.precision) for network in networks)
+        self.halves = tuple(map(TorchHalves, prepared))
         self.origin: dict[str, str] = {}
 
     @classmethod
@@ -109,12 +110,11 @@ class Classifier:
         """[M, C] float32: each network's probabilities, averaged over the crops."""
         crops: dict[Preprocessing, Tensor] = {}
         rows = []
-        for network, preprocessing in zip(self.networks, self.preprocessings, strict=True):
+        for halves, preprocessing in zip(self.halves, self.preprocessings, strict=True):
             if preprocessing not in crops:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
             batches = torch.split(crops[preprocessing], batch_size)
-            halves = TorchHalves(network)
             logits = torch.cat([halves.outputs(halves.trunk(batch.to(self.device))).cpu() for batch in batches])
             rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
         return np.stack(rows)

@@ -17,6 +17,9 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 INTERRUPTED = 130
 
+_TOO_LITTLE_MEMORY = ("out of memory", "allocate memory")
+"""In the messages of torch's errors, whose type says nothing."""
+
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """typer's own class, which has lived in click and in typer itself, depending on the version."""
 
@@ -76,7 +79,7 @@ def call_with_sentence(app: typer.Typer) -> None:
         )
         code = PackageError.exit_code
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _TOO_LITTLE_MEMORY):
             raise
         notes.print(
             f"error: not enough memory ({reason(error)}); close other programs, or try smaller photos "

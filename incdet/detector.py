@@ -32,7 +32,7 @@ from incdet.networks.weights import (
     shipped_ensemble,
 )
 from incdet.proposals import Proposers, no_proposals
-from incdet.proposers.multibox import Squeezer
+from incdet.proposers.squeezing import Squeezer
 from incdet.read_ahead import ReadAhead
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos

@@ -23,7 +23,8 @@ from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 
 if TYPE_CHECKING:
-    from incdet.proposers.multibox import MultiBoxProposer, Squeezer
+    from incdet.proposers.multibox import MultiBoxProposer
+    from incdet.proposers.squeezing import Squeezer
 
 _WORTH_PROCESSES = 8
 """Photos from which on starting processes, some seconds each, takes less time than it saves."""

@@ -20,10 +20,13 @@ from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, interrupts_blocked, num_cores
 
 if TYPE_CHECKING:
-    from incdet.proposers.multibox import Squeezer
+    from incdet.proposers.squeezing import Squeezer
 
-MOST_STARTS = 4
-"""After so many deaths, photos may be too large for several processes at a time."""
+WORTH_STARTING = 8
+"""Photos for each process from which on starting them takes less time than it saves."""
+
+MOST_WASTED = 3
+"""After so many starts that were not worth it, there are no more."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class ReadAhead:
     """Reads photos and runs proposers on them, in processes of their own, a few photos ahead of who asks for them.
 
     Each process works with one thread on one photo, and twice as many photos as processes are held at most. Should a
-    process die, for example for lack of memory, the photo that is waited for is done here, and others are started for
-    the rest; after a few such deaths, all of it is done here.
+    process die, for example for lack of memory, the photos that the processes had are done here, and others are started
+    for the rest; where they die again and again, all of it is done here.
 
     Args:
         images: what can be read.
@@ -87,14 +90,16 @@ class ReadAhead:
 
     def __call__(self, sources: Iterable[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
         """Every source in order, with its proposals or what is wrong with it."""
-        remaining = iter(sources)
-        for _ in range(MOST_STARTS if self.num_workers else 0):
-            lost = yield from self._in_processes(remaining)
+        remaining, wasted = iter(sources), 0
+        while self.num_workers and wasted < MOST_WASTED:
+            answered, lost = yield from self._in_processes(remaining)
             if not lost:
                 return
-            # its first photo may be what a process died of
-            yield lost[0], self._here(lost[0])
-            remaining = chain(lost[1:], remaining)
+            # one of these is what a process died of
+            for source in lost[: self.num_workers]:
+                yield source, self._here(source)
+            remaining = chain(lost[self.num_workers :], remaining)
+            wasted += answered < WORTH_STARTING * self.num_workers
         for source in remaining:
             yield source, self._here(source)
 
@@ -106,19 +111,20 @@ class ReadAhead:
 
     def _in_processes(
         self, sources: Iterator[ImageSource]
-    ) -> Generator[tuple[ImageSource, Read], None, list[ImageSource]]:
-        """Returns the photos that were under way when a process died; none at the end."""
+    ) -> Generator[tuple[ImageSource, Read], None, tuple[int, list[ImageSource]]]:
+        """Returns how many photos it answered, and those under way when a process died; none at the end."""
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
         settings = (self.images, self.proposers.config, self.squeezer)
         pool = ProcessPoolExecutor(self.num_workers, context, initializer=_begin, initargs=settings)
         under_way: deque[tuple[ImageSource, Future[Read] | None]] = deque()
+        answered = 0
         try:
             while True:
                 for source in islice(sources, 2 * self.num_workers - len(under_way)):
                     under_way.append((source, _submit(pool, source)))
                 if not under_way:
-                    return []
+                    return answered, []
                 source, future = under_way[0]
                 try:
                     read = future.result() if future is not None else None
@@ -127,8 +133,9 @@ class ReadAhead:
                 except Exception:  # such as a source that cannot be sent
                     read = self._here(source)
                 if read is None:
-                    return [source for source, _ in under_way]
+                    return answered, [source for source, _ in under_way]
                 under_way.popleft()
+                answered += 1
                 yield source, read
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,7 @@ import errno
 import gzip
 import os
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -112,7 +113,12 @@ def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
         return None
 
 
+_UMASK = threading.Lock()
+
+
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    # it can only be read by setting it
+    with _UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

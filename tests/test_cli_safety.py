@@ -311,10 +311,11 @@ def test_too_little_memory_is_one_sentence(failure, monkeypatch, capsys):
     assert "2.00" in said or "2199023255552" in said
 
 
-def test_defects_of_ours_keep_their_traceback(monkeypatch):
+@pytest.mark.parametrize("words", ["expected scalar type Float", "CUDA error: an illegal memory access"])
+def test_defects_of_ours_keep_their_traceback(words, monkeypatch):
     def work():
-        raise RuntimeError("expected scalar type Float")
+        raise RuntimeError(words)
 
     monkeypatch.setattr("sys.argv", ["incdet"])
-    with pytest.raises(RuntimeError, match="scalar type"):
+    with pytest.raises(RuntimeError, match=words):
         console.run_program(work)

@@ -21,7 +21,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-FEW = ("--set", "proposals.limit=3", "--set", "proposals.multibox.part_sides=[]")
+FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.part_sides=[]")
 MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.part_sides=[]")
 
 

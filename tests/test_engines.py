@@ -85,3 +85,19 @@ def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):
     for start, stop, found in kept:
         assert found.shape == (stop - start, 21)
         assert torch.allclose(found.cpu(), expected[start:stop], atol=2e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_was_recorded_outlives_what_becomes_of_the_network(network, regions):
+    """Another detector may prepare the same network for itself, in another precision."""
+    shared = prepare_network(copy.deepcopy(network), torch.device("cuda"), torch.float32)
+    halves, crops = TorchHalves(shared), regions[:5].cuda()
+    with torch.inference_mode():
+        maps = halves.trunk(crops)
+    prepare_network(shared, torch.device("cuda"), torch.float32)
+    torch.cuda.empty_cache()
+    filler = [torch.full_like(parameter, 7) for parameter in shared.parameters()]
+    # outside inference mode, too
+    assert torch.equal(halves.trunk(crops), maps)
+    assert filler

@@ -14,7 +14,8 @@ from incdet.errors import ConfigurationError
 from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import GRIDS, grid_priors
 from incdet.networks.weights import Preprocessing
-from incdet.proposers.multibox import MultiBoxProposer, Squeezer, _parts, propose_boxes
+from incdet.proposers.multibox import MultiBoxProposer, propose_boxes
+from incdet.proposers.squeezing import Squeezer, parts_of
 from incdet.structures import Image
 from incdet.training.matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.priors import cluster_priors
@@ -242,7 +243,7 @@ def test_strips_of_few_pixels_have_parts_too(size):
 @pytest.mark.parametrize(("side", "number"), [(0.99, 2), (2 / 3, 2), (0.5, 3), (0.4, 3), (0.1, 13)])
 def test_parts_cover_the_photo_and_overlap(side, number):
     photo = Image(np.zeros((400, 600, 3), np.uint8))
-    parts = _parts(photo, (side,))[1:]
+    parts = parts_of(photo, (side,))[1:]
     assert len(parts) == number**2
     for start, length, whole in (("left", "width", 600), ("top", "height", 400)):
         spans = sorted({(getattr(part, start), getattr(part, length)) for part in parts})

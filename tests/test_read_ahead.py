@@ -17,8 +17,8 @@ from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.proposals import Proposers
-from incdet.proposers.multibox import Squeezer
-from incdet.read_ahead import MOST_STARTS, ReadAhead, default_workers
+from incdet.proposers.squeezing import Squeezer
+from incdet.read_ahead import MOST_WASTED, ReadAhead, default_workers
 from incdet.workers import MOST_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
@@ -108,16 +108,14 @@ def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, pro
         found.append(entry)
         killed |= kill_children()
     same(found, 4 * alone)
-    assert len(killed) == MOST_STARTS
+    assert len(killed) == MOST_WASTED
 
 
 def test_processes_end_with_the_one_that_started_them(chelsea_file):
     code = f"""
 import itertools, multiprocessing, os, signal
 from incdet.config import ImagesConfig, ProposalsConfig
-from incdet.images import read_image
 from incdet.proposals import Proposers
-from incdet.proposers.multibox import Squeezer
 from incdet.workers import MOST_WORKERS, num_cores
 from incdet.read_ahead import ReadAhead
 if __name__ == "__main__":

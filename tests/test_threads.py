@@ -35,26 +35,26 @@ def test_few_rows_stay_in_this_thread(threads):
     assert seen == [(slice(0, 7), threading.current_thread())]
 
 
-def test_parts_run_side_by_side():
-    if torch.get_num_threads() < 2:
-        pytest.skip("torch has one thread here")
-    together = threading.Barrier(2, timeout=20)
-    split_among_threads(lambda part: together.wait(), 2 * torch.get_num_threads(), least=torch.get_num_threads())
-
-
-def test_errors_of_other_threads_are_raised():
+@pytest.fixture
+def two_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
+    yield
+    torch.set_num_threads(before)
 
-        def work(part):
-            if part.start:
-                raise MemoryError("no room")
 
-        with pytest.raises(MemoryError, match="no room"):
-            split_among_threads(work, 2, least=1)
-    finally:
-        torch.set_num_threads(before)
+def test_parts_run_side_by_side(two_threads):
+    together = threading.Barrier(2, timeout=20)
+    split_among_threads(lambda part: together.wait(), 4, least=2)
+
+
+def test_errors_of_other_threads_are_raised(two_threads):
+    def work(part):
+        if part.start:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        split_among_threads(work, 2, least=1)
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 3])

@@ -208,7 +208,7 @@ def detect(
         numbers = measure_detection(files, named, runs, update)
     numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs)
     # where the output is no terminal, it would be squeezed into 80 columns
-    notes.print(detection_table(numbers, len(files)), width=max(notes.width, 120))
+    notes.print(detection_table(numbers, len(files)), width=None if notes.is_terminal else 120)
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)
     _save(json_file, numbers)

@@ -138,7 +138,7 @@ def _figures(
         return found
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
-    if choose_device("auto").type == "cpu":  # a GPU cuts while it is waited for
+    if not _on_gpu(what):  # which cuts while it is waited for
         found["crops_share"] = stages["regions"] / classifying
     if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
         precision = "bfloat16" if choose_precision("auto", choose_device("auto")) == torch.bfloat16 else "float32"
@@ -146,6 +146,10 @@ def _figures(
         found["multiply_adds_per_second"] = done
         found["share_of_matrix_rate"] = done / rates[precision]
     return found
+
+
+def _on_gpu(what: Mapping[str, Any]) -> bool:
+    return choose_device(load_config(Config, settings=what.get("settings", ())).device).type == "cuda"
 
 
 def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -161,6 +161,9 @@ class Inception(nn.Module):
         branch_5x5: size of the filters that are called 5x5.
     """
 
+    _weight: Tensor | None
+    _bias: Tensor | None
+
     def __init__(
         self, in_channels: int, widths: InceptionWidths, unit: ConvUnit = ConvReLU, branch_5x5: int = 5
     ) -> None:
@@ -172,11 +175,13 @@ class Inception(nn.Module):
         self.conv_5x5 = unit(widths.reduce_5x5, widths.conv_5x5, branch_5x5)
         self.pool_projection = unit(in_channels, widths.pool_projection, 1)
         self.out_channels = widths.output
-        self._joined: tuple[Tensor, Tensor] | None = None
+        self.register_buffer("_weight", None, persistent=False)
+        self.register_buffer("_bias", None, persistent=False)
 
     def join(self) -> None:
         """Keeps the joined weights of the 1x1 convolutions of the input; those of the layers must not change then."""
-        self._joined = self._join() if self._plain else None
+        if self._plain:
+            self._weight, self._bias = self._join()
 
     @property
     def _plain(self) -> list[ConvReLU]:
@@ -199,7 +204,8 @@ class Inception(nn.Module):
     def _reduce(self, input: Tensor) -> Sequence[Tensor]:
         if not self._plain:
             return [convolution(input) for convolution in (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)]
-        reduced = F.relu(F.conv2d(input, *(self._joined or self._join())), inplace=True)
+        weight, bias = self._join() if self._weight is None else (self._weight, self._bias)
+        reduced = F.relu(F.conv2d(input, weight, bias), inplace=True)
         return torch.split(reduced, [convolution.out_channels for convolution in self._plain], dim=1)
 
 

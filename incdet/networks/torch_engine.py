@@ -45,9 +45,9 @@ class TorchHalves:
 
     def __init__(self, network: GoogLeNet):
         self.network = network
-        on_gpu = network.classifier.weight.device.type == "cuda"
-        made: Callable[[Half], Half] = _OnGpu if on_gpu else _OnCpu
-        self._trunk, self._outputs = made(network.trunk_maps), made(lambda maps: network.outputs(maps).float())
+        made = _OnGpu if network.classifier.weight.device.type == "cuda" else _OnCpu
+        self._trunk = made(network, network.trunk_maps)
+        self._outputs = made(network, lambda maps: network.outputs(maps).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
         """As `GoogLeNet.trunk_maps`."""
@@ -62,7 +62,7 @@ class TorchHalves:
 class _OnCpu:
     """Computes a few rows at a time."""
 
-    def __init__(self, half: Half):
+    def __init__(self, _: GoogLeNet, half: Half):
         self.half = half
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -75,13 +75,18 @@ class _Recording(NamedTuple):
     graph: torch.cuda.CUDAGraph
     rows: Tensor
     answer: Tensor
+    weights: list[Tensor]
+    """Whose memory it reads, too, whatever becomes of the network."""
+
+
+_one_recording_at_a_time = threading.Lock()
 
 
 class _OnGpu:
     """Computes all rows; small batches are recorded, one for each size, and replayed."""
 
-    def __init__(self, half: Half):
-        self.half = half
+    def __init__(self, network: GoogLeNet, half: Half):
+        self.network, self.half = network, half
         self._records = True
         self._recordings: dict[tuple[int, ...], _Recording] = {}
         # recordings share memory for what lies between their rows and their answer: threads take turns
@@ -100,24 +105,32 @@ class _OnGpu:
 
     def _record(self, rows: Tensor) -> _Recording | None:
         """None where the GPU cannot: small batches are then computed as large ones are."""
+        current = torch.cuda.current_stream(rows.device)
         try:
-            kept, aside = rows.clone(), torch.cuda.Stream(rows.device)  # type: ignore[no-untyped-call]
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                # at first, libraries choose how to compute and take memory, which cannot be recorded
-                for _ in range(2):
-                    self.half(kept)
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            others = next((recording.graph.pool() for recording in self._recordings.values()), None)
-            with torch.cuda.graph(graph, pool=others, capture_error_mode="thread_local"):
-                answer = self.half(kept)
+            # a recording that fails would leave its own stream behind
+            with _one_recording_at_a_time, torch.cuda.stream(current), torch.inference_mode(False), torch.no_grad():
+                recording = self._try_to_record(rows.clone(), current)
         except RuntimeError as error:
             self._records = False
             warnings.warn(f"the GPU does not replay small batches, which costs some time: {error}", stacklevel=2)
             return None
-        self._recordings[tuple(rows.shape)] = recording = _Recording(graph, kept, answer)
+        self._recordings[tuple(rows.shape)] = recording
         return recording
+
+    def _try_to_record(self, rows: Tensor, current: torch.cuda.Stream) -> _Recording:
+        aside = torch.cuda.Stream(rows.device)  # type: ignore[no-untyped-call]
+        aside.wait_stream(current)
+        with torch.cuda.stream(aside):
+            # at first, libraries choose how to compute and take memory, which cannot be recorded
+            for _ in range(2):
+                self.half(rows)
+        current.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        others = next((recording.graph.pool() for recording in self._recordings.values()), None)
+        with torch.cuda.graph(graph, pool=others, capture_error_mode="thread_local"):
+            answer = self.half(rows)
+        weights = [tensor.detach() for tensor in (*self.network.parameters(), *self.network.buffers())]
+        return _Recording(graph, rows, answer, weights)
 
 
 def _filled_up(rows: Tensor) -> Tensor:

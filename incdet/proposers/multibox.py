@@ -1,12 +1,8 @@
 """MultiBox as a proposer: the network's boxes, cut at the image's border, near-duplicates removed, best first."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 import torch
 from torch import Tensor
 
@@ -14,6 +10,7 @@ from incdet.config import MultiBoxConfig
 from incdet.device import choose_precision
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights import Preprocessing, find_weights, load_multibox
+from incdet.proposers.squeezing import Part, Squeezer, parts_of
 from incdet.structures import Image, Proposals
 from incdet.suppression import suppress
 
@@ -61,30 +58,6 @@ class MultiBoxProposer:
             return propose_boxes([image], self.network, self.preprocessing, self.config, [squeezed])[0]
 
 
-@dataclass(frozen=True)
-class Squeezer:
-    """Squeezes a photo and parts of it into the network's square; takes no network, so any process can do it ahead.
-
-    Attributes:
-        size: of the square, in pixels.
-        sides: of the parts, in shares of the photo's.
-    """
-
-    size: int
-    sides: tuple[float, ...]
-
-    def __call__(self, image: Image) -> np.ndarray:
-        """The whole photo, then its parts row by row: [K, size, size, 3] uint8."""
-        square = (self.size, self.size)
-        squeezed = []
-        for part in _parts(image, self.sides):
-            pixels = image.pixels[part.top : part.top + part.height, part.left : part.left + part.width]
-            # Pillow's filter widens when it shrinks, so small objects do not fall between the samples
-            small = PIL.Image.fromarray(pixels).resize(square, PIL.Image.Resampling.BILINEAR)
-            squeezed.append(np.asarray(small))
-        return np.stack(squeezed)
-
-
 def propose_boxes(
     images: Sequence[Image],
     network: MultiBox,
@@ -110,8 +83,8 @@ def propose_boxes(
     boxes, scores = (torch.cat(column) for column in zip(*outputs, strict=True))
     proposals, start = [], 0
     for image in images:
-        parts = _parts(image, config.part_sides)
-        placed = [part.place(boxes[row], scores[row], image) for row, part in enumerate(parts, start)]
+        parts = parts_of(image, config.part_sides)
+        placed = [_place(part, boxes[row], scores[row], image) for row, part in enumerate(parts, start)]
         columns = zip(*placed, strict=True)
         proposals.append(_best(torch.cat(next(columns)), torch.cat(next(columns)), config))
         start += len(parts)
@@ -125,40 +98,17 @@ def predict_boxes(network: MultiBox, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return network.decode(outputs.offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
 
 
-class _Part(NamedTuple):
-    """A part of a photo, in pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def place(self, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Tensor, Tensor]:
-        """Boxes [P, 4] in shares of the part -> in pixels of the photo, without those that the part's border cuts."""
-        corner = torch.tensor([self.left, self.top] * 2)
-        pixels = boxes * torch.tensor([self.width, self.height] * 2) + corner
-        # where the part ends and the photo does not, objects are cut
-        inner = torch.tensor([
-            self.left > 0, self.top > 0,
-            self.left + self.width < whole.width, self.top + self.height < whole.height,
-        ])  # fmt: skip
-        at_border = torch.cat([boxes[:, :2] < CUT, boxes[:, 2:] > 1 - CUT], dim=1)
-        solid = (pixels[:, 2:] > pixels[:, :2]).all(dim=1)
-        kept = solid & ~(at_border & inner).any(dim=1)
-        return pixels[kept], scores[kept]
-
-
-def _parts(image: Image, sides: Sequence[float]) -> list[_Part]:
-    """The whole photo, and the parts of each size, row by row."""
-    parts = [_Part(0, 0, image.width, image.height)]
-    for side in sides:
-        width, height = (max(round(side * whole), 1) for whole in (image.width, image.height))
-        # one more than the steps that leave neighbours a quarter in common
-        number = math.ceil((1 - side) / (0.75 * side)) + 1
-        for top in np.linspace(0, image.height - height, number).round().astype(int).tolist():
-            for left in np.linspace(0, image.width - width, number).round().astype(int).tolist():
-                parts.append(_Part(left, top, width, height))
-    return parts
+def _place(part: Part, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Tensor, Tensor]:
+    """Boxes [P, 4] in shares of the part -> in pixels of the photo, without those that the part's border cuts."""
+    pixels = boxes * torch.tensor([part.width, part.height] * 2) + torch.tensor([part.left, part.top] * 2)
+    # where the part ends and the photo does not, objects are cut
+    inner = torch.tensor([
+        part.left > 0, part.top > 0, part.left + part.width < whole.width, part.top + part.height < whole.height,
+    ])  # fmt: skip
+    at_border = torch.cat([boxes[:, :2] < CUT, boxes[:, 2:] > 1 - CUT], dim=1)
+    solid = (pixels[:, 2:] > pixels[:, :2]).all(dim=1)
+    kept = solid & ~(at_border & inner).any(dim=1)
+    return pixels[kept], scores[kept]
 
 
 def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
