@@ -1,8 +1,10 @@
 """Work that the threads of this process share."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -24,11 +26,19 @@ def split_among_threads(work: Callable[[slice], None], count: int, least: int) -
     number = max(min(torch.get_num_threads(), count // least), 1)
     ends = np.linspace(0, count, number + 1).astype(int)
     parts = [slice(*pair) for pair in pairwise(ends)]
-    with ThreadPoolExecutor(number) as pool:
-        others = pool.map(work, parts[1:])
+    others = [_pool(os.getpid(), number - 1).submit(work, part) for part in parts[1:]]
+    try:
         work(parts[0])
-    # raises what they raised
-    list(others)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()  # raises what it raised
+
+
+@cache
+def _pool(_: int, num_threads: int) -> ThreadPoolExecutor:
+    """Threads of this process, of which a fork has none: starting them for every batch takes as long as cutting one."""
+    return ThreadPoolExecutor(num_threads, thread_name_prefix="incdet")
 
 
 def map_behind(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:
