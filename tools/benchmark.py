@@ -33,6 +33,7 @@ from proposal_benchmark import (
     scaling_table,
     start_up_seconds,
 )
+from rich.console import Console
 from rich.table import Table
 
 from incdet.config import SelectiveSearchConfig, load_config
@@ -208,7 +209,7 @@ def detect(
         numbers = measure_detection(files, named, runs, update)
     numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs)
     # where the output is no terminal, it would be squeezed into 80 columns
-    notes.print(detection_table(numbers, len(files)), width=None if notes.is_terminal else 120)
+    Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)
     _save(json_file, numbers)
