@@ -18,13 +18,13 @@ from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.proposers import selective_search
+from incdet.proposers.squeezing import Squeezer
 from incdet.storage import load_arrays, save_arrays
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 
 if TYPE_CHECKING:
     from incdet.proposers.multibox import MultiBoxProposer
-    from incdet.proposers.squeezing import Squeezer
 
 _WORTH_PROCESSES = 8
 """Photos from which on starting processes, some seconds each, takes less time than it saves."""
@@ -47,7 +47,7 @@ class Proposers:
         self.files: tuple[Path, ...] = () if self._multibox is None else (self._multibox.file,)
 
     @property
-    def squeezer(self) -> "Squeezer | None":
+    def squeezer(self) -> Squeezer | None:
         """What other processes can do for MultiBox ahead; None where it does not propose."""
         return None if self._multibox is None else self._multibox.squeezer
 

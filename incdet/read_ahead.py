@@ -8,7 +8,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +15,9 @@ from incdet.config import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import ImageSource, read_image
 from incdet.proposals import Proposers, begin_worker
+from incdet.proposers.squeezing import Squeezer
 from incdet.structures import Image, Proposals
 from incdet.workers import MOST_WORKERS, interrupts_blocked, num_cores
-
-if TYPE_CHECKING:
-    from incdet.proposers.squeezing import Squeezer
 
 WORTH_STARTING = 8
 """Photos for each process from which on starting them takes less time than it saves."""
@@ -54,7 +51,7 @@ def read_and_propose(
     images: ImagesConfig,
     proposers: Proposers,
     num_threads: int | None = None,
-    squeezer: "Squeezer | None" = None,
+    squeezer: Squeezer | None = None,
 ) -> ReadPhoto:
     """The photo with the proposals of all proposers, squeezed for MultiBox where it does not run here.
 
@@ -84,7 +81,7 @@ class ReadAhead:
     """
 
     def __init__(
-        self, images: ImagesConfig, proposers: Proposers, num_workers: int, squeezer: "Squeezer | None" = None
+        self, images: ImagesConfig, proposers: Proposers, num_workers: int, squeezer: Squeezer | None = None
     ) -> None:
         self.images, self.proposers, self.num_workers, self.squeezer = images, proposers, num_workers, squeezer
 
@@ -158,11 +155,11 @@ def default_workers(num_photos: int, on_gpu: bool) -> int:
     return min(num_photos, num_cores() - 1, MOST_WORKERS) if on_gpu and num_photos > 1 else 0
 
 
-_settings: "tuple[ImagesConfig, Proposers, Squeezer | None]"
+_settings: tuple[ImagesConfig, Proposers, Squeezer | None]
 """Of a worker process."""
 
 
-def _begin(images: ImagesConfig, proposals: ProposalsConfig, squeezer: "Squeezer | None") -> None:
+def _begin(images: ImagesConfig, proposals: ProposalsConfig, squeezer: Squeezer | None) -> None:
     """Prepares a process: one thread, networks loaded once."""
     global _settings
     begin_worker(proposals)

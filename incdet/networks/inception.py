@@ -162,6 +162,7 @@ class Inception(nn.Module):
     """
 
     _weight: Tensor | None
+    """Of the joined 1x1 convolutions of the input, see `join`; None while they may change."""
     _bias: Tensor | None
 
     def __init__(
