@@ -120,49 +120,69 @@ def _sample_some(planes: np.ndarray, enlarged: np.ndarray, crops: np.ndarray, ch
 
 
 @kernel
-def _taps(low: float, high: float, length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Along one side: the two pixels that each sample lies between, the second one's weight, whether it is inside.
+def _taps(low: float, high: float, length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
+    """Along one side: the two pixels that each sample lies between, the second one's weight, which samples are inside.
 
     Args:
         low: where the crop starts, in shares of the image's side.
         high: where it ends.
         length: of that side, in pixels.
         size: of the crop.
+
+    Returns:
+        Three arrays [size], and the first sample inside the image with the one after the last.
     """
     # unsigned, so that no index can count from the end, and none is checked for it
-    first, second = np.empty(size, np.uint32), np.empty(size, np.uint32)
-    weight, inside = np.empty(size, np.float32), np.empty(size, np.bool_)
+    first, second, weight = np.empty(size, np.uint32), np.empty(size, np.uint32), np.empty(size, np.float32)
+    start, stop = size, 0
     for index in range(size):
         share = low + (high - low) * ((index + 0.5) / size)
         position = min(max(share * length - 0.5, 0.0), length - 1.0)
         first[index] = int(position)
         second[index] = min(first[index] + 1, length - 1)
         weight[index] = position - first[index]
-        inside[index] = 0 <= share < 1
-    return first, second, weight, inside
+        if 0 <= share < 1:
+            start, stop = min(start, index), index + 1
+    return first, second, weight, start, stop
 
 
 @kernel
 def _sample_on_cpu(planes: np.ndarray, enlarged: np.ndarray, chosen: np.ndarray, crops: np.ndarray) -> None:
     """`sample` of planes [3, H, W] into the chosen ones of crops [N, 3, size, size].
 
-    Two rows are blended once, then read at the columns.
+    Along x first, once for every row of the image that is needed: crops usually enlarge.
     """
     size, height, width = crops.shape[2], planes.shape[1], planes.shape[2]
-    blended = np.empty(width, np.float32)
+    rows = np.empty((2, 3, size), np.float32)  # the last even one and the last odd one: samples lie between neighbours
+    held = np.empty(2, np.int64)
     for number in chosen:
-        left, right, across, inside_x = _taps(enlarged[number, 0], enlarged[number, 2], width, size)
-        top, bottom, down, inside_y = _taps(enlarged[number, 1], enlarged[number, 3], height, size)
-        start, stop = min(left[0], left[-1]), max(right[0], right[-1]) + 1
+        left, right, across, start, stop = _taps(enlarged[number, 0], enlarged[number, 2], width, size)
+        top, bottom, down, upper, lower = _taps(enlarged[number, 1], enlarged[number, 3], height, size)
+        left, right, across = left[start:stop], right[start:stop], across[start:stop]
+        crop, held[:] = crops[number], -1
+        crop[:, :upper], crop[:, lower:], crop[:, :, :start], crop[:, :, stop:] = 0, 0, 0, 0
+        for y in range(upper, lower):
+            for row in (top[y], bottom[y]):
+                if held[row % 2] != row:
+                    held[row % 2] = row
+                    _sample_row(planes, row, left, right, across, rows[row % 2])
+            for channel in range(3):
+                above, below = rows[top[y] % 2, channel], rows[bottom[y] % 2, channel]
+                _blend(above, below, down[y], crop[channel, y, start:stop])
+
+
+@kernel
+def _sample_row(
+    planes: np.ndarray, row: int, left: np.ndarray, right: np.ndarray, across: np.ndarray, out: np.ndarray
+) -> None:
+    """Samples out [3, :len(left)] of a row of planes [3, H, W]."""
+    for x in range(len(left)):
         for channel in range(3):
-            for y in range(size):
-                row = crops[number, channel, y]
-                if not inside_y[y]:
-                    row[:] = 0
-                    continue
-                upper, lower = planes[channel, top[y]], planes[channel, bottom[y]]
-                for x in range(start, stop):
-                    blended[x] = upper[x] + (lower[x] - upper[x]) * down[y]
-                for x in range(size):
-                    value = blended[left[x]] + (blended[right[x]] - blended[left[x]]) * across[x]
-                    row[x] = value if inside_x[x] else 0
+            value = planes[channel, row, left[x]]
+            out[channel, x] = value + (planes[channel, row, right[x]] - value) * across[x]
+
+
+@kernel
+def _blend(above: np.ndarray, below: np.ndarray, weight: float, out: np.ndarray) -> None:
+    for x in range(len(out)):
+        out[x] = above[x] + (below[x] - above[x]) * weight
