@@ -115,7 +115,7 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
             batches = torch.split(crops[preprocessing], batch_size)
-            logits = torch.cat([halves.outputs(halves.trunk(batch.to(self.device))).cpu() for batch in batches])
+            logits = torch.cat([halves.whole(batch.to(self.device)).cpu() for batch in batches])
             rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
         return np.stack(rows)
 

@@ -133,9 +133,13 @@ class Ensemble:
         known = {} if maps is None else {0: maps}
         answers, corrections = [], []
         for member, trunk in zip(self.members, self._trunks, strict=True):
-            if trunk not in known:
-                known[trunk] = member.trunk(crops[self._contexts[trunk]])
-            probabilities, correction = _split(member.outputs(known[trunk]), self._columns)
+            if trunk not in known and self._trunks.count(trunk) == 1:
+                outputs = member.whole(crops[self._contexts[trunk]])
+            else:
+                if trunk not in known:
+                    known[trunk] = member.trunk(crops[self._contexts[trunk]])
+                outputs = member.outputs(known[trunk])
+            probabilities, correction = _split(outputs, self._columns)
             answers.append(probabilities)
             corrections += [] if correction is None else [correction]
         passed = torch.zeros(len(answers[0]), dtype=torch.bool)
@@ -172,10 +176,11 @@ class _Judge:
 
     def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
         (own,) = crops.values()
-        maps = self.network.trunk(own)
-        probabilities, corrections = _split(self.network.outputs(maps), self.columns)
+        maps = self.network.trunk(own) if self.keeps_maps else None
+        outputs = self.network.whole(own) if maps is None else self.network.outputs(maps)
+        probabilities, corrections = _split(outputs, self.columns)
         passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
-        return Answer(probabilities, passed, maps if self.keeps_maps else None, corrections if self.corrects else None)
+        return Answer(probabilities, passed, maps, corrections if self.corrects else None)
 
 
 def _split(outputs: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:

@@ -63,13 +63,15 @@ def test_every_engine_says_what_the_network_says(
         pytest.importorskip("openvino")
     made = Engine(ScoresConfig(engine=engine, precision=precision), torch.device(device), [network])
     halves = made.halves(made.prepare(copy.deepcopy(network)), load_ranges(find_weights(name)))
-    found = halves.outputs(halves.trunk(regions.to(device))).softmax(dim=1).cpu()
-    assert found.dtype == torch.float32
     classes = expected.argmax(dim=1)
     assert classes[0] == 7, "the cat"
     assert (classes == 20).sum() >= 4, "background"
-    assert torch.equal(found.argmax(dim=1), classes)
-    assert float((found - expected).abs().max()) < largest
+    crops = regions.to(device)
+    for outputs in (halves.outputs(halves.trunk(crops)), halves.whole(crops)):
+        assert outputs.dtype == torch.float32
+        found = outputs.softmax(dim=1).cpu()
+        assert torch.equal(found.argmax(dim=1), classes)
+        assert float((found - expected).abs().max()) < largest
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
@@ -81,7 +83,8 @@ def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):
     expected = network(regions).main.repeat(len(rows) // len(regions), 1)
     kept = []
     for start, stop in [(0, 5), (2, 7), (0, len(rows)), (1, 2), (3, 8), (4, 4), (0, 13), (0, 5)]:
-        kept.append((start, stop, halves.outputs(halves.trunk(rows[start:stop]))))
+        some = rows[start:stop]
+        kept += [(start, stop, halves.outputs(halves.trunk(some))), (start, stop, halves.whole(some))]
     for start, stop, found in kept:
         assert found.shape == (stop - start, 21)
         assert torch.allclose(found.cpu(), expected[start:stop], atol=2e-3)

@@ -92,7 +92,7 @@ def _features(weights: str, config: Config, cache: Path) -> tuple[RegionFeatures
     engine = Engine(config.scores, choose_device("cpu"), [network])
     halves = engine.halves(engine.prepare(network), load_ranges(file) if engine.precision == "int8" else None)
     folder = cache / "features" / f"{fingerprint(file)[:16]}-last-{engine.describe().replace(', ', '-')}"
-    compute = RegionFeatures(lambda crops: halves.outputs(halves.trunk(crops)), record.preprocessing, folder)
+    compute = RegionFeatures(halves.whole, record.preprocessing, folder)
     return compute, classifier, record.classes
 
 

@@ -1,4 +1,4 @@
-"""GoogLeNet computed by torch, in two halves that an ensemble can share."""
+"""GoogLeNet computed by torch, whole or in two halves that an ensemble can share."""
 
 import threading
 import warnings
@@ -48,15 +48,22 @@ class TorchHalves:
         made = _OnGpu if network.classifier.weight.device.type == "cuda" else _OnCpu
         self._trunk = made(network, network.trunk_maps)
         self._outputs = made(network, lambda maps: network.outputs(maps).float())
+        self._whole = made(network, lambda crops: network.outputs(network.trunk_maps(crops)).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
         """As `GoogLeNet.trunk_maps`."""
-        dtype = self.network.classifier.weight.dtype
-        return self._trunk(crops.to(dtype).contiguous(memory_format=torch.channels_last))
+        return self._trunk(self._prepared(crops))
 
     def outputs(self, maps: Tensor) -> Tensor:
         """As `GoogLeNet.outputs`."""
         return self._outputs(maps)
+
+    def whole(self, crops: Tensor) -> Tensor:
+        """Both, one after the other."""
+        return self._whole(self._prepared(crops))
+
+    def _prepared(self, crops: Tensor) -> Tensor:
+        return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
 class _OnCpu:
