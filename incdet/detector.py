@@ -62,7 +62,8 @@ class Detector:
         """Takes networks and their records; `from_pretrained` loads them from files.
 
         Args:
-            networks: the members of the ensemble, whose probabilities are averaged.
+            networks: the members of the ensemble, whose probabilities are averaged; they are this detector's from now
+                on, which changes their device and precision.
             records: of the same networks.
             config: everything else.
             cascade: the first network is no member, but a first stage; see `Ensemble` and `config.scores.gate`.

@@ -53,7 +53,9 @@ class RegionCropper:
         """
         context = self.preprocessing.context if context is None else context
         size = self.preprocessing.size // shrink
-        crops = torch.empty(len(boxes), 3, size, size, device=self.device) if out is None else out
+        shape = (len(boxes), 3, size, size)
+        crops = torch.empty(shape, device=self.device) if out is None else out
+        assert crops.shape == shape, f"out must be {list(shape)}, got {list(crops.shape)}"
         enlarged = self._enlarged(boxes, context)
         sides = (enlarged[:, 2:] - enlarged[:, :2]).max(axis=1, initial=1)
         # a strip of few pixels cannot be halved as often as its length asks for
@@ -76,8 +78,8 @@ class RegionCropper:
     def _enlarged(self, boxes: np.ndarray, context: int) -> np.ndarray:
         """Boxes with what surrounds them, in pixels of the image."""
         size = self.preprocessing.size
-        half = (boxes[:, 2:] - boxes[:, :2]) / 2 * (size / (size - 2 * context))
-        center = (boxes[:, :2] + boxes[:, 2:]) / 2
+        low, high = np.split(boxes.astype(np.float64), 2, axis=1)  # in which no sum of float32 overflows
+        half, center = (high - low) / 2 * (size / (size - 2 * context)), (low + high) / 2
         return np.concatenate([center - half, center + half], axis=1)
 
     def _level(self, level: int) -> Tensor:

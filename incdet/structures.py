@@ -46,7 +46,7 @@ class Image:
     """An upright photo.
 
     Attributes:
-        pixels: [H, W, 3] uint8, RGB.
+        pixels: [H, W, 3] uint8, RGB; copied where they are a view that does not lie row by row in memory.
         name: where it came from, as the user gave it (a path), or "array", "bytes".
     """
 
@@ -56,6 +56,8 @@ class Image:
     def __post_init__(self) -> None:
         require_array(self, "pixels", np.uint8, None, None, 3)
         require(self.pixels.size > 0, self, "at least one pixel", list(self.pixels.shape))
+        # torch takes no view that runs backwards, like OpenCV's pixels[:, :, ::-1]
+        object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels))
 
     @property
     def height(self) -> int:

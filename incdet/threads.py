@@ -11,6 +11,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+MOST_THREADS = 256
+"""Beside the one that asks; parts that get none wait for one."""
+
 Entry = TypeVar("Entry")
 Result = TypeVar("Result")
 
@@ -26,7 +29,7 @@ def split_among_threads(work: Callable[[slice], None], count: int, least: int) -
     number = max(min(torch.get_num_threads(), count // least), 1)
     ends = np.linspace(0, count, number + 1).astype(int)
     parts = [slice(*pair) for pair in pairwise(ends)]
-    others = [_pool(os.getpid(), number - 1).submit(work, part) for part in parts[1:]]
+    others = [_pool(os.getpid()).submit(work, part) for part in parts[1:]]
     try:
         work(parts[0])
     finally:
@@ -36,9 +39,12 @@ def split_among_threads(work: Callable[[slice], None], count: int, least: int) -
 
 
 @cache
-def _pool(_: int, num_threads: int) -> ThreadPoolExecutor:
-    """Threads of this process, of which a fork has none: starting them for every batch takes as long as cutting one."""
-    return ThreadPoolExecutor(num_threads, thread_name_prefix="incdet")
+def _pool(_: int) -> ThreadPoolExecutor:
+    """Threads of this process, of which a fork has none: starting them for every batch takes as long as cutting one.
+
+    They start when needed, so there are never more than parts under way.
+    """
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="incdet")
 
 
 def map_behind(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:

@@ -89,6 +89,12 @@ def test_outside_the_image_is_the_mean():
     assert np.allclose(crop[:, ~border], 255 - np.array(PREPROCESSING.mean)[:, None], atol=1e-3)
 
 
+def test_crops_are_scaled_as_the_weights_expect(astronaut):
+    box = np.array([[-40, 100, 300, 480]], np.float32)
+    scaled = RegionCropper(astronaut, PREPROCESSING.model_copy(update={"scale": 1 / 128}), CPU).crop(box)[0]
+    assert np.allclose(scaled * 128, crop_one(astronaut, box[0]), atol=1e-3)
+
+
 def test_mirrored_crops(astronaut):
     box = (30, 300, 210, 500)
     assert np.allclose(crop_one(astronaut, box, True), crop_one(astronaut, box, False)[:, :, ::-1], atol=0.05)
@@ -145,6 +151,11 @@ def test_large_regions_do_not_alias():
 
 def test_no_boxes_no_crops(astronaut):
     assert RegionCropper(astronaut, PREPROCESSING, CPU).crop(np.zeros((0, 4), np.float32)).shape == (0, 3, 224, 224)
+
+
+@pytest.mark.parametrize("box", [(2e38, 0, 2.5e38, 10), (-3e38, -3e38, 3e38, 3e38)], ids=["outside", "around"])
+def test_boxes_at_the_end_of_float32_give_finite_numbers(astronaut, box):
+    assert np.isfinite(crop_one(astronaut, box)).all()
 
 
 def test_a_box_without_area_gives_finite_numbers(astronaut):

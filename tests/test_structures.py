@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from incdet.structures import Detections, GroundTruth, Image, Proposals, RegionScores
 
@@ -36,6 +37,15 @@ ALL_WITH_BOXES = [detections, ground_truth, proposals, region_scores]
 def test_image_knows_its_size():
     image = Image(np.zeros((4, 6, 3), np.uint8), "photo.jpg")
     assert (image.height, image.width, image.name) == (4, 6, "photo.jpg")
+
+
+def test_pixels_may_be_any_view():
+    """OpenCV's pixels[:, :, ::-1], which torch does not take."""
+    pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    for view in (pixels[:, :, ::-1], pixels[::-1], pixels[:, ::2]):
+        image = Image(view)
+        assert np.array_equal(image.pixels, view)
+        assert torch.from_numpy(image.pixels).shape == view.shape
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,17 @@ def test_parts_run_side_by_side(two_threads):
     split_among_threads(lambda part: together.wait(), 4, least=2)
 
 
+def test_threads_are_not_left_behind_for_every_number_of_parts():
+    before = torch.get_num_threads()
+    torch.set_num_threads(12)
+    try:
+        for count in range(2, 13):
+            split_among_threads(lambda part: time.sleep(0.001), count, least=1)
+    finally:
+        torch.set_num_threads(before)
+    assert sum(thread.name.startswith("incdet") for thread in threading.enumerate()) <= 11
+
+
 def test_errors_of_other_threads_are_raised(two_threads):
     def work(part):
         if part.start:
