@@ -40,8 +40,12 @@ def peak_memory_gigabytes() -> float:
         import resource
     except ImportError:  # Windows
         return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+    return gigabytes_of(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def gigabytes_of(max_resident: int) -> float:
+    """Of a process's `ru_maxrss`, whose unit differs."""
+    return max_resident / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def installation() -> dict[str, Any]:

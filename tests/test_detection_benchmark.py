@@ -54,6 +54,24 @@ def test_a_folder_is_watched(photos, tmp_path):
     assert 0 < row["cores_used"] <= row["cores"] + 0.5
 
 
+def test_a_setting_that_a_contender_cannot_take_is_one_sentence(photos, tmp_path):
+    options = ["--limit", 1, "--runs", 1, "--no-peers", *FEW, "--set", "scores.precision=int8"]
+    result = run_tool("benchmark.py", "detect", photos, *options, folder=tmp_path)
+    assert result.returncode == 2
+    assert "precision 'int8' is for regions computed by OpenVINO" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_with_a_broken_photo_is_not_measured(photos, tmp_path):
+    for photo in photos.iterdir():
+        (tmp_path / photo.name).write_bytes(photo.read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"no photo")
+    result = run_tool("benchmark.py", "folder", tmp_path, "--workers", 0, *MORE, folder=tmp_path)
+    assert result.returncode == 2
+    assert "3 of 4 photos done" in " ".join(result.stderr.split())
+    assert "broken.png" in result.stderr
+
+
 def test_ranges_are_written_beside_the_weights(small_voc, tmp_path):
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(find_weights("googlenet-voc").read_bytes())

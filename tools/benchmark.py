@@ -40,6 +40,7 @@ from incdet.config import SelectiveSearchConfig, load_config
 from incdet.console import call_with_sentence, notes, progress_bar
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.data.predictions import submission_text
+from incdet.description import gigabytes_of
 from incdet.errors import IncdetError
 from incdet.evaluation.columns import DetectionColumns, object_columns
 from incdet.images import find_images, read_image
@@ -120,7 +121,7 @@ def _measure(arguments: list[str]) -> tuple[float, float]:
         if status != 0:
             errors.seek(0)
             raise IncdetError(f"eval_map.py failed: {errors.read().decode().strip()}")
-    return seconds, usage.ru_maxrss / 1e6
+    return seconds, gigabytes_of(usage.ru_maxrss)
 
 
 def _table(rows: list[dict[str, float | int | str]]) -> Table:
@@ -207,7 +208,7 @@ def detect(
     named = contenders(peers, exact, settings or ())
     with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
         numbers = measure_detection(files, named, runs, update)
-    numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs)
+    numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs, settings or ())
     # where the output is no terminal, it would be squeezed into 80 columns
     Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):

@@ -36,31 +36,27 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
         exact: whether the ensemble without gates does.
         settings: `dotted.key=value` of incdet's detectors.
     """
-    load_config(Config, settings=settings)  # what is wrong with them is one sentence here, and a traceback elsewhere
+    device = choose_device(load_config(Config, settings=settings).device)
     engines = {"torch": ["scores.engine=torch"]}
-    if openvino_works_on(choose_device("auto")):
+    if openvino_works_on(device):
         engines["openvino"] = ["scores.engine=openvino"]
         engines["openvino int8"] = ["scores.engine=openvino", "scores.precision=int8"]
     found: dict[str, dict[str, Any]] = {}
     if peers:
-        found |= {name: {"peer": name} for name in (TEXTBOOK, *TORCHVISION_DETECTORS)}
+        found |= {name: {"peer": name, "device": device} for name in (TEXTBOOK, *TORCHVISION_DETECTORS)}
     for name, engine in engines.items():
         chosen = [*settings, *engine]
-        found[f"one network, {name}"] = {"weights": [FIRST_STAGE], "settings": chosen}
-        found[f"six networks, {name}"] = {"weights": [], "settings": chosen}
+        six = {"weights": [], "settings": chosen, "device": device}
+        found[f"one network, {name}"] = six | {"weights": [FIRST_STAGE]}
+        found[f"six networks, {name}"] = six
         if exact:
-            ungated = [*chosen, "scores.gate=0", "scores.coarse_gate=0"]
-            found[f"six networks exactly, {name}"] = {"weights": [], "settings": ungated}
+            ungated = {"settings": [*chosen, "scores.gate=0", "scores.coarse_gate=0"]}
+            found[f"six networks exactly, {name}"] = six | ungated
     return found
 
 
-_contender: Contender
-"""Of a process that measures."""
-
-
-def _begin(what: Mapping[str, Any]) -> None:
-    global _contender
-    _contender = make_peer(what["peer"]) if "peer" in what else _incdet(what)
+_made: list[Contender] = []
+"""By a process that measures: its contender, once a photo needs it, because what goes wrong there can be told."""
 
 
 def _incdet(what: Mapping[str, Any]) -> Contender:
@@ -80,8 +76,10 @@ def _incdet(what: Mapping[str, Any]) -> Contender:
     return run
 
 
-def _measure(photo: Path) -> tuple[PhotoSeconds, float]:
-    return _contender(photo), peak_memory_gigabytes()
+def _measure(what: Mapping[str, Any], photo: Path) -> tuple[PhotoSeconds, float]:
+    if not _made:
+        _made.append(make_peer(what["peer"], what["device"]) if "peer" in what else _incdet(what))
+    return _made[0](photo), peak_memory_gigabytes()
 
 
 def measure_detection(
@@ -94,12 +92,13 @@ def measure_detection(
         named: the contenders, see `contenders`.
         runs: of each contender on each photo; the median counts.
         report: called with the number of turns done and what comes next.
+
+    Raises:
+        IncdetError: a contender cannot be made or cannot read a photo.
     """
-    rates = matrix_rates()
-    context = multiprocessing.get_context("spawn")
-    pools = {
-        name: ProcessPoolExecutor(1, context, initializer=_begin, initargs=(what,)) for name, what in named.items()
-    }
+    (device,) = {what["device"] for what in named.values()}
+    rates = matrix_rates(device)
+    pools = {name: ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for name in named}
     results: dict[str, dict[Path, list[PhotoSeconds]]] = {name: {photo: [] for photo in photos} for name in named}
     memory: dict[str, float] = {}
     turns = [(run, photo, name) for run in range(runs) for photo in photos for name in named]
@@ -107,20 +106,20 @@ def measure_detection(
         with tempfile.TemporaryDirectory() as folder:
             thumbnail = Path(folder) / "warm-up.png"
             PIL.Image.fromarray(read_image(photos[0]).pixels).resize((16, 12)).save(thumbnail)
-            for done, name in enumerate(named):
+            for done, (name, what) in enumerate(named.items()):
                 report(done, f"warm-up: {name}")
                 # a network of ours is made ready when a region first reaches it; peers would take minutes
-                pools[name].submit(_measure, thumbnail if "peer" in named[name] else photos[0]).result()
+                pools[name].submit(_measure, what, thumbnail if "peer" in what else photos[0]).result()
         for done, (_, photo, name) in enumerate(turns, len(named)):
             report(done, f"{photo.name}: {name}")
-            seconds, memory[name] = pools[name].submit(_measure, photo).result()
+            seconds, memory[name] = pools[name].submit(_measure, named[name], photo).result()
             results[name][photo].append(seconds)
         report(len(named) + len(turns), "")
     finally:
         for pool in pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
     rows = {name: _figures(results[name], memory[name], rates, named[name]) for name in named}
-    return {"device": str(choose_device("auto")), "matrix_rates": rates, **_ratios(rows), "contenders": rows}
+    return {"device": str(device), "matrix_rates": rates, **_ratios(rows), "contenders": rows}
 
 
 def _figures(
@@ -138,18 +137,15 @@ def _figures(
         return found
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
-    if not _on_gpu(what):  # which cuts while it is waited for
+    device = what["device"]
+    if device.type == "cpu":  # a GPU cuts while it is waited for
         found["crops_share"] = stages["regions"] / classifying
     if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
-        precision = "bfloat16" if choose_precision("auto", choose_device("auto")) == torch.bfloat16 else "float32"
+        precision = "bfloat16" if choose_precision("auto", device) == torch.bfloat16 else "float32"
         done = regions / stages["scores"] * multiply_adds()
         found["multiply_adds_per_second"] = done
         found["share_of_matrix_rate"] = done / rates[precision]
     return found
-
-
-def _on_gpu(what: Mapping[str, Any]) -> bool:
-    return choose_device(load_config(Config, settings=what.get("settings", ())).device).type == "cuda"
 
 
 def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -184,14 +180,14 @@ def multiply_adds() -> float:
     return float(summarize(ARCHITECTURES["table"]).multiply_adds)
 
 
-def matrix_rates(size: int | None = None, runs: int = 7) -> dict[str, float]:
+def matrix_rates(device: torch.device, size: int | None = None, runs: int = 7) -> dict[str, float]:
     """Multiply-adds per second of torch's matrix product, by precision: what the hardware gives at best.
 
     Args:
+        device: that multiplies.
         size: of the square matrices; None keeps the device busy for longer than it takes to start.
         runs: the best one counts, after one for warm-up.
     """
-    device = choose_device("auto")
     size = size or (2048 if device.type == "cpu" else 8192)
     rates = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
@@ -209,16 +205,28 @@ def matrix_rates(size: int | None = None, runs: int = 7) -> dict[str, float]:
     return rates
 
 
-def cold_start_seconds(photo: Path, runs: int) -> dict[str, float]:
+def cold_start_seconds(photo: Path, runs: int, settings: Sequence[str]) -> dict[str, float]:
     """Engine -> seconds from the start of `incdet detect` to the end of its first photo, with few proposals."""
-    engines = ["torch", *(["openvino"] if openvino_works_on(choose_device("auto")) else [])]
-    few = ["--set", "proposals.limit=16", "--set", "proposals.methods=[selective_search]", "--quiet"]
+    device = choose_device(load_config(Config, settings=settings).device)
+    engines = ["torch", *(["openvino"] if openvino_works_on(device) else [])]
+    few = ["proposals.limit=16", "proposals.methods=[selective_search]"]
+    options = [part for setting in (*settings, *few) for part in ("--set", setting)]
     found = {}
     for engine in engines:
         seconds = []
         for _ in range(runs):
             with tempfile.TemporaryDirectory() as folder:
-                command = [sys.executable, "-m", "incdet", "detect", str(photo.resolve()), "--engine", engine, *few]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "incdet",
+                    "detect",
+                    str(photo.resolve()),
+                    "--engine",
+                    engine,
+                    "--quiet",
+                    *options,
+                ]
                 started = time.perf_counter()
                 subprocess.run([*command, "--json", "-"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
                 seconds.append(time.perf_counter() - started)

@@ -14,7 +14,6 @@ from torchvision.transforms import v2
 
 from incdet.config import SelectiveSearchConfig
 from incdet.detector import Stopwatch
-from incdet.device import choose_device
 from incdet.images import read_image
 from incdet.proposers.selective_search import propose
 
@@ -34,14 +33,13 @@ class PhotoSeconds(NamedTuple):
 Contender = Callable[[Path], PhotoSeconds]
 
 
-def make_peer(name: str) -> Contender:
+def make_peer(name: str, device: torch.device) -> Contender:
     """A peer by name; its weights are random, since only time is measured."""
-    return _textbook_loop() if name == TEXTBOOK else _torchvision_detector(name)
+    return _textbook_loop(device) if name == TEXTBOOK else _torchvision_detector(name, device)
 
 
-def _textbook_loop() -> Contender:
+def _textbook_loop(device: torch.device) -> Contender:
     """OpenCV's selective search with R-CNN's settings, crops one by one, torchvision's GoogLeNet in batches of 32."""
-    device = choose_device("auto")
     search = SelectiveSearchConfig(engine="opencv", superpixel_scale=1.0)
     network = torchvision.models.googlenet(num_classes=NUM_CLASSES + 1, aux_logits=False, init_weights=False)
     network.to(device).eval()
@@ -74,8 +72,7 @@ def _textbook_loop() -> Contender:
     return run
 
 
-def _torchvision_detector(name: str) -> Contender:
-    device = choose_device("auto")
+def _torchvision_detector(name: str, device: torch.device) -> Contender:
     network = getattr(torchvision.models.detection, name)(
         weights=None, weights_backbone=None, num_classes=NUM_CLASSES + 1
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import IncdetError
+from incdet.workers import num_cores
 
 
 @dataclass
@@ -71,7 +72,7 @@ def measure_folder(
         every: seconds between two samples.
 
     Raises:
-        IncdetError: `incdet detect` failed.
+        IncdetError: `incdet detect` failed, or did on some of the photos.
     """
     command = [sys.executable, "-m", "incdet", "detect", *map(str, files), "--json", "-", "--quiet", *options]
     started = time.perf_counter()
@@ -94,9 +95,9 @@ def measure_folder(
         done.set()
         watcher.join()
         process.terminate()
-    # 1: some photos could not be read, as it has said
-    if process.wait() not in (0, 1, -signal.SIGTERM):
-        raise IncdetError(f"incdet detect failed with exit code {process.returncode}")
+    if process.wait() not in (0, -signal.SIGTERM) or len(ends) < len(files):
+        found = f"exit code {process.returncode}, {len(ends)} of {len(files)} photos done"
+        raise IncdetError(f"incdet detect failed ({found}), for what it says above; photos that cannot be read must go")
     return _figures(watch, started, ends)
 
 
@@ -114,5 +115,5 @@ def _figures(watch: Watch, started: float, ends: Sequence[float]) -> dict[str, A
         "peak_gigabytes_first_quarter": max(watch.gigabytes[row] for row in steady[:quarter]),
         "peak_gigabytes_last_quarter": max(watch.gigabytes[row] for row in steady[-quarter:]),
         "cores_used": (watch.cpu_seconds[steady[-1]] - watch.cpu_seconds[steady[0]]) / wall,
-        "cores": os.cpu_count(),
+        "cores": num_cores(),
     }
