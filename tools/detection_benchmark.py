@@ -210,23 +210,13 @@ def cold_start_seconds(photo: Path, runs: int, settings: Sequence[str]) -> dict[
     device = choose_device(load_config(Config, settings=settings).device)
     engines = ["torch", *(["openvino"] if openvino_works_on(device) else [])]
     few = ["proposals.limit=16", "proposals.methods=[selective_search]"]
-    options = [part for setting in (*settings, *few) for part in ("--set", setting)]
+    options = ["--quiet", *(part for setting in (*settings, *few) for part in ("--set", setting))]
     found = {}
     for engine in engines:
         seconds = []
         for _ in range(runs):
             with tempfile.TemporaryDirectory() as folder:
-                command = [
-                    sys.executable,
-                    "-m",
-                    "incdet",
-                    "detect",
-                    str(photo.resolve()),
-                    "--engine",
-                    engine,
-                    "--quiet",
-                    *options,
-                ]
+                command = [sys.executable, "-m", "incdet", "detect", str(photo.resolve()), "--engine", engine, *options]
                 started = time.perf_counter()
                 subprocess.run([*command, "--json", "-"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
                 seconds.append(time.perf_counter() - started)
