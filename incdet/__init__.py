@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from incdet.config import Config
+    from incdet.config.sections import Config
     from incdet.detector import Detector
     from incdet.errors import IncdetError
     from incdet.images import ImageSource, read_image
     from incdet.structures import Detections, GroundTruth, Image, Proposals
 
 _HOMES = {
-    "Config": "config",
+    "Config": "config.sections",
     "Detections": "structures",
     "Detector": "detector",
     "GroundTruth": "structures",

@@ -1,6 +1,6 @@
 """`python -m incdet` is `incdet`."""
 
-from incdet.cli import main
+from incdet.cli.app import main
 
 if __name__ == "__main__":
     main()

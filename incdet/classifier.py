@@ -9,12 +9,11 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from incdet.config import Config
-from incdet.device import choose_batch_size, choose_device, choose_precision
+from incdet.config.sections import Config
 from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
+from incdet.networks.engines.torch_backend import TorchHalves, prepare_network
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
-from incdet.networks.torch_engine import TorchHalves, prepare_network
 from incdet.networks.weights import (
     Preprocessing,
     WeightsRecord,
@@ -23,6 +22,7 @@ from incdet.networks.weights import (
     named_hashes,
     same_classes,
 )
+from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from incdet.boxes import box_iou, clip_boxes
-from incdet.config import DetectionsConfig
+from incdet.config.sections import DetectionsConfig
+from incdet.ops.boxes import box_iou, clip_boxes
+from incdet.ops.nms import suppress
 from incdet.structures import Detections, Image, RegionScores
-from incdet.suppression import suppress
 
 
 def select_detections(

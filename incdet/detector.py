@@ -11,17 +11,15 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from incdet.config import Config
+from incdet.config.sections import Config
 from incdet.data.class_names import find_classes
-from incdet.description import describe_run
 from incdet.detections import select_detections
-from incdet.device import choose_batch_size, choose_device
-from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource
-from incdet.networks.companions import load_ranges, load_regressor, ranges_file, regressor_file
-from incdet.networks.engines import Engine
+from incdet.networks.engines.selection import Engine
+from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.sidecar_files import load_ranges, load_regressor, ranges_file, regressor_file
 from incdet.networks.weights import (
     Preprocessing,
     WeightsRecord,
@@ -31,10 +29,12 @@ from incdet.networks.weights import (
     same_classes,
     shipped_ensemble,
 )
+from incdet.pipeline.prefetching import ReadAhead
 from incdet.proposals import Proposers, no_proposals
-from incdet.proposers.squeezing import Squeezer
-from incdet.read_ahead import ReadAhead
+from incdet.proposers.photo_crops import Squeezer
 from incdet.regions import RegionCropper
+from incdet.runtime.device import choose_batch_size, choose_device
+from incdet.runtime.provenance import describe_run
 from incdet.scores import score_photos
 from incdet.structures import Detections, Image, Proposals, RegionScores
 

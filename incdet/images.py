@@ -14,7 +14,7 @@ import numpy as np
 import PIL.ExifTags
 import PIL.Image
 
-from incdet.config import ImagesConfig
+from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError, reason
 from incdet.structures import Image
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from incdet.boxes import box_iou
-from incdet.config import ImagesConfig, ProposalsConfig
+from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
+from incdet.ops.boxes import box_iou
 from incdet.proposers import selective_search
-from incdet.proposers.squeezing import Squeezer
-from incdet.storage import load_arrays, save_arrays
+from incdet.proposers.photo_crops import Squeezer
+from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.worker_processes import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 from incdet.structures import Image, Proposals
-from incdet.workers import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
 
 if TYPE_CHECKING:
-    from incdet.proposers.multibox import MultiBoxProposer
+    from incdet.proposers.multibox_proposer import MultiBoxProposer
 
 _WORTH_PROCESSES = 8
 """Photos from which on starting processes, some seconds each, takes less time than it saves."""
@@ -87,8 +87,8 @@ class Proposers:
 
 def _load_multibox(config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"]) -> "MultiBoxProposer":
     # torch takes seconds to load: only where a network proposes
-    from incdet.device import choose_device
-    from incdet.proposers.multibox import MultiBoxProposer
+    from incdet.proposers.multibox_proposer import MultiBoxProposer
+    from incdet.runtime.device import choose_device
 
     return MultiBoxProposer(config.multibox, choose_device(device))
 
@@ -202,7 +202,7 @@ def _decisive(config: ProposalsConfig) -> str:
     if "multibox" not in config.methods:
         return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
     from incdet.networks.weights import find_weights, sha256
-    from incdet.proposers.multibox import VERSION
+    from incdet.proposers.multibox_proposer import VERSION
 
     return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incdet.networks.weights import Preprocessing
-from incdet.proposers.compilation import kernel
+from incdet.runtime.compilation import kernel
+from incdet.runtime.threads import split_among_threads
 from incdet.structures import Image
-from incdet.threads import split_among_threads
 
 THREAD_CROPS = 4
 """A thread is not worth starting for fewer."""

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.boxes import correct_boxes
-from incdet.ensemble import Ensemble, Look
+from incdet.networks.ensemble import Ensemble, Look
+from incdet.ops.boxes import correct_boxes
 from incdet.regions import RegionCropper
 
 MOST_UNDER_WAY = 8

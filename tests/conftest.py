@@ -16,7 +16,8 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from incdet import cli, console
+from incdet.cli import app as cli
+from incdet.cli import console
 from incdet.images import read_image
 from incdet.networks.weights import find_weights
 from incdet.structures import Image

@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[1]
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["incdet.console", "incdet.detector", "incdet.evaluation.dataset_evaluation", "incdet.training.regions"]
+    ["incdet.cli.console", "incdet.detector", "incdet.evaluation.dataset_evaluation", "incdet.training.region_task"]
 )
 
 
 def run_tool(name, *arguments, folder):
-    """What `python tools/NAME ARGUMENTS` in the folder ends with, as `subprocess.run` tells it."""
-    command = [str(ROOT / "tools" / name), *map(str, arguments)]
+    """What `python NAME ARGUMENTS` ends with in the folder; a name without a folder is that of a program in tools/."""
+    command = [str(ROOT / (name if "/" in name else f"tools/{name}")), *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / stream for stream in ("stdout", "stderr")]
@@ -36,7 +36,7 @@ def _run(command, folder, environment, files):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    from incdet.console import notes
+    from incdet.cli.console import notes
 
     notes.width = 200
     sys.argv = command

@@ -10,7 +10,7 @@ import torch
 from incdet.classifier import Classifier, crop_image
 from incdet.data.imagenet import find_labelled_photos
 from incdet.errors import DataError, ImageError, WeightsError
-from incdet.evaluation.classification import top_k_accuracy
+from incdet.evaluation.top_k import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord

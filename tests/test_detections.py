@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from incdet.config import DetectionsConfig
+from incdet.config.sections import DetectionsConfig
 from incdet.detections import select_detections
 from incdet.structures import Detections, Image, RegionScores
 

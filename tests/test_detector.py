@@ -9,13 +9,12 @@ import torch
 from PIL import Image as PillowImage
 
 import incdet
-from incdet.boxes import box_iou
-from incdet.config import Config, make_config
+from incdet.config.sections import Config, make_config
 from incdet.detector import Detector, Stopwatch
-from incdet.ensemble import Ensemble, Gates
 from incdet.errors import ConfigurationError, ImageError, WeightsError
+from incdet.networks.engines.torch_backend import prepare_network
+from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import (
     FIRST_STAGE,
     Preprocessing,
@@ -25,6 +24,7 @@ from incdet.networks.weights import (
     load_record,
     shipped_ensemble,
 )
+from incdet.ops.boxes import box_iou
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos
 from incdet.structures import Proposals

@@ -10,7 +10,7 @@ import PIL.features
 import PIL.Image
 import pytest
 
-from incdet.config import ImagesConfig
+from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError
 from incdet.images import find_images, read_image
 

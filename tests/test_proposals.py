@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from incdet import proposals as proposals_module
-from incdet.config import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
+from incdet.config.sections import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
 from incdet.proposals import ProposalCache, merge, propose
 from incdet.structures import Image, Proposals
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from incdet import scores
-from incdet.ensemble import Ensemble, Gates
+from incdet.networks.engines.torch_backend import prepare_network
+from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.torch_engine import prepare_network
 from incdet.networks.weights import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from incdet.networks.inception import Dropout
+from incdet.runtime.distributed import Processes, joined_processes
 from incdet.training.loop import Schedule, Task, Trainer, prefetched
 from incdet.training.optimization import OptimizationConfig
-from incdet.training.processes import Processes, joined_processes
 
 STEPS = 40
 CONFIGURATION = {"seed": 3, "steps": STEPS}

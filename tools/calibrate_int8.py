@@ -12,14 +12,14 @@ import numpy as np
 import torch
 import typer
 
-from incdet.config import ImagesConfig, ProposalsConfig
-from incdet.console import notes, progress_bar, run_program, warning
+from incdet.cli.console import notes, progress_bar, run_program, warning
+from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
-from incdet.networks.companions import save_ranges
-from incdet.networks.openvino_engine import check_network
-from incdet.networks.torch_engine import CPU_ROWS
+from incdet.networks.engines.openvino_backend import check_network
+from incdet.networks.engines.torch_backend import CPU_ROWS
+from incdet.networks.sidecar_files import save_ranges
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.regions import RegionCropper

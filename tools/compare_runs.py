@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from incdet.console import notes, progress_bar, run_program
+from incdet.cli.console import notes, progress_bar, run_program
 from incdet.evaluation.comparison import compare_judgements, load_judgement
 from incdet.evaluation.report import comparison_table
-from incdet.storage import write_text
+from incdet.runtime.files import write_text
 
 
 def main(

@@ -14,14 +14,14 @@ import typer
 from rich.table import Table
 
 from incdet.classifier import KNOWN_CROPS, Classifier, NumCrops
-from incdet.config import Config, load_config
-from incdet.console import notes, progress_bar, run_program
+from incdet.cli.console import notes, progress_bar, run_program
+from incdet.config.sections import Config, load_config
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.errors import ConfigurationError
-from incdet.evaluation.classification import top_k_accuracy
+from incdet.evaluation.top_k import top_k_accuracy
 from incdet.images import read_image
 from incdet.networks.weights import find_weights, sha256
-from incdet.storage import load_arrays, save_arrays, write_text
+from incdet.runtime.files import load_arrays, save_arrays, write_text
 
 CHUNK = 50
 """Photos whose probabilities are stored together; an interrupted run loses no more."""

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from incdet.config import Config, load_config
-from incdet.console import notes, progress_bar, run_program, warning
+from incdet.cli.console import notes, progress_bar, run_program, warning
+from incdet.config.sections import Config, load_config
 from incdet.data.dataset import Dataset, Warn
 from incdet.data.ilsvrc import IlsvrcFiles
-from incdet.data.predictions import read_predictions
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.average_precision import Evaluation, plain_number
-from incdet.evaluation.coco import CocoEvaluation
+from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
+from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
-from incdet.storage import write_text
-from incdet.workers import num_cores
+from incdet.runtime.files import write_text
+from incdet.runtime.worker_processes import num_cores
 
 if TYPE_CHECKING:
     from incdet.detector import Detector

@@ -15,12 +15,12 @@ import torch
 import typer
 from rich.table import Table
 
-from incdet.config import ImagesConfig, ProposalsConfig, load_config
-from incdet.console import notes, progress_bar, run_program, warning
+from incdet.cli.console import notes, progress_bar, run_program, warning
+from incdet.config.sections import ImagesConfig, ProposalsConfig, load_config
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
-from incdet.networks.companions import fingerprint, save_regressor
-from incdet.networks.torch_engine import prepare_network
+from incdet.networks.engines.torch_backend import prepare_network
+from incdet.networks.sidecar_files import fingerprint, save_regressor
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.structures import GroundTruth, Image, Proposals

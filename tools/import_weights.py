@@ -11,13 +11,13 @@ import torch
 import typer
 from torch import Tensor
 
-from incdet.console import notes, run_program
+from incdet.cli.console import notes, run_program
 from incdet.data.imagenet import read_synset_words
 from incdet.networks.architectures import ARCHITECTURES
-from incdet.networks.caffe import CAFFE_MEAN, from_caffe
-from incdet.networks.foreign_files import read_foreign_tensors
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.torchvision_names import TORCHVISION_PREPROCESSING, from_torchvision
+from incdet.networks.importers.caffe import CAFFE_MEAN, from_caffe
+from incdet.networks.importers.foreign_files import read_foreign_tensors
+from incdet.networks.importers.torchvision import TORCHVISION_PREPROCESSING, from_torchvision
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_tensors, save_weights
 
 CAFFE_PREPROCESSING = Preprocessing(mean=CAFFE_MEAN, context=0)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from incdet.console import notes, run_program
-from incdet.storage import atomic_file
+from incdet.cli.console import notes, run_program
+from incdet.runtime.files import atomic_file
 from incdet.training.run_log import read_curves
 from incdet.training.run_plots import training_plot
 

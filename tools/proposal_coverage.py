@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from scipy.cluster.vq import vq
 
-from incdet.config import Config, load_config
-from incdet.console import notes, progress_bar, run_program, warning
+from incdet.cli.console import notes, progress_bar, run_program, warning
+from incdet.config.sections import Config, load_config
 from incdet.data.class_names import find_classes, split_names
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
@@ -28,10 +28,10 @@ from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.evaluation.report import coverage_table
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, Proposers
-from incdet.storage import atomic_file, read_text, write_text
+from incdet.runtime.files import atomic_file, read_text, write_text
+from incdet.runtime.worker_processes import num_cores
 from incdet.structures import GroundTruth, Image, Proposals
-from incdet.training.priors import cluster_priors, unit_boxes
-from incdet.workers import num_cores
+from incdet.training.prior_clusters import cluster_priors, unit_boxes
 
 Propose = Callable[[Image], Proposals]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from incdet.console import notes, run_program
+from incdet.cli.console import notes, run_program
 from incdet.networks.quantization import quantize
 from incdet.networks.weights import load_network, save_weights
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from incdet.console import notes, run_program
+from incdet.cli.console import notes, run_program
 from incdet.data.coco import read_json
 from incdet.errors import DataError
 from incdet.networks.weights import load_record, read_tensors, save_weights

@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 from training_runs import run_training
 
-from incdet.config import load_config
-from incdet.console import run_program, warning
-from incdet.training.classification import ClassificationTask, ClassifierTrainingConfig
+from incdet.cli.console import run_program, warning
+from incdet.config.sections import load_config
+from incdet.runtime.distributed import joined_processes
+from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Trainer
-from incdet.training.processes import joined_processes
 
 
 def main(

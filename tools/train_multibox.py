@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 from training_runs import run_training
 
-from incdet.config import load_config
-from incdet.console import run_program, warning
+from incdet.cli.console import run_program, warning
+from incdet.config.sections import load_config
 from incdet.data.dataset import no_warning
 from incdet.networks.weights import find_weights, load_network
+from incdet.runtime.distributed import joined_processes
 from incdet.training.loop import Trainer
-from incdet.training.multibox import MultiBoxTask, MultiBoxTrainingConfig
-from incdet.training.processes import joined_processes
-from incdet.training.region_data import read_training_photos
+from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.training_data import read_training_photos
 
 
 def main(

@@ -13,16 +13,16 @@ from typing import Annotated
 import typer
 from training_runs import run_training
 
-from incdet.config import ImagesConfig, load_config
-from incdet.console import progress_bar, run_program, warning
+from incdet.cli.console import progress_bar, run_program, warning
+from incdet.config.sections import ImagesConfig, load_config
 from incdet.data.dataset import no_warning
 from incdet.errors import ConfigurationError
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
+from incdet.runtime.distributed import Processes, joined_processes
 from incdet.training.loop import Trainer
-from incdet.training.processes import Processes, joined_processes
-from incdet.training.region_data import read_training_photos
-from incdet.training.regions import RegionsTask, RegionsTrainingConfig
+from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
+from incdet.training.training_data import read_training_photos
 
 
 def main(

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from incdet.console import notes, progress_bar
-from incdet.device import keep_freed_memory
+from incdet.cli.console import notes, progress_bar
 from incdet.networks.weights import WeightsRecord, save_weights
-from incdet.storage import write_text
+from incdet.runtime.device import keep_freed_memory
+from incdet.runtime.files import write_text
 from incdet.training.averaging import averaged_network
 from incdet.training.loop import Trainer
 from incdet.training.run_config import RunConfig

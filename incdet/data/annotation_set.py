@@ -18,7 +18,7 @@ import numpy as np
 
 from incdet.data.xml_annotations import BoxConvention, parse_annotation, read_content
 from incdet.errors import DataError, OutputError
-from incdet.storage import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import GroundTruth
 
 _WORTH_PROCESSES = 4000

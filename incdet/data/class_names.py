@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from incdet.errors import ConfigurationError, DataError
-from incdet.storage import read_text
+from incdet.runtime.files import read_text
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from incdet.boxes import boxes_from_xywh
 from incdet.data.dataset import Dataset
 from incdet.errors import DataError
-from incdet.storage import read_text
+from incdet.ops.boxes import boxes_from_xywh
+from incdet.runtime.files import read_text
 from incdet.structures import GroundTruth
 
 

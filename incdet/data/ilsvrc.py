@@ -11,7 +11,7 @@ from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_image_list
 from incdet.errors import DataError
-from incdet.storage import read_text
+from incdet.runtime.files import read_text
 
 _KIT_FOLDERS = ("devkit/data", "ILSVRC2015_devkit/data", "ILSVRC2014_devkit/data", "ILSVRC2013_devkit/data")
 _LIST_FOLDERS = ("ImageSets/DET", *(f"{kit}/det_lists" for kit in _KIT_FOLDERS))

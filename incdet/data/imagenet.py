@@ -10,7 +10,7 @@ import numpy as np
 
 from incdet.errors import DataError
 from incdet.images import find_images
-from incdet.storage import read_text
+from incdet.runtime.files import read_text
 
 SOLUTION = "LOC_val_solution.csv"
 """The classes of ILSVRC's val photos, as its official download names the file."""

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from incdet.errors import DataError, reason
-from incdet.storage import read_text
+from incdet.runtime.files import read_text
 from incdet.structures import GroundTruth
 
 

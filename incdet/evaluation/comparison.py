@@ -11,7 +11,7 @@ import numpy as np
 
 from incdet.errors import DataError
 from incdet.evaluation.average_precision import IGNORED, TRUE, Evaluation, plain_number
-from incdet.storage import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, save_arrays
 
 FILE_NAME = "judgement.npz"
 ARRAYS = (

@@ -6,20 +6,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from incdet.config import DetectionsConfig
+from incdet.config.sections import DetectionsConfig
 from incdet.data.coco import read_json
 from incdet.data.dataset import Dataset, Warn
-from incdet.data.predictions import has_coco_results, submission_text
 from incdet.evaluation.average_precision import Evaluation, Rules, evaluate_columns
-from incdet.evaluation.coco import Backend, CocoEvaluation, coco_annotations, coco_results_of, evaluate_coco
+from incdet.evaluation.coco_rules import Backend, CocoEvaluation, coco_annotations, coco_results_of, evaluate_coco
 from incdet.evaluation.columns import DetectionColumns, object_columns
 from incdet.evaluation.comparison import FILE_NAME, save_judgement
+from incdet.evaluation.contact_sheet import contact_sheet
 from incdet.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from incdet.evaluation.html_report import html_report
 from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
-from incdet.output.contact_sheet import contact_sheet
+from incdet.evaluation.predictions import has_coco_results, submission_text
 from incdet.output.draw import save_picture
-from incdet.storage import atomic_file, write_text
+from incdet.runtime.files import atomic_file, write_text
 
 RulesChoice = Literal[Rules, "coco"]
 

@@ -10,7 +10,7 @@ from incdet.detector import Detector
 from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, image_key
-from incdet.storage import load_arrays, save_arrays, write_text
+from incdet.runtime.files import load_arrays, save_arrays, write_text
 from incdet.structures import Detections, GroundTruth, Image, RegionScores
 
 

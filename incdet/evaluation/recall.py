@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from incdet.boxes import box_areas, box_iou
 from incdet.evaluation.average_precision import plain_number
 from incdet.evaluation.error_analysis import SIZES
+from incdet.ops.boxes import box_areas, box_iou
 from incdet.structures import GroundTruth, Proposals
 
 COVERED = 0.5

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from incdet.evaluation.average_precision import Evaluation
-from incdet.evaluation.coco import CocoEvaluation
+from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
 from incdet.evaluation.error_analysis import ErrorAnalysis
 from incdet.evaluation.recall import Coverage, numbers

@@ -18,7 +18,7 @@ from incdet.networks.inception import (
     NaiveInception,
     SeparableConvReLU,
 )
-from incdet.networks.pooling import max_pool
+from incdet.ops.pooling import max_pool
 
 INPUT_SIZE = 224
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
-from incdet.networks.normalization import normalise_on_cpu
-from incdet.networks.pooling import max_pool
+from incdet.ops.normalisation import normalise_on_cpu
+from incdet.ops.pooling import max_pool
 
 
 class InceptionWidths(NamedTuple):

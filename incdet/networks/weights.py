@@ -18,7 +18,7 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.multibox import MultiBox, MultiBoxDescription
 from incdet.networks.quantization import dequantize
-from incdet.storage import atomic_file
+from incdet.runtime.files import atomic_file
 
 FIRST_STAGE = "googlenet-voc"
 """Name of the shipped weights that see every region; the members of the ensemble are called this and -1, -2, ..."""
@@ -106,7 +106,7 @@ def shipped_weights() -> dict[str, Path]:
     """Name -> file of the weights inside the package."""
     # not by the package's name, which in some folders is also that of the repository
     folder = Path(__file__).resolve().parents[1] / "weights"
-    # names with a point are files that belong to other weights, see `networks/companions.py`
+    # names with a point are files that belong to other weights, see `networks/sidecar_files.py`
     return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
 
 

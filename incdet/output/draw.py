@@ -8,7 +8,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from incdet.storage import atomic_file
+from incdet.runtime.files import atomic_file
 from incdet.structures import Detections, Image, Proposals
 
 Color = tuple[int, int, int]

@@ -5,7 +5,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from incdet.config import SelectiveSearchConfig
+from incdet.config.sections import SelectiveSearchConfig
 from incdet.output.draw import draw_proposals
 from incdet.proposers.selective_search import NAME, Grouping, group_all, make_frame
 from incdet.structures import Image, Proposals

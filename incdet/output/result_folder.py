@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import OutputError, reason
-from incdet.storage import write_text
+from incdet.runtime.files import write_text
 
 DESCRIPTION = "run.json"
 

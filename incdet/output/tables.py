@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from incdet.description import peak_memory_gigabytes
+from incdet.runtime.provenance import peak_memory_gigabytes
 
 _SHOWN_PHOTOS = 20
 _SHOWN_LABELS = 6

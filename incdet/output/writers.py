@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from incdet.boxes import box_areas, boxes_to_xywh
 from incdet.errors import DataError
-from incdet.storage import read_text
+from incdet.ops.boxes import box_areas, boxes_to_xywh
+from incdet.runtime.files import read_text
 from incdet.structures import Classification, Detections, Image, Proposals
 
 LARGEST_CORNER = 1e9

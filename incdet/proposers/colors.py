@@ -6,8 +6,8 @@ stands for it: the segmentation's k and the histograms mean the same in all spac
 
 import numpy as np
 
-from incdet.config import ColorSpace
-from incdet.proposers.compilation import kernel
+from incdet.config.sections import ColorSpace
+from incdet.runtime.compilation import kernel
 
 _LUMA = np.array([299, 587, 114])
 """Thousandths of red, green and blue: ITU-R BT.601, as MATLAB's rgb2gray."""

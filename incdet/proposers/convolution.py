@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from incdet.proposers.compilation import kernel
+from incdet.runtime.compilation import kernel
 
 
 def gaussian_taps(sigma: float) -> np.ndarray:

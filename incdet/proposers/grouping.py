@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from incdet.config import Similarity
-from incdet.proposers.compilation import kernel
+from incdet.config.sections import Similarity
 from incdet.proposers.region_features import Regions
 from incdet.proposers.segmentation import find_root
+from incdet.runtime.compilation import kernel
 
 _ONE = 1 << 29
 """A histogram's sum in the fixed point in which it is compared: sums of minima are exact and need no order."""

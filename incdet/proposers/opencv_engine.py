@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from incdet.boxes import box_areas
-from incdet.config import SelectiveSearchConfig, Similarity
+from incdet.config.sections import SelectiveSearchConfig, Similarity
 from incdet.errors import PackageError
+from incdet.ops.boxes import box_areas
 from incdet.proposers.colors import convert
 
 _SMALLEST_SIDE = 16

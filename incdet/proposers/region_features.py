@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from incdet.proposers.compilation import kernel
 from incdet.proposers.convolution import filter_column, filter_row, gaussian_taps, slope_taps
+from incdet.runtime.compilation import kernel
 
 COLOR_BINS = 25
 TEXTURE_BINS = 10

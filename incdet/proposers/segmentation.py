@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from incdet.proposers.compilation import kernel
 from incdet.proposers.convolution import gaussian_taps, smooth
+from incdet.runtime.compilation import kernel
 
 _FRACTION_BITS = 18
 """Edge weights are multiples of 2**-18: finer than what the blur's float32 can tell apart."""

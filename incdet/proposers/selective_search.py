@@ -10,13 +10,13 @@ from typing import TypeVar
 import numpy as np
 import PIL.Image
 
-from incdet.config import ColorSpace, SelectiveSearchConfig
+from incdet.config.sections import ColorSpace, SelectiveSearchConfig
 from incdet.proposers.colors import convert
 from incdet.proposers.grouping import Hierarchy, group
 from incdet.proposers.region_features import measure_regions, texture_codes
 from incdet.proposers.segmentation import EdgeOrder, order_edges, segment
+from incdet.runtime.worker_processes import num_cores
 from incdet.structures import Image, Proposals
-from incdet.workers import num_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

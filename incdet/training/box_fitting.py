@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.boxes import box_corrections, box_iou, correct_boxes
 from incdet.errors import DataError
 from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
+from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.torch_engine import CPU_ROWS
 from incdet.networks.weights import Preprocessing
+from incdet.ops.boxes import box_corrections, box_iou, correct_boxes
 from incdet.proposals import image_key
 from incdet.regions import RegionCropper
-from incdet.storage import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import GroundTruth, Image, Proposals
 
 SMALLEST_IOU = 0.35

@@ -10,7 +10,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from incdet.errors import WeightsError
-from incdet.storage import atomic_file
+from incdet.runtime.files import atomic_file
 from incdet.training.averaging import ParameterAverage
 
 

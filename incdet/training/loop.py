@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from incdet.errors import IncdetError, WeightsError
+from incdet.runtime.distributed import Processes
 from incdet.training.averaging import ParameterAverage, averaged_network
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
-from incdet.training.processes import Processes
 from incdet.training.run_log import RunLog
 
 Batch = TypeVar("Batch")

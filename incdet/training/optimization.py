@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from torch import nn
 
-from incdet.config import Section, Unit
+from incdet.config.sections import Section, Unit
 
 
 class OptimizationConfig(Section):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from incdet.config import Section
+from incdet.config.sections import Section
 from incdet.training.loop import Schedule
 from incdet.training.optimization import OptimizationConfig
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import DataError, PackageError
-from incdet.storage import read_text, write_text
+from incdet.runtime.files import read_text, write_text
 
 
 class RunLog:

@@ -1,0 +1,273 @@
+"""How fast incdet is, side by side with named peers, in one run.
+
+python benchmarks/benchmark.py evaluation --root ILSVRC --split val2
+python benchmarks/benchmark.py proposals VOC2012/JPEGImages
+python benchmarks/benchmark.py proposal-scaling photo.jpg
+python benchmarks/benchmark.py detect VOC2012/JPEGImages
+python benchmarks/benchmark.py folder VOC2012/JPEGImages
+python benchmarks/benchmark.py loader ILSVRC/train
+"""
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from loader_benchmark import loaders_table, measure_loaders
+from proposal_benchmark import (
+    SCALING_MEGAPIXELS,
+    measure_frame,
+    measure_photo,
+    proposal_numbers,
+    proposals_table,
+    scaling_table,
+    start_up_seconds,
+)
+from rich.console import Console
+from rich.table import Table
+
+from incdet.cli.console import call_with_sentence, notes, progress_bar
+from incdet.config.sections import SelectiveSearchConfig, load_config
+from incdet.data.ilsvrc import read_ilsvrc
+from incdet.errors import IncdetError
+from incdet.evaluation.columns import DetectionColumns, object_columns
+from incdet.evaluation.predictions import submission_text
+from incdet.images import find_images, read_image
+from incdet.runtime.files import write_text
+from incdet.runtime.provenance import gigabytes_of
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+EVAL_MAP = Path(__file__).parents[1] / "tools" / "eval_map.py"
+
+
+@app.command()
+def evaluation(
+    root: Annotated[Path, typer.Option(help="ILSVRC DET in its official layout; photos are not needed.")],
+    split: Annotated[str, typer.Option(help="Name of the split.")] = "val2",
+    detections: Annotated[
+        list[int] | None, typer.Option(help="How many to judge; repeatable (default: 20000, 200000, 2000000).")
+    ] = None,
+    peer_limit: Annotated[int, typer.Option(help="pycocotools judges files up to this many detections.")] = 200_000,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Whole runs of tools/eval_map.py on generated detections: ILSVRC's rules, and pycocotools as the peer.
+
+    Each run is a process of its own that reads the file, judges and prints; annotations were parsed before.
+    """
+    sizes = detections or [20_000, 200_000, 2_000_000]
+    jobs = [(size, rules) for size in sizes for rules in ("ilsvrc", "coco") if rules == "ilsvrc" or size <= peer_limit]
+    rows: list[dict[str, float | int | str]] = []
+    with tempfile.TemporaryDirectory() as folder, progress_bar("runs", len(jobs) * (runs + 1)) as update:
+        data = ["--dataset", "ilsvrc", "--root", str(root.resolve()), "--split", split, "--cache", f"{folder}/cache"]
+        # in a process of its own: the kernel adds what a parent holds to the peak of its children
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            for size in sizes:
+                pool.submit(_write_detections, Path(folder) / f"{size}.txt", root, split, size).result()
+        for number, (size, rules) in enumerate(jobs):
+            update(number * (runs + 1), f"{size:,} {rules}")
+            command = [*data, "--predictions", f"{folder}/{size}.txt", "--rules", rules]
+            # the first run warms the caches of annotations and files
+            measured = [_measure(command) for _ in range(runs + 1)][1:]
+            seconds, gigabytes = (statistics.median(column) for column in zip(*measured, strict=True))
+            rows.append({"detections": size, "rules": rules, "seconds": seconds, "gigabytes": gigabytes})
+        update(len(jobs) * (runs + 1), "")
+    notes.print(_table(rows))
+    _save(json_file, rows)
+
+
+def _write_detections(file: Path, root: Path, split: str, count: int) -> None:
+    """Submission text with objects moved by some of their size and chance boxes; scores of three digits make ties."""
+    dataset = read_ilsvrc(root, split)
+    objects, generator = object_columns(dataset.ground_truths), np.random.default_rng(count)
+    rows = generator.integers(len(objects), size=count)
+    boxes = objects.boxes_inclusive[rows]
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    boxes = np.round(boxes + generator.normal(0, 0.15, boxes.shape) * sides)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
+    near = generator.random(count) < 0.4
+    images = np.where(near, objects.images[rows], generator.integers(len(dataset), size=count))
+    right = near & (generator.random(count) < 0.8)
+    chance = generator.integers(len(dataset.class_names), size=count)
+    class_ids = np.where(right, objects.class_ids[rows], chance)
+    scores = np.round(np.clip(generator.beta(1, 6, count) + near * generator.random(count) / 2, 0, 1), 3)
+    write_text(file, submission_text(DetectionColumns(images, class_ids, scores, boxes), dataset))
+
+
+def _measure(arguments: list[str]) -> tuple[float, float]:
+    """(seconds, peak gigabytes) of a run of tools/eval_map.py.
+
+    Raises:
+        IncdetError: it failed.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, str(EVAL_MAP), *arguments, "--quiet"], stdout=subprocess.DEVNULL, stderr=errors
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        if status != 0:
+            errors.seek(0)
+            raise IncdetError(f"eval_map.py failed: {errors.read().decode().strip()}")
+    return seconds, gigabytes_of(usage.ru_maxrss)
+
+
+def _table(rows: list[dict[str, float | int | str]]) -> Table:
+    table = Table(title="tools/eval_map.py: whole process, median")
+    for heading in ("detections", "rules", "seconds", "peak GB"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        cells = f"{row['seconds']:.2f}", f"{row['gigabytes']:.2f}"
+        table.add_row(f"{row['detections']:,}", "ilsvrc" if row["rules"] == "ilsvrc" else "coco (pycocotools)", *cells)
+    return table
+
+
+@app.command()
+def proposals(
+    path: Annotated[Path, typer.Argument(help="A photo or a folder of photos; with ../Annotations in VOC's layout.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 32,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Of the search: superpixel_scale=1; repeatable.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Selective search: incdet's engine against OpenCV's with the same strategies, and segmentation alone.
+
+    The engines take turns on every photo. Coverage is told where annotations are found; at the same number of boxes
+    both engines' lists are cut to the shorter one's length.
+    """
+    config = load_config(SelectiveSearchConfig, settings=settings or ())
+    files = _evenly_spaced(find_images([path]), limit)
+    cv2.setNumThreads(1)
+    measured = []
+    with progress_bar("photos", len(files)) as update:
+        startup = start_up_seconds()
+        for done, file in enumerate(files):
+            update(done, file.name)
+            measured.append(measure_photo(read_image(file), config, runs))
+        update(len(files), "")
+    numbers = proposal_numbers(files, measured) | startup
+    notes.print(proposals_table(numbers))
+    _save(json_file, numbers | {"configuration": config.model_dump(mode="json")})
+
+
+@app.command()
+def proposal_scaling(
+    photo: Annotated[Path, typer.Argument(help="A photo; it is enlarged or shrunk to each size.")],
+    megapixels: Annotated[
+        list[float] | None, typer.Option(min=0.01, max=16, help="Repeatable (default: 0.1 to 12 in doublings).")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Selective search on frames of growing size, one thread: seconds per megapixel, and peak memory so far."""
+    image = read_image(photo)
+    rows = []
+    sizes = sorted(megapixels or SCALING_MEGAPIXELS)
+    with progress_bar("frames", len(sizes)) as update:
+        for done, size in enumerate(sizes):
+            update(done, f"{size} megapixels")
+            rows.append(measure_frame(image, size))
+        update(len(sizes), "")
+    notes.print(scaling_table(rows))
+    _save(json_file, rows)
+
+
+@app.command()
+def detect(
+    path: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 3,
+    runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
+    peers: Annotated[bool, typer.Option(help="Also the textbook loop and torchvision's detectors.")] = True,
+    exact: Annotated[bool, typer.Option(help="Also the ensemble without gates.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Of incdet's detectors; repeatable.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Detection, stage by stage: one network and six with every engine, and what a user would take instead."""
+    from detection_benchmark import (
+        cold_start_seconds,
+        contenders,
+        detection_table,
+        measure_detection,
+        ratio_lines,
+    )
+
+    files = _evenly_spaced(find_images([path]), limit)
+    named = contenders(peers, exact, settings or ())
+    with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
+        numbers = measure_detection(files, named, runs, update)
+    numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs, settings or ())
+    # where the output is no terminal, it would be squeezed into 80 columns
+    Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
+    for line in ratio_lines(numbers):
+        notes.print(line, markup=False)
+    _save(json_file, numbers)
+
+
+@app.command()
+def folder(
+    path: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    limit: Annotated[int, typer.Option(min=3, help="At most so many photos, evenly spaced over the folder.")] = 300,
+    workers: Annotated[
+        list[int] | None, typer.Option(help="As of incdet detect; repeatable (default: 0 and 1).")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="As of incdet detect; repeatable.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """`incdet detect` on many photos: photos per second, whether memory stays flat, and how many cores are busy."""
+    from folder_benchmark import measure_folder
+
+    files = _evenly_spaced(find_images([path]), limit)
+    chosen = [part for setting in settings or () for part in ("--set", setting)]
+    rows = []
+    for number in workers or [0, 1]:
+        with progress_bar(f"{number} workers", len(files)) as update:
+            rows.append({"workers": number} | measure_folder(files, ["--workers", str(number), *chosen], update))
+    table = Table(title=f"incdet detect, {len(files)} photos")
+    for heading in rows[0]:
+        table.add_column(heading.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+    notes.print(table)
+    _save(json_file, rows)
+
+
+@app.command()
+def loader(
+    path: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    limit: Annotated[int, typer.Option(min=64, help="At most so many photos, evenly spaced over the folder.")] = 480,
+    workers: Annotated[list[int] | None, typer.Option(min=0, help="Repeatable (default: 0 and 2).")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Passes over the photos; the median counts.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Training crops per second, from files to batches, beside torchvision's reference transforms."""
+    files = _evenly_spaced(find_images([path]), limit)
+    rows = measure_loaders(files, workers or [0, 2], runs)
+    notes.print(loaders_table(rows))
+    _save(json_file, rows)
+
+
+def _save(json_file: Path | None, numbers: Any) -> None:
+    if json_file is not None:
+        write_text(json_file, json.dumps(numbers, indent=2) + "\n")
+
+
+def _evenly_spaced(files: list[Path], limit: int) -> list[Path]:
+    count = min(limit, len(files))
+    return [files[i * len(files) // count] for i in range(count)]
+
+
+if __name__ == "__main__":
+    call_with_sentence(app)

@@ -1,0 +1,260 @@
+"""What `benchmarks/benchmark.py detect` measures: incdet beside the textbook loop and torchvision's detectors."""
+
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import torch
+from detection_peers import TEXTBOOK, TORCHVISION_DETECTORS, Contender, PhotoSeconds, make_peer
+from rich.table import Table
+
+from incdet.config.sections import Config, load_config
+from incdet.detector import Detector, Stopwatch
+from incdet.images import read_image
+from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.engines.selection import openvino_works_on
+from incdet.networks.summary import summarize
+from incdet.networks.weights import FIRST_STAGE
+from incdet.runtime.device import choose_device, choose_precision
+from incdet.runtime.provenance import peak_memory_gigabytes
+
+
+def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Name -> what makes it, of everything that can run on this machine.
+
+    Args:
+        peers: whether the textbook loop and torchvision's detectors take part.
+        exact: whether the ensemble without gates does.
+        settings: `dotted.key=value` of incdet's detectors.
+    """
+    device = choose_device(load_config(Config, settings=settings).device)
+    engines = {"torch": ["scores.engine=torch"]}
+    if openvino_works_on(device):
+        engines["openvino"] = ["scores.engine=openvino"]
+        engines["openvino int8"] = ["scores.engine=openvino", "scores.precision=int8"]
+    found: dict[str, dict[str, Any]] = {}
+    if peers:
+        found |= {name: {"peer": name, "device": device} for name in (TEXTBOOK, *TORCHVISION_DETECTORS)}
+    for name, engine in engines.items():
+        chosen = [*settings, *engine]
+        six = {"weights": [], "settings": chosen, "device": device}
+        found[f"one network, {name}"] = six | {"weights": [FIRST_STAGE]}
+        found[f"six networks, {name}"] = six
+        if exact:
+            ungated = {"settings": [*chosen, "scores.gate=0", "scores.coarse_gate=0"]}
+            found[f"six networks exactly, {name}"] = six | ungated
+    return found
+
+
+_made: list[Contender] = []
+"""By a process that measures: its contender, once a photo needs it, because what goes wrong there can be told."""
+
+
+def _incdet(what: Mapping[str, Any]) -> Contender:
+    detector = Detector.from_pretrained(*what["weights"], config=load_config(Config, settings=what["settings"]))
+
+    def run(photo: Path) -> PhotoSeconds:
+        watch = Stopwatch()
+        with watch.stage("read"):
+            image = read_image(photo)
+        with watch.stage("proposals"):
+            proposals = detector.proposers(image)
+        scores = detector.score(image, proposals, watch)
+        with watch.stage("detections"):
+            detector.select(scores, image)
+        return PhotoSeconds(watch.seconds, len(proposals))
+
+    return run
+
+
+def _measure(what: Mapping[str, Any], photo: Path) -> tuple[PhotoSeconds, float]:
+    if not _made:
+        _made.append(make_peer(what["peer"], what["device"]) if "peer" in what else _incdet(what))
+    return _made[0](photo), peak_memory_gigabytes()
+
+
+def measure_detection(
+    photos: list[Path], named: Mapping[str, Mapping[str, Any]], runs: int, report: Callable[[int, str], None]
+) -> dict[str, Any]:
+    """Every contender on every photo, in turn, each in a process of its own.
+
+    Args:
+        photos: to detect in.
+        named: the contenders, see `contenders`.
+        runs: of each contender on each photo; the median counts.
+        report: called with the number of turns done and what comes next.
+
+    Raises:
+        IncdetError: a contender cannot be made or cannot read a photo.
+    """
+    (device,) = {what["device"] for what in named.values()}
+    rates = matrix_rates(device)
+    pools = {name: ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for name in named}
+    results: dict[str, dict[Path, list[PhotoSeconds]]] = {name: {photo: [] for photo in photos} for name in named}
+    memory: dict[str, float] = {}
+    turns = [(run, photo, name) for run in range(runs) for photo in photos for name in named]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            thumbnail = Path(folder) / "warm-up.png"
+            PIL.Image.fromarray(read_image(photos[0]).pixels).resize((16, 12)).save(thumbnail)
+            for done, (name, what) in enumerate(named.items()):
+                report(done, f"warm-up: {name}")
+                # a network of ours is made ready when a region first reaches it; peers would take minutes
+                pools[name].submit(_measure, what, thumbnail if "peer" in what else photos[0]).result()
+        for done, (_, photo, name) in enumerate(turns, len(named)):
+            report(done, f"{photo.name}: {name}")
+            seconds, memory[name] = pools[name].submit(_measure, named[name], photo).result()
+            results[name][photo].append(seconds)
+        report(len(named) + len(turns), "")
+    finally:
+        for pool in pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+    rows = {name: _figures(results[name], memory[name], rates, named[name]) for name in named}
+    return {"device": str(device), "matrix_rates": rates, **_ratios(rows), "contenders": rows}
+
+
+def _figures(
+    measured: Mapping[Path, list[PhotoSeconds]], memory: float, rates: Mapping[str, float], what: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Medians over the runs, means over the photos."""
+    stages = {
+        stage: statistics.fmean(statistics.median(run.stages[stage] for run in runs) for runs in measured.values())
+        for stage in next(iter(measured.values()))[0].stages
+    }
+    total = sum(stages.values())
+    regions = statistics.fmean(runs[0].regions for runs in measured.values())
+    found = {"seconds": stages, "seconds_per_photo": total, "photos_per_second": 1 / total, "peak_gigabytes": memory}
+    if not regions:
+        return found
+    classifying = stages["regions"] + stages["scores"]
+    found |= {"regions": regions, "regions_per_second": regions / classifying}
+    device = what["device"]
+    if device.type == "cpu":  # a GPU cuts while it is waited for
+        found["crops_share"] = stages["regions"] / classifying
+    if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
+        precision = "bfloat16" if choose_precision("auto", device) == torch.bfloat16 else "float32"
+        done = regions / stages["scores"] * multiply_adds()
+        found["multiply_adds_per_second"] = done
+        found["share_of_matrix_rate"] = done / rates[precision]
+    return found
+
+
+def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How many times faster than the textbook loop, and what six networks cost beside one."""
+    ratios: dict[str, Any] = {}
+    if TEXTBOOK in rows:
+        peer = rows[TEXTBOOK]
+        ours = {name: row for name, row in rows.items() if name not in (TEXTBOOK, *TORCHVISION_DETECTORS)}
+        ratios["regions_per_second_ratio"] = {
+            name: row["regions_per_second"] / peer["regions_per_second"]
+            for name, row in ours.items()
+            if name.startswith("one network") and "regions_per_second" in row
+        }
+        ratios["end_to_end_ratio"] = {
+            name: peer["seconds_per_photo"] / row["seconds_per_photo"] for name, row in ours.items()
+        }
+    ratios["six_to_one_ratio"] = {
+        engine: _classifying(rows[f"six networks, {engine}"]) / _classifying(row)
+        for name, row in rows.items()
+        if (engine := name.removeprefix("one network, ")) != name
+    }
+    return ratios
+
+
+def _classifying(row: Mapping[str, Any]) -> float:
+    return row["seconds"]["regions"] + row["seconds"]["scores"]
+
+
+@cache
+def multiply_adds() -> float:
+    """Of GoogLeNet on one region (Table 1 of the paper, computed)."""
+    return float(summarize(ARCHITECTURES["table"]).multiply_adds)
+
+
+def matrix_rates(device: torch.device, size: int | None = None, runs: int = 7) -> dict[str, float]:
+    """Multiply-adds per second of torch's matrix product, by precision: what the hardware gives at best.
+
+    Args:
+        device: that multiplies.
+        size: of the square matrices; None keeps the device busy for longer than it takes to start.
+        runs: the best one counts, after one for warm-up.
+    """
+    size = size or (2048 if device.type == "cpu" else 8192)
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        if dtype == torch.bfloat16 and choose_precision("auto", device) != dtype:
+            continue
+        matrix = torch.randn(size, size, device=device, dtype=dtype)
+        seconds = []
+        for _ in range(runs + 1):
+            started = time.perf_counter()
+            matrix @ matrix
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        rates[name] = size**3 / min(seconds[1:])
+    return rates
+
+
+def cold_start_seconds(photo: Path, runs: int, settings: Sequence[str]) -> dict[str, float]:
+    """Engine -> seconds from the start of `incdet detect` to the end of its first photo, with few proposals."""
+    device = choose_device(load_config(Config, settings=settings).device)
+    engines = ["torch", *(["openvino"] if openvino_works_on(device) else [])]
+    few = ["proposals.limit=16", "proposals.methods=[selective_search]"]
+    options = ["--quiet", *(part for setting in (*settings, *few) for part in ("--set", setting))]
+    found = {}
+    for engine in engines:
+        seconds = []
+        for _ in range(runs):
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-m", "incdet", "detect", str(photo.resolve()), "--engine", engine, *options]
+                started = time.perf_counter()
+                subprocess.run([*command, "--json", "-"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+                seconds.append(time.perf_counter() - started)
+        found[engine] = statistics.median(seconds)
+    return found
+
+
+def detection_table(numbers: Mapping[str, Any], num_photos: int) -> Table:
+    """The numbers for people."""
+    table = Table(title=f"detection, {num_photos} photos, {numbers['device']}: seconds per photo")
+    table.add_column("")
+    headings = ("read", "proposals", "regions", "scores", "detections", "total", "regions/s", "peak GB", "times faster")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, row in numbers["contenders"].items():
+        stages = [f"{row['seconds'][stage]:.2f}" if stage in row["seconds"] else "" for stage in headings[:5]]
+        per_second = f"{row['regions_per_second']:.1f}" if "regions_per_second" in row else ""
+        ratio = numbers.get("end_to_end_ratio", {}).get(name)
+        cells = f"{row['seconds_per_photo']:.2f}", per_second, f"{row['peak_gigabytes']:.2f}"
+        table.add_row(name, *stages, *cells, f"{ratio:.2f}" if ratio else "")
+    return table
+
+
+def ratio_lines(numbers: Mapping[str, Any]) -> list[str]:
+    """Sentences below the table."""
+    lines = [
+        f"regions per second over the textbook loop's: {name} {ratio:.2f}"
+        for name, ratio in numbers.get("regions_per_second_ratio", {}).items()
+    ]
+    lines += [
+        f"classifying with six networks over one, {name}: {ratio:.2f}"
+        for name, ratio in numbers["six_to_one_ratio"].items()
+    ]
+    for name, row in numbers["contenders"].items():
+        if "share_of_matrix_rate" in row:
+            done, share = row["multiply_adds_per_second"] / 1e9, row["share_of_matrix_rate"]
+            lines.append(f"{name}: {done:.1f} G multiply-adds per second, {share:.2f} of the matrix rate")
+    rates = ", ".join(f"{name} {rate / 1e9:.1f} G" for name, rate in numbers["matrix_rates"].items())
+    lines.append(f"matrix rate (multiply-adds per second): {rates}")
+    cold = ", ".join(f"{engine} {seconds:.1f} s" for engine, seconds in numbers["cold_start_seconds"].items())
+    return [*lines, f"incdet detect from its start to the end of a photo with 16 proposals: {cold}"]

@@ -1,0 +1,236 @@
+"""The photos of one command of `incdet`: worked on in turn, kept, never overwritten, resumed where they stopped."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from incdet.cli.console import ReaderGoneError, drop_stdout, notes, progress_bar
+from incdet.errors import ConfigurationError, ImageError, OutputError, reason
+from incdet.images import find_images
+from incdet.output.result_folder import ResultFolder, picture_names
+from incdet.output.tables import summary_table, timing_table
+from incdet.runtime.files import write_text
+
+DEFAULT_FOLDER = Path("incdet-output")
+FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
+"""Those that every photo gets, by its name."""
+SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
+"""Files about all photos, besides the JSON lines."""
+
+Line = dict[str, Any]
+Worked = tuple[Line, Mapping[str, float]] | ImageError
+"""A photo's line and its seconds per stage, or what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go and what is said about them; None is the default of the command line."""
+
+    folder: Path | None = None
+    save: str | None = None
+    json_file: str | None = None
+    overwrite: bool = False
+    timing: bool = False
+    quiet: bool = False
+
+    def kinds(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        """Which files are written; none but the JSON lines where only those were asked for.
+
+        Raises:
+            ConfigurationError: an unknown kind.
+        """
+        if self.save is None:
+            alone = self.json_file is not None and self.folder is None
+            return () if alone else tuple(kind for kind in ("image", "json") if kind in known)
+        kinds = tuple(kind.strip() for kind in self.save.split(","))
+        for kind in kinds:
+            if kind not in known:
+                raise ConfigurationError(f"--save knows no '{kind}'; give some of {','.join(known)}")
+        return kinds
+
+
+class Batch:
+    """The photos of one command: each is worked on, failures are listed, results are kept and never overwritten.
+
+    Args:
+        paths: files, folders and patterns as the user gave them.
+        options: where results go.
+        kinds: which files are written; none means that no folder is touched.
+        name: of the results.
+        description: what decides them.
+
+    Raises:
+        OutputError: earlier results, or the photos themselves, would be overwritten.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        options: OutputOptions,
+        kinds: tuple[str, ...],
+        name: str,
+        description: Mapping[str, Any],
+    ):
+        self.options, self.kinds, self.name = options, kinds, name
+        self.photos, self.failures = _list_photos(paths)
+        self.lines: list[Line] = []
+        self.seconds: list[Mapping[str, float]] = []
+        self._names = picture_names(self.photos)
+        self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
+        if self._json_file is not None:
+            _check_json_file(self._json_file, self.photos, options.overwrite)
+        self.folder: ResultFolder | None = None
+        self._state: ResultFolder | None = None
+        if not self.photos:
+            return
+        inputs = hashlib.sha256(b"\n".join(map(_identity, self.photos))).hexdigest()
+        description = {**description, "kinds": kinds, "timing": options.timing}
+        description |= {"photos": len(self.photos), "listing_sha256": inputs}
+        if kinds:
+            place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
+            self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
+            files = [file for photo in self.photos for kind in FILES if (file := self.file_of(photo, kind))]
+            self.folder.begin(
+                [*files, *(self.folder.path / SHARED[kind] for kind in kinds if kind in SHARED)], self.photos
+            )
+        elif self._json_file is not None and not _is_device(self._json_file):
+            # an interrupted run must find what it has done, so it is kept beside the file until the end
+            place = self._json_file.with_name(f"{self._json_file.name}.unfinished")
+            self._state = ResultFolder(place, name, description, overwrite=True)
+            self._state.begin([], self.photos)
+
+    def file_of(self, photo: Path, kind: str) -> Path | None:
+        """The file of its own that a photo gets for a kind of result; None where the kind is not saved."""
+        if self.folder is None or kind not in self.kinds:
+            return None
+        return self.folder.path / FILES[kind].format(self._names[photo])
+
+    def run(self, work: Callable[[list[Path]], Iterator[Worked]], title: str) -> None:
+        """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure.
+
+        Args:
+            work: photos -> for each in order its line and seconds, or what is wrong with it.
+            title: of the progress bar.
+        """
+        done = self._state.done if self._state else {}
+        write = self._json_sink()
+        results = work([photo for photo in self.photos if str(photo) not in done])
+        with progress_bar(title, len(self.photos), self.options.quiet) as update:
+            for number, photo in enumerate(self.photos):
+                update(number, photo.name)
+                line = done.get(str(photo))
+                if line is None:
+                    result = next(results)
+                    if isinstance(result, ImageError):
+                        self.failures.append(str(result))
+                        continue
+                    line = self._keep(*result)
+                self.lines.append(line)
+                write(line)
+            update(len(self.photos), "")
+
+    def _keep(self, line: Line, seconds: Mapping[str, float]) -> Line:
+        self.seconds.append(seconds)
+        if self._state:
+            self._state.add(line)
+        return line
+
+    def finish(self, keep_lines: bool) -> int:
+        """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
+        if self._json_file is not None and self.lines:
+            write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
+        if self.folder and self.lines:
+            self.folder.finish(keep_lines)
+        elif self._state:
+            self._state.discard()
+        if not self.options.quiet and self.lines:
+            notes.print(summary_table(self.lines, self.name))
+        if self.options.timing and self.seconds and not self.options.quiet:
+            notes.print(timing_table(self.seconds))
+        for failure in self.failures:
+            notes.print(f"error: {failure}", markup=False, style="red")
+        if not self.options.quiet:
+            if self.failures:
+                notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
+            places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
+            if places and self.lines:
+                notes.print(f"results: {' and '.join(places)}", markup=False)
+        return 1 if self.failures else 0
+
+    def _json_sink(self) -> Callable[[Line], None]:
+        """Takes the lines to stdout where --json says so."""
+        if self.options.json_file != "-":
+            return lambda _: None
+        if sys.stdout is None:
+            raise OutputError("cannot write to stdout: it is closed; give a file with --json")
+
+        def write(line: Line) -> None:
+            try:
+                print(json.dumps(line), flush=True)
+            except BrokenPipeError:
+                drop_stdout()
+                # the reader has gone, as in `| head -1`: without a folder there is nobody left to work for
+                if self.folder is None:
+                    raise ReaderGoneError from None
+            except OSError as error:
+                drop_stdout()
+                raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
+
+        return write
+
+
+def one_by_one(
+    work: Callable[[Path], tuple[Line, Mapping[str, float]]],
+) -> Callable[[list[Path]], Iterator[Worked]]:
+    """Work on a single photo -> work on photos, one after the other."""
+
+    def work_on(photos: list[Path]) -> Iterator[Worked]:
+        for photo in photos:
+            try:
+                yield work(photo)
+            except ImageError as error:
+                yield error
+
+    return work_on
+
+
+def _identity(photo: Path) -> bytes:
+    """Path, size and time of a photo's file: another photo in its place is not one that is done."""
+    with suppress(OSError):
+        status = photo.stat()
+        return os.fsencode(photo) + f" {status.st_size} {status.st_mtime_ns}".encode()
+    return os.fsencode(photo)
+
+
+def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """(photos, sentences about paths that name none)."""
+    photos: dict[Path, Path] = {}
+    failures: list[str] = []
+    for path in paths:
+        try:
+            for photo in find_images([path], failures.append):
+                photos.setdefault(photo.absolute(), photo)
+        except ImageError as error:
+            failures.append(str(error))
+    return list(photos.values()), failures
+
+
+def _check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None:
+    """Refuses a file for --json that would cost the user something, before anything is computed."""
+    if file.is_dir():
+        raise OutputError(f"cannot write {file}: it is a folder; give a file with --json")
+    if file.resolve() in {photo.resolve() for photo in photos}:
+        raise OutputError(f"{file} is one of the photos given; give another file with --json")
+    if file.exists() and not overwrite and not _is_device(file):
+        raise OutputError(f"{file} exists already; give another file with --json, or --overwrite")
+
+
+def _is_device(file: Path) -> bool:
+    """Whether a file is a pipe, /dev/null or the like."""
+    return file.exists() and not file.is_file()

@@ -1,0 +1,114 @@
+"""Files beside weights, made from them later: the ranges that eight bits stand for, and a regression of boxes.
+
+Each names the tensors that it was made for; the weights' record may change.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+
+from incdet.errors import WeightsError, reason
+from incdet.networks.box_regression import BoxRegressor
+from incdet.networks.weights import REGRESSION_KEY, load_tensors, read_tensors
+from incdet.runtime.files import atomic_file, write_text
+
+
+def fingerprint(weights: Path) -> str:
+    """SHA-256 of the tensors of a file: their names, types, shapes and bytes.
+
+    Raises:
+        WeightsError: not a readable safetensors file.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(read_tensors(weights).items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def ranges_file(weights: Path) -> Path:
+    """Where the activation ranges of weights are kept."""
+    return weights.with_suffix(".int8.json")
+
+
+def save_ranges(weights: Path, ranges: dict[str, float], measured_on: str) -> Path:
+    """Writes the activation ranges of weights beside them, with what they were measured on; returns the file.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    content = {"tensors": fingerprint(weights), "measured_on": measured_on, "activation_ranges": ranges}
+    write_text(ranges_file(weights), json.dumps(content, indent=2) + "\n")
+    return ranges_file(weights)
+
+
+def load_ranges(weights: Path) -> dict[str, float]:
+    """The activation ranges of weights, by the names of `networks/calibration.py`.
+
+    Raises:
+        WeightsError: there are none, or they are damaged or those of other weights.
+    """
+    beside = ranges_file(weights)
+    again = f"measure them with tools/calibrate_int8.py {weights}"
+    if not beside.exists():
+        raise WeightsError(f"the ranges that eight bits stand for in the weights {weights} are not known; {again}")
+    try:
+        stored = json.loads(beside.read_text(encoding="utf-8"))
+        ranges = {str(name): float(value) for name, value in stored["activation_ranges"].items()}
+        if stored["tensors"] != fingerprint(weights):
+            raise WeightsError(f"{beside} was measured with other weights than {weights}; {again}")
+        return ranges
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(f"cannot read {beside}: {reason(error)}; {again}") from None
+
+
+def regressor_file(weights: Path) -> Path:
+    """Where the box regression of weights is kept."""
+    return weights.with_suffix(".boxes.safetensors")
+
+
+def save_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any]) -> Path:
+    """Writes the box regression of weights beside them in float16, with how it was fitted; returns the file.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    tensors = {name: tensor.half().contiguous() for name, tensor in regressor.state_dict().items()}
+    # one entry: of several, the order differs from process to process
+    metadata = {REGRESSION_KEY: json.dumps({"tensors": fingerprint(weights), "fitted": fitted}, sort_keys=True)}
+    with atomic_file(regressor_file(weights)) as stream:
+        stream.write(serialize(tensors, metadata))
+    return regressor_file(weights)
+
+
+def load_regressor(weights: Path, channels: int) -> BoxRegressor | None:
+    """The box regression of weights; None where they have none.
+
+    Args:
+        weights: the file.
+        channels: of the network's last maps.
+
+    Raises:
+        WeightsError: it is damaged or that of other weights.
+    """
+    beside = regressor_file(weights)
+    if not beside.exists():
+        return None
+    again = f"fit it with tools/fit_boxes.py {weights}, or delete the file to do without"
+    try:
+        with safe_open(beside, "pt") as stored:
+            made_for = json.loads((stored.metadata() or {})[REGRESSION_KEY])["tensors"]
+        regressor = BoxRegressor(channels)
+        load_tensors(regressor, read_tensors(beside), str(beside))
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {again}") from None
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
+        raise WeightsError(f"cannot read {beside} as a box regression: {reason(error)}; {again}") from None
+    if made_for != fingerprint(weights):
+        raise WeightsError(f"{beside} was fitted to other weights than {weights}; {again}")
+    return regressor.eval()

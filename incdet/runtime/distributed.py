@@ -1,0 +1,117 @@
+"""Several processes, on one machine or many, that train one network: torch's own engine, started by `torchrun`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
+
+from incdet.runtime.device import choose_device
+
+PATIENCE = timedelta(hours=2)
+"""How long the others wait for the first process, which validates and prepares the data."""
+
+FAREWELL = timedelta(seconds=10)
+"""How long a process that has ended waits for the others, one of which may have failed alone."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this one is; alone unless `joined_processes` says otherwise.
+
+    Attributes:
+        rank: 0 writes the files.
+        count: of all.
+        count_here: of those on this machine, which share its cores.
+    """
+
+    rank: int = 0
+    count: int = 1
+    count_here: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process logs, validates and writes."""
+        return self.rank == 0
+
+    def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network, whose gradients become those of the mean over all processes in the backward pass.
+
+        Batch normalisation sees the samples of its own process, as is usual; rank 0's statistics are kept.
+        """
+        if self.count == 1:
+            return network
+        return DistributedDataParallel(
+            network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+        )
+
+    def mean(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """Scalars of all processes, averaged; every process must call it with the same names."""
+        values = torch.stack([term.detach().double() for term in terms.values()])
+        if self.count > 1:
+            distributed.all_reduce(values)
+            values /= self.count
+        return dict(zip(terms, values.tolist(), strict=True))
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process has this wish; every process must ask after the same step."""
+        if self.count == 1:
+            return wish
+        wishes = torch.tensor(float(wish), device="cuda" if distributed.get_backend() == "nccl" else "cpu")
+        distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
+        return bool(wishes)
+
+    def gather(self, names: list[str]) -> list[str]:
+        """The names of all processes, one after the other."""
+        if self.count == 1:
+            return names
+        lists: list[list[str]] = [[] for _ in range(self.count)]
+        distributed.all_gather_object(lists, names)
+        return [name for names in lists for name in names]
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Processes]:
+    """The processes that `torchrun` started, connected (NCCL on GPUs, each its own; gloo on CPUs); or this one alone.
+
+    Raises:
+        ConfigurationError: device "cuda" without a usable GPU.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Processes()
+        return
+    on_gpu = choose_device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+    backend = "nccl" if on_gpu else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    try:
+        yield Processes(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    finally:
+        _leave_together(store, count)
+        distributed.destroy_process_group()
+
+
+def _leave_together(store: Store, count: int) -> None:
+    """Returns when all processes have come here, or after a while if one never does.
+
+    A process that closes its connections can take from another an answer that has arrived but was not yet fetched
+    (gloo's "Connection closed by peer"); the store tells without them.
+    """
+    with suppress(RuntimeError):  # the patience is over, or whoever keeps the store has gone
+        if store.add("incdet/left", 1) == count:
+            store.set("incdet/all_left", "")
+        store.wait(["incdet/all_left"], FAREWELL)

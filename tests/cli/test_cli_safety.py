@@ -1,0 +1,321 @@
+"""The command line where it could hurt: nothing of the user's is lost, nothing ends a batch, every run can go on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from test_cli import FEW, one_sentence
+
+from incdet.cli import console
+from incdet.cli.photo_batch import Batch, OutputOptions, one_by_one
+from incdet.errors import OutputError
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])
+def test_files_of_the_user_in_the_output_folder_are_kept(incdet, photo, name):
+    mine = Path("mine") / name
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    code, _, err = incdet("detect", photo, "--output", "mine", "--save", "image,voc,csv,coco", *FEW)
+    assert code == 2
+    assert name in one_sentence(err)
+    assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
+
+
+def test_overwrite_replaces_earlier_results_only(incdet, photo):
+    mine = Path("mine") / f"{Path(photo).stem}.jpg"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    code, _, err = incdet("propose", photo, "--output", "mine", "--overwrite", *FEW)
+    assert code == 2
+    assert "no run.json of an earlier run" in one_sentence(err)
+    assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
+    mine.unlink()
+    for _ in range(2):
+        assert incdet("propose", photo, "--output", "mine", "--overwrite", *FEW)[0] == 0
+    assert mine.exists()
+
+
+def test_json_through_a_link_goes_where_it_leads(incdet, photo):
+    Path("link.jsonl").symlink_to("results.jsonl")
+    assert incdet("propose", photo, "--json", "link.jsonl", *FEW)[0] == 0
+    assert Path("link.jsonl").is_symlink()
+    assert json.loads(Path("results.jsonl").read_text())["proposals"]
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(incdet, photo):
+    for option in ("--output", "--json", "--config"):
+        code, _, err = incdet("propose", photo, option, "x" * 300, *FEW)
+        assert code == 2
+        assert "too long" in one_sentence(err)
+
+
+def test_an_interrupted_run_does_not_take_another_photo_for_the_one_it_did(photo, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        (photos / name).write_bytes(Path(photo).read_bytes())
+    options = OutputOptions(folder=tmp_path / "found", save="json", quiet=True)
+
+    def run(stop_at=None):
+        worked = []
+
+        def work(path):
+            if path.name == stop_at:
+                raise KeyboardInterrupt
+            worked.append(path.name)
+            return {"image": str(path), "proposals": []}, {}
+
+        Batch([str(photos)], options, ("json",), "proposals", {}).run(one_by_one(work), "working")
+        return worked
+
+    with pytest.raises(KeyboardInterrupt):
+        run("b.png")
+    PIL.Image.new("RGB", (40, 30)).save(photos / "a.png")
+    with pytest.raises(OutputError, match="unfinished run"):
+        run()
+
+
+@pytest.mark.parametrize("target", ["photo", "link", "folder"])
+def test_json_never_replaces_a_photo_or_a_folder(incdet, photo, target):
+    Path("link.jsonl").symlink_to(photo)
+    Path("folder").mkdir()
+    before = Path(photo).read_bytes()
+    file = {"photo": photo, "link": "link.jsonl", "folder": "folder"}[target]
+    code, _, err = incdet("detect", photo, "--json", file, "--overwrite", *FEW)
+    assert code == 2
+    assert "--json" in one_sentence(err)
+    assert Path(photo).read_bytes() == before
+
+
+def test_json_to_a_device_leaves_the_device(incdet, photo):
+    assert incdet("propose", photo, *FEW, "--json", os.devnull)[0] == 0
+    assert not Path(os.devnull).is_file()
+
+
+def test_own_results_are_no_photos(incdet, photo):
+    for _ in range(2):
+        code, out, _ = incdet("propose", ".", *FEW)
+        assert code == 0
+    code, out, _ = incdet("propose", ".", *FEW, "--json", "-")
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["cat.png"]
+    # asked for by name, they are
+    assert incdet("propose", "incdet-output", *FEW, "--json", "-")[0] == 0
+
+
+def test_a_pattern_passes_over_empty_folders(incdet, photo):
+    Path("empty").mkdir()
+    code, out, _ = incdet("propose", "*", *FEW, "--json", "-")
+    assert (code, len(out.splitlines())) == (0, 1)
+    code, _, err = incdet("propose", "emp*", *FEW, "--json", "-")
+    assert code == 1
+    assert "only folders without photos" in one_sentence(err)
+
+
+def test_a_photo_named_twice_is_worked_on_once(incdet, photo):
+    out = incdet("propose", photo, Path(photo).name, "c*.png", *FEW, "--json", "-")[1]
+    assert len(out.splitlines()) == 1
+
+
+def test_an_empty_path_is_not_the_whole_folder(incdet, photo):
+    code, out, err = incdet("propose", "", "--json", "-")
+    assert (code, out) == (1, "")
+    assert "the path is empty" in one_sentence(err)
+
+
+def test_an_empty_output_is_not_the_current_folder(incdet, photo):
+    before = sorted(Path().iterdir())
+    code, _, err = incdet("propose", photo, "--output", "", *FEW)
+    assert code == 2
+    assert "the path is empty" in err
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (900, 2), (2000, 3), (1, 1)])
+def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
+    PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")
+    code, out, _ = incdet("detect", "strip.png", photo, *FEW, "--json", "-")
+    assert (code, len(out.splitlines())) == (0, 2)
+
+
+def run_program(*arguments, **options):
+    """The program in a process of its own, with real streams."""
+    program = f"import sys; sys.path[:0] = {sys.path!r}; from incdet.cli.app import main; main()"
+    return subprocess.run([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, check=False, **options)
+
+
+def test_unusual_file_names(photo, tmp_path):
+    names = sorted([os.fsdecode(b"caf\xe9.png"), "x" * 249 + ".png", "[red]a\t[bold].png"])
+    for name in names:
+        (tmp_path / name).write_bytes(Path(photo).read_bytes())
+    options = [*FEW, "--save", "image,json,coco,csv,voc", "--output", "found"]
+    result = run_program("detect", *names, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert b"[red]a" in result.stderr
+    found = tmp_path / "found"
+    assert len(list(found.iterdir())) == 2 * 3 + 4
+    lines = (found / "detections.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["image"] for line in lines) == names
+
+
+def stopped_batch(photos, options, kinds):
+    """A run that Ctrl-C ends in its second photo; then the same again. Returns the photos worked on in each."""
+    worked = []
+
+    def work(path):
+        worked.append(path.name)
+        if len(worked) == 2:
+            raise KeyboardInterrupt
+        return {"image": str(path), "detections": []}, {}
+
+    with pytest.raises(KeyboardInterrupt):
+        Batch(photos, options, kinds, "detections", {}).run(one_by_one(work), "")
+    again = Batch(photos, options, kinds, "detections", {})
+    again.run(one_by_one(work), "")
+    assert again.finish("json" in kinds) == 0
+    return worked[:2], worked[2:]
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        (OutputOptions(quiet=True), ("json",)),
+        (OutputOptions(quiet=True, json_file="out.jsonl"), ()),
+        (OutputOptions(quiet=True, json_file="out.jsonl", folder=Path("found")), ("json",)),
+        (OutputOptions(quiet=True, overwrite=True, folder=Path("found")), ("json",)),
+    ],
+    ids=["default", "json alone", "json and folder", "overwrite"],
+)
+def test_the_same_command_goes_on_where_it_was_interrupted(monkeypatch, tmp_path, options, kinds):
+    monkeypatch.chdir(tmp_path)
+    names = ["a.png", "b.png", "c.png"]
+    assert stopped_batch(names, options, kinds) == (["a.png", "b.png"], ["b.png", "c.png"])
+    assert not list(tmp_path.rglob("*unfinished*"))
+    if options.json_file:
+        assert [json.loads(line)["image"] for line in Path("out.jsonl").read_text().splitlines()] == names
+
+
+def test_timing_is_part_of_what_a_run_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    batches = [
+        Batch(["a.png"], OutputOptions(quiet=True, timing=timing), ("json",), "detections", {})
+        for timing in (False, True)
+    ]
+    assert [str(batch.folder.path) for batch in batches] == ["incdet-output", "incdet-output-2"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "device=2020-13-45", "scores.batch_size=!!int foo", "proposals=&a [*a]", "detections.classes=[]",
+        "proposals.selective_search.seed=-1", "proposals.selective_search.superpixel_scale=.inf",
+        "proposals.selective_search.k=[.nan]", "proposals.selective_search.k=[0]",
+        "proposals.selective_search.sigma=1e6", "proposals.selective_search.sigma=.inf",
+        "proposals.selective_search.width=100000", "detections.iou=0.3",
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_meant_are_one_sentence(incdet, photo, setting):
+    code, out, err = incdet("propose", photo, "--set", setting)
+    assert (code, out) == (2, "")
+    assert one_sentence(err)
+
+
+@pytest.mark.parametrize("text", ["when: 2020-13-45", "[" * 3000, "proposals: &a\n  selective_search: *a"])
+def test_configurations_that_are_no_yaml_are_one_sentence(incdet, photo, text):
+    Path("c.yaml").write_text(text)
+    code, _, err = incdet("propose", photo, "--config", "c.yaml")
+    assert code == 2
+    assert "c.yaml" in one_sentence(err)
+
+
+def test_an_empty_section_means_the_defaults(incdet, photo):
+    Path("c.yaml").write_text("proposals:\ndetections:\n")
+    assert incdet("propose", photo, "--config", "c.yaml", *FEW, "--json", "-")[0] == 0
+
+
+def test_a_package_that_cannot_be_loaded_is_one_sentence(incdet, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "incdet.cli.commands", None)
+    code, _, err = incdet("propose", photo)
+    assert code == 3
+    assert "install incdet again" in one_sentence(err)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a Linux device")
+def test_a_full_or_closed_stdout_is_one_sentence(photo, tmp_path):
+    arguments = ["propose", str(photo), *FEW, "--json", "-", "--quiet"]
+    with Path("/dev/full").open("wb") as full:
+        result = run_program(*arguments, stdout=full, cwd=tmp_path, text=True)
+    assert result.returncode == 2
+    assert "cannot write to stdout" in one_sentence(result.stderr)
+    result = run_program(*arguments, preexec_fn=lambda: os.close(1), cwd=tmp_path, text=True)
+    assert result.returncode == 2
+    assert "closed" in one_sentence(result.stderr)
+
+
+def test_a_closed_pipe_does_not_cost_the_saved_results(photo, tmp_path):
+    for name in "bcd":
+        (tmp_path / f"{name}.png").write_bytes(Path(photo).read_bytes())
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = ["propose", ".", *FEW, "--json", "-", "--save", "json", "--output", "found"]
+    result = run_program(*arguments, stdout=writer, cwd=tmp_path)
+    os.close(writer)
+    assert result.returncode == 0
+    assert len((tmp_path / "found" / "proposals.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_closed_pipe_is_no_failure_where_nothing_else_was_asked_for(photo, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run_program("propose", photo, *FEW, "--json", "-", "-q", stdout=writer, cwd=tmp_path)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_high_threshold_of_what_is_kept_is_heard(incdet, photo):
+    arguments = ["detect", photo, *FEW, "--json", "-", "--overwrite"]
+    _, line, _ = incdet(*arguments, "--set", "detections.score_threshold=0.999")
+    assert json.loads(line)["detections"] == []
+
+
+def test_a_low_threshold_is_heard(incdet, photo):
+    lines = [incdet("detect", photo, *FEW, "--json", "-", "--score-threshold", x)[1] for x in ("0.01", "0.0001")]
+    few, many = (len(json.loads(line)["detections"]) for line in lines)
+    assert few < many
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError("Unable to allocate 2.00 TiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2199023255552 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(failure, monkeypatch, capsys):
+    def work():
+        raise failure
+
+    monkeypatch.setattr("sys.argv", ["incdet"])
+    with pytest.raises(SystemExit) as ended:
+        console.run_program(work)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: not enough memory (")
+    assert said.count("\n") == 1
+    assert "2.00" in said or "2199023255552" in said
+
+
+@pytest.mark.parametrize("words", ["expected scalar type Float", "CUDA error: an illegal memory access"])
+def test_defects_of_ours_keep_their_traceback(words, monkeypatch):
+    def work():
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("sys.argv", ["incdet"])
+    with pytest.raises(RuntimeError, match=words):
+        console.run_program(work)

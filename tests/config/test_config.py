@@ -1,0 +1,189 @@
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from incdet.config.sections import Config, DetectionsConfig, load_config, make_config, valid_keys
+from incdet.errors import ConfigurationError
+from incdet.training.classification_task import ClassifierTrainingConfig
+from incdet.training.multibox_task import MultiBoxTrainingConfig
+from incdet.training.region_task import RegionsTrainingConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+SECTIONS = {
+    "classifier_voc": ClassifierTrainingConfig,
+    "first_stage_voc": RegionsTrainingConfig,
+    "first_stage_voc_longer": RegionsTrainingConfig,
+    "googlenet_imagenet": ClassifierTrainingConfig,
+    "multibox_voc": MultiBoxTrainingConfig,
+    "regions_ilsvrc": RegionsTrainingConfig,
+    "regions_voc": RegionsTrainingConfig,
+}
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.iterdir()), ids=lambda file: file.stem)
+def test_every_experiment_is_a_valid_configuration_and_names_its_command(file):
+    config = load_config(SECTIONS[file.stem], file)
+    for number in range(1, len(getattr(config, "members", ())) + 1):
+        config.member(number)
+    header = file.read_text().partition("\ndata:")[0]
+    assert f"configs/{file.name}" in header
+    assert "@" not in header
+    assert {"Reproduces:", "Cost:", "Expected:"} <= set(header.split())
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    """The message with which a configuration file of this text is refused."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml") as caught:
+        load_config(Config, file)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nothing_given_means_the_defaults():
+    config = load_config(Config)
+    assert config == Config()
+    assert (config.detections.iou_threshold, config.detections.max_per_image) == (0.3, 100)
+    assert config.proposals.selective_search.color_spaces == ("hsv", "lab")
+
+
+def test_empty_file_means_the_defaults(tmp_path):
+    file = tmp_path / "empty.yaml"
+    file.write_text("# nothing yet\n")
+    assert load_config(Config, file) == Config()
+
+
+def test_file_changes_only_what_it_names(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("device: cpu\nproposals:\n  selective_search:\n    color_spaces: [lab]\n    k: [50, 150]\n")
+    config = load_config(Config, file)
+    search = config.proposals.selective_search
+    assert (config.device, search.color_spaces, search.k) == ("cpu", ("lab",), (50.0, 150.0))
+    assert (search.width, config.detections) == (500, DetectionsConfig())
+
+
+def test_settings_win_over_the_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("detections:\n  max_per_image: 7\n  score_threshold: 0.2\n")
+    settings = ["detections.max_per_image=8", "detections.classes=[cat, dog]", "images.max_megapixels=1"]
+    config = load_config(Config, str(file), settings)
+    assert config.detections == DetectionsConfig(max_per_image=8, score_threshold=0.2, classes=("cat", "dog"))
+    assert config.images.max_megapixels == 1
+
+
+def test_the_last_of_equal_settings_wins():
+    assert load_config(Config, settings=["device=cuda", "device=cpu"]).device == "cpu"
+
+
+def test_a_setting_can_hold_an_equals_sign_and_none():
+    config = load_config(Config, settings=["detections.classes=[a=b]", "proposals.limit=null"])
+    assert (config.detections.classes, config.proposals.limit) == (("a=b",), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "advice"),
+    [
+        ("detections: {score_treshold: 0.1}", "'detections.score_treshold'", "'detections.score_threshold'"),
+        ("proposals: {selective_search: {widht: 3}}", "'proposals.selective_search.widht'", "'proposals.sel"),
+        ("detection: {}", "'detection'", "'detections'"),
+        ("iou_threshold: 0.5", "'iou_threshold'", "'detections.iou_threshold'"),
+        ("proposals: {width: 400}", "'proposals.width'", "'proposals.selective_search.width'"),
+        ("zzzzzz: 1", "'zzzzzz'", "valid keys: device, images, proposals, scores, detections"),
+        ("1: 2", "'1'", "valid keys"),
+    ],
+)
+def test_unknown_key_names_its_path_and_the_nearest_valid_key(tmp_path, text, path, advice):
+    message = refusal(tmp_path, text)
+    assert f"unknown key {path}" in message
+    assert advice in message
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "found"),
+    [
+        ("detections: {max_per_image: many}", "detections.max_per_image", "'many'"),
+        ("detections: {max_per_image: '5'}", "detections.max_per_image", "'5'"),
+        ("detections: {max_per_image: 2.5}", "detections.max_per_image", "2.5"),
+        ("detections: {max_per_image: true}", "detections.max_per_image", "True"),
+        ("detections: {classes: cat}", "detections.classes", "'cat'"),
+        ("detections: {classes: [cat, 3]}", "detections.classes.1", "3"),
+        ("detections: 5", "detections", "5"),
+        ("detections: {score_threshold: 1.5}", "detections.score_threshold", "1.5"),
+        ("detections: {score_threshold: .nan}", "detections.score_threshold", "nan"),
+        ("detections: {max_per_image: 0}", "detections.max_per_image", "0"),
+        ("images: {max_megapixels: -1}", "images.max_megapixels", "-1"),
+        ("proposals: {methods: []}", "proposals.methods", "()"),
+        ("proposals: {methods: [edge_boxes]}", "proposals.methods.0", "'edge_boxes'"),
+        ("proposals: {selective_search: {width: 31}}", "proposals.selective_search.width", "31"),
+        ("device: gpu", "device", "'gpu'"),
+    ],
+)
+def test_wrong_type_or_impossible_value_names_its_path_and_what_was_found(tmp_path, text, path, found):
+    assert f"'{path}' is {found}, but " in refusal(tmp_path, text)
+
+
+def test_impossible_choice_lists_the_possible_ones(tmp_path):
+    message = refusal(tmp_path, "device: gpu")
+    assert all(choice in message for choice in ("'auto'", "'cpu'", "'cuda'"))
+
+
+@pytest.mark.parametrize("text", ["device: [cpu", "a: b: c", "\tdevice: cpu", "!!python/object:os.system {}"])
+def test_bad_yaml_is_refused(tmp_path, text):
+    assert "not valid YAML" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("- device", "list"), ("device", "str"), ("5", "int")])
+def test_yaml_that_is_no_mapping_is_refused(tmp_path, text, kind):
+    assert f"holds a {kind}" in refusal(tmp_path, text)
+
+
+def test_missing_file_folder_and_binary_file_are_refused(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    for name in ("gone.yaml", ".", "photo.jpg"):
+        with pytest.raises(ConfigurationError, match="cannot read the configuration") as caught:
+            load_config(Config, tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["device", "", "=cpu", "device.kind=cpu", "device=[cpu"])
+def test_bad_setting_is_refused(setting):
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(Config, settings=["device=cpu", setting])
+    assert (setting.partition("=")[0] or setting) in str(caught.value)
+
+
+def test_misspelt_setting_names_the_nearest_key():
+    with pytest.raises(ConfigurationError, match=r"did you mean 'detections\.iou_threshold'"):
+        load_config(Config, settings=["detections.iou_treshold=0.5"])
+
+
+def test_settings_do_not_change_the_values_they_came_from():
+    values = {"proposals": {"methods": ["selective_search"]}}
+    config = make_config(Config, values, "test")
+    assert config.proposals.methods == ("selective_search",)
+    assert values == {"proposals": {"methods": ["selective_search"]}}
+
+
+def test_configuration_is_frozen():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        Config().device = "cpu"
+
+
+def test_valid_keys_are_dotted_paths_that_can_be_set():
+    keys = valid_keys(Config)
+    assert {"device", "proposals.selective_search.k", "detections.classes"} <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_effective_configuration_survives_a_round_trip():
+    config = load_config(Config, settings=["proposals.limit=50", "detections.classes=[cat]"])
+    assert make_config(Config, config.model_dump(mode="json"), "stored") == config
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", "+1e-3"])
+def test_numbers_in_powers_of_ten_are_numbers(text):
+    config = load_config(Config, None, [f"detections.score_threshold={text}"])
+    assert config.detections.score_threshold == 0.001

@@ -1,0 +1,181 @@
+"""Other processes read photos and propose regions: same results, same order, bounded, and nobody is left behind."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from incdet.config.sections import Config, ImagesConfig, make_config
+from incdet.detector import Detector
+from incdet.errors import ImageError
+from incdet.images import read_image
+from incdet.pipeline.prefetching import MOST_WASTED, ReadAhead, default_workers
+from incdet.proposals import Proposers
+from incdet.proposers.photo_crops import Squeezer
+from incdet.runtime.worker_processes import MOST_WORKERS, num_cores
+
+SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
+FLOAT32 = {"engine": "torch", "precision": "float32"}
+CONFIG = make_config(Config, {"proposals": SEARCH, "scores": {"engine": "torch"}, "device": "cpu"}, "a test")
+
+
+@pytest.fixture(scope="module")
+def photos(chelsea_file, astronaut, tmp_path_factory):
+    """A photo, one that is missing, an array, a file that is no photo, and the first one again."""
+    damaged = tmp_path_factory.mktemp("photos") / "damaged.jpg"
+    damaged.write_bytes(chelsea_file.read_bytes()[:1000])
+    return [chelsea_file, Path("missing.jpg"), astronaut.pixels, damaged, chelsea_file]
+
+
+@pytest.fixture(scope="module")
+def proposers():
+    return Proposers(CONFIG.proposals)
+
+
+@pytest.fixture(scope="module")
+def alone(photos, proposers):
+    return list(ReadAhead(ImagesConfig(), proposers, 0)(photos))
+
+
+def same(found, expected):
+    assert len(found) == len(expected)
+    for (source, read), (expected_source, expected_read) in zip(found, expected, strict=True):
+        assert source is expected_source
+        if isinstance(expected_read, ImageError):
+            assert str(read) == str(expected_read)
+            continue
+        assert np.array_equal(read.image.pixels, expected_read.image.pixels)
+        assert read.found.keys() == expected_read.found.keys() == {"selective_search"}
+        assert np.array_equal(read.found["selective_search"].boxes, expected_read.found["selective_search"].boxes)
+        assert read.seconds.keys() == {"read", "proposals"}
+
+
+def test_failures_are_in_their_place(alone):
+    assert [isinstance(read, ImageError) for _, read in alone] == [False, True, False, True, False]
+
+
+def test_processes_find_the_same_in_the_same_order_and_not_too_far_ahead(photos, proposers, alone):
+    taken = []
+
+    def sources():
+        for photo in photos:
+            taken.append(photo)
+            yield photo
+
+    reader = ReadAhead(ImagesConfig(), proposers, 1)(sources())
+    found = [next(reader)]
+    assert len(taken) == 2
+    same([*found, *reader], alone)
+
+
+def test_processes_squeeze_photos_for_a_network_that_runs_elsewhere(photos, proposers):
+    squeezer = Squeezer(96, (0.5,))
+    for source, read in ReadAhead(ImagesConfig(), proposers, 1, squeezer)(photos[:3]):
+        if not isinstance(read, ImageError):
+            assert np.array_equal(read.squeezed, squeezer(read_image(source)))
+            assert read.found.keys() == {"selective_search"}
+
+
+def kill_children():
+    children = {child.pid for child in multiprocessing.active_children()}
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    return children
+
+
+def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, proposers, alone):
+    reader = ReadAhead(ImagesConfig(), proposers, 1)([*photos, *photos])
+    found = [next(reader)]
+    killed = kill_children()
+    # two were under way, and perhaps done, and one is done here
+    found += [next(reader) for _ in range(4)]
+    others = {child.pid for child in multiprocessing.active_children()} - killed
+    assert killed
+    assert others
+    same([*found, *reader], [*alone, *alone])
+
+
+def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, proposers, alone):
+    found, killed = [], set()
+    for entry in ReadAhead(ImagesConfig(), proposers, 1)(4 * photos):
+        found.append(entry)
+        killed |= kill_children()
+    same(found, 4 * alone)
+    assert len(killed) == MOST_WASTED
+
+
+def test_processes_end_with_the_one_that_started_them(chelsea_file):
+    code = f"""
+import itertools, multiprocessing, os, signal
+from incdet.config.sections import ImagesConfig, ProposalsConfig
+from incdet.proposals import Proposers
+from incdet.runtime.worker_processes import MOST_WORKERS, num_cores
+from incdet.pipeline.prefetching import ReadAhead
+if __name__ == "__main__":
+    proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
+    next(ReadAhead(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=120)
+    children = [int(text) for text in result.stdout.split()]
+    assert children
+    deadline = time.monotonic() + 30
+    while any(map(_runs, children)):
+        assert time.monotonic() < deadline, "a process that reads ahead outlives the one that started it"
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_default_workers():
+    assert default_workers(1, True) == default_workers(500, False) == 0
+    assert default_workers(500, True) == min(num_cores() - 1, MOST_WORKERS)
+    assert default_workers(2, True) <= 2
+
+
+def test_a_detector_finds_the_same_with_and_without(photos):
+    detector = Detector.from_pretrained("googlenet-voc", config=CONFIG)
+    alone, ahead = (list(detector.outcomes(photos, num_workers)) for num_workers in (0, 1))
+    assert [outcome.source is photo for outcome, photo in zip(ahead, photos, strict=True)] == [True] * 5
+    for first, second in zip(alone, ahead, strict=True):
+        if isinstance(first.result, ImageError):
+            assert str(first.result) == str(second.result)
+            continue
+        assert first.result.labels == second.result.labels
+        assert np.allclose(first.result.scores, second.result.scores, atol=1e-5)
+        assert np.array_equal(first.result.boxes, second.result.boxes)
+        assert list(second.result.seconds) == ["read", "proposals", "regions", "scores", "detections"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_beside_a_gpu_batches_span_photos_and_multibox_stays_here(photos):
+    both = {"proposals": SEARCH | {"methods": ["multibox", "selective_search"]}}
+    configs = (
+        make_config(Config, both | {"device": device, "scores": FLOAT32}, "a test") for device in ("cpu", "cuda")
+    )
+    on_cpu, on_gpu = (
+        list(Detector.from_pretrained(config=config).outcomes(photos, workers))
+        for config, workers in zip(configs, (0, 2), strict=True)
+    )
+    for first, second in zip(on_cpu, on_gpu, strict=True):
+        if isinstance(first.result, ImageError):
+            assert str(first.result) == str(second.result)
+            continue
+        sure = [outcome.result[outcome.result.scores >= 0.5] for outcome in (first, second)]
+        assert sure[0].labels == sure[1].labels
+        assert np.allclose(sure[0].scores, sure[1].scores, atol=0.02)

@@ -1,0 +1,190 @@
+"""Fine-tuning region classifiers: what learns, what stays, and how the members of an ensemble differ."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from incdet.config.sections import DetectionsConfig, make_config
+from incdet.data.readers import Collection, read_dataset
+from incdet.detections import select_detections
+from incdet.errors import ConfigurationError
+from incdet.evaluation.average_precision import evaluate_detections
+from incdet.images import read_image
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights import Preprocessing, WeightsRecord
+from incdet.proposals import ProposalCache
+from incdet.regions import RegionCropper
+from incdet.runtime.distributed import Processes
+from incdet.structures import RegionScores
+from incdet.training.loop import Trainer
+from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
+from incdet.training.samples.region_samples import RegionBatch
+
+CPU = torch.device("cpu")
+
+
+def training(root="here", **more):
+    values = {
+        "data": {"root": str(root), "split": "val", "validation_images": 1, "validation_proposals": 2},
+        "initial_weights": "of a test",
+        "proposals": {"methods": ["selective_search"], "limit": 40, "selective_search": {"color_spaces": ["lab"]}},
+        "optimization": {"steps": 2, "batch_size": 4, "learning_rate": 0.1},
+        "precision": "float32",
+        "device": "cpu",
+    }
+    return make_config(RegionsTrainingConfig, values | more, "test")
+
+
+@pytest.fixture(scope="module")
+def task_of(small_voc, tmp_path_factory):
+    dataset = read_dataset(Collection("voc"), small_voc, "val")
+    folder = tmp_path_factory.mktemp("cache")
+
+    def make(classes, order=(0, 1), size=224, processes=None, extra=None, **more):
+        """The first photo in this order validates, the other one is trained on; those of `extra` lend objects."""
+        config = training(small_voc, **more)
+        torch.manual_seed(0)
+        about = {"classes": classes or dataset.class_names, "preprocessing": Preprocessing(size=size)}
+        record = WeightsRecord(**about, background=True, origin="a test", licence="none")
+        start = GoogLeNet(record.num_columns)
+        before = {name: value.clone() for name, value in start.state_dict().items()}
+        photos, cache = dataset.subset(list(order)), ProposalCache(folder, config.proposals)
+        lent = None if extra is None else dataset.subset(list(extra))
+        return before, RegionsTask(photos, cache, (start, record), config, processes, lent)
+
+    return make
+
+
+def test_frozen_stages_and_a_fitting_classifier_stay(task_of, tmp_path):
+    before, task = task_of(None, frozen_stages=3, sampling={"positive_iou": 0.3, "full_iou": 0.8, "jittered_boxes": 5})
+    assert task.task().new_layers == ()
+    assert torch.equal(task.network.classifier.weight, before["classifier.weight"])
+    trainer = Trainer(task.task(), task.config.optimization, task.config.schedule(), tmp_path, 0)
+    trainer.resume(task.config.decisive())
+    trainer.run(lambda step, terms: None)
+    frozen = ("conv", "inception_3")
+    for name, value in trainer.average.state().items():
+        assert torch.equal(value, before[name]) == name.startswith(frozen), name
+    assert task.record({}).origin.startswith("stages 4 to 5 fine-tuned")
+
+
+def test_other_classes_get_a_new_classifier(task_of):
+    before, task = task_of(("a", "b"))
+    assert task.task().new_layers == ("classifier.",)
+    assert task.network.num_classes == 21
+    assert torch.equal(task.network.conv1.weight, before["conv1.weight"])
+    assert all(parameter.requires_grad for parameter in task.network.parameters())
+
+
+def test_the_context_is_what_the_training_says(task_of):
+    _, task = task_of(None, context=40)
+    assert task.record({}).preprocessing.context == 40
+    assert not torch.allclose(task.draw(0).crops, task_of(None)[1].draw(0).crops, atol=1)
+    with pytest.raises(ConfigurationError, match="set context to 56 or less"):
+        task_of(None, context=57)
+
+
+def test_the_dropout_is_what_the_training_says(task_of):
+    for classes in (None, ("a", "b")):
+        assert task_of(classes, dropout=0.15)[1].network.dropout.p == 0.15
+
+
+def test_objects_lie_where_they_are_in_the_file(task_of):
+    """The second photo, which is trained on, is annotated at half the size of its file."""
+    _, task = task_of(None)
+    assert [path.name for path in task.training.image_paths] == ["second.jpg"]
+    assert task.sampler.pool.boxes[0] == pytest.approx([61, 0, 461, 300])
+    (name,) = task.names(RegionBatch(torch.zeros(1), torch.zeros(1), np.zeros(1, np.int64)))
+    assert name.endswith("second.jpg at [61, 0, 461, 300]")
+
+
+def test_processes_share_the_batch_of_one(task_of):
+    settings = {"optimization": {"steps": 2, "batch_size": 4}, "size": 96}
+    shares = [task_of(None, processes=Processes(rank, 2), **settings)[1].draw(1) for rank in range(2)]
+    settings["optimization"]["batch_size"] = 8
+    whole = task_of(None, **settings)[1].draw(1)
+    assert not np.array_equal(shares[0].rows, shares[1].rows)
+    for rank, share in enumerate(shares):
+        assert np.array_equal(share.rows, whole.rows[rank::2])
+        assert torch.equal(share.crops, whole.crops[rank::2])
+        assert torch.equal(share.targets, whole.targets[rank::2])
+
+
+@pytest.mark.parametrize(("processes", "kept"), [(Processes(0, 2, 1), True), (Processes(0, 2, 2), False)])
+def test_processes_on_one_machine_share_the_memory_for_photos(task_of, processes, kept):
+    """The photo takes 0.46 MB."""
+    photos = task_of(None, processes=processes, memory_gigabytes=0.0006)[1].photos
+    assert (photos(0) is photos(0)) == kept
+
+
+def test_photos_of_the_extra_split_lend_objects_and_no_background(task_of):
+    _, task = task_of(None, extra=[0, 1])
+    assert [path.name for path in task.training.image_paths] == ["second.jpg", "first.jpg", "second.jpg"]
+    pool = task.sampler.pool
+    assert [bool((pool.objects[pool.images == image] < 0).any()) for image in range(3)] == [True, False, False]
+    assert [bool((pool.objects[pool.images == image] >= 0).any()) for image in range(3)] == [True, True, True]
+
+
+def test_an_epoch_is_as_many_regions_with_an_object_as_there_are_objects(task_of):
+    """Three objects, and every fourth region shows one."""
+    assert task_of(None, extra=[0, 1], sampling={"positive_share": 0.25})[1].task().epoch_size == 12
+
+
+def test_validation_is_detection_in_the_photos_kept_out(task_of):
+    """Against the stages one by one; the photo is annotated at half the size of its file."""
+    data = {"root": "here", "validation_images": 1, "validation_proposals": 24}
+    _, task = task_of(None, order=(1, 0), size=96, context=24, data=data)
+    (path,), (truth,) = task.validation.image_paths, task.validation.ground_truths
+    image, network = read_image(path), task.network.eval()
+    boxes = task.cache(image)[:24].boxes
+    # a network that tells these regions apart, and objects of six classes where some of them are
+    crops = RegionCropper(image, task.preprocessing, CPU).crop(boxes)
+    with torch.no_grad():
+        features = network.feature_map(crops).mean(dim=(2, 3))
+        network.classifier.weight.normal_(generator=torch.Generator().manual_seed(0)).div_(features.std(dim=0).norm())
+        network.classifier.bias.copy_(-(network.classifier.weight @ features.mean(dim=0)))
+        probabilities = network(crops).main.softmax(dim=1)[:, :-1].contiguous().numpy()
+    columns = {"boxes": boxes[:24:4] / 2, "class_ids": np.arange(6), "ignored": np.zeros(6, bool)}
+    task.validation = replace(task.validation, ground_truths=(replace(truth, **columns),))
+    truth = task.validation.ground_truths[0].rescaled(image.width, image.height)
+    detections = select_detections(RegionScores(boxes, probabilities), image, task.classes, DetectionsConfig())
+    expected = evaluate_detections(task.classes, [truth], [detections]).mean_average_precision
+    assert 0.1 < expected < 0.9
+    assert task.validate(network)["validation_mAP"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_soft_targets_lower_the_loss_of_a_network_that_is_not_sure(task_of):
+    """Cross entropy with probabilities: the least value is that of a network that says just them."""
+    _, task = task_of(None, sampling={"positive_iou": 0.3, "full_iou": 1.0, "jittered_boxes": 40, "positive_share": 1})
+    batch = task.draw(0)
+    assert ((batch.targets > 0) & (batch.targets < 1)).any()
+
+    class Says(torch.nn.Module):
+        def __init__(self, probabilities):
+            super().__init__()
+            self.logits = probabilities.clamp(1e-9).log()
+
+        def forward(self, crops):
+            return type("Logits", (), {"main": self.logits})
+
+    right, wrong = (task.losses(Says(p), batch)["cross_entropy"] for p in (batch.targets, batch.targets.flip(1)))
+    entropy = -(batch.targets * batch.targets.clamp(1e-9).log()).sum(dim=1)
+    assert torch.allclose(right, entropy, atol=1e-4)
+    assert (wrong > right).all()
+
+
+def test_members_differ_in_their_seeds_and_in_what_the_recipe_says():
+    config = training(seed=7, members=[{}, {"sampling": {"positive_iou": 0.4}}])
+    first, second, third = (config.member(number) for number in (1, 2, 3))
+    assert [first.seed, second.seed, third.seed] == [7, 8, 9]
+    assert [one.sampling.positive_iou for one in (first, second, third)] == [0.5, 0.4, 0.5]
+    assert second.sampling.full_iou == config.sampling.full_iou
+    assert second.members == ()
+    assert second.optimization == config.optimization
+
+
+def test_a_member_with_an_unknown_setting_is_refused():
+    with pytest.raises(ConfigurationError, match=r"member 1: unknown key 'sampling\.positive_you'"):
+        training(members=[{"sampling": {"positive_you": 0.4}}]).member(1)

@@ -1,0 +1,68 @@
+"""The photos of a training: ILSVRC's val1 with some of train, without what is blacklisted."""
+
+import numpy as np
+import pytest
+from test_data import write, xml
+from test_ilsvrc import KIT, make
+
+from incdet.data.ilsvrc import read_ilsvrc
+from incdet.errors import DataError
+from incdet.training.training_data import DataConfig, limit_objects, read_training_photos, split_validation
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Five photos of val, the second blacklisted for cats, and four of train with 1, 2, 3 and 4 dogs and one cat."""
+    root = make(tmp_path / "tiny")
+    write(root / KIT / "ILSVRC2014_det_validation_blacklist.txt", "2 n1\n")
+    names = [f"ILSVRC2013_train/n3/t_{number}" for number in range(1, 5)]
+    write(root / "ImageSets" / "DET" / "train.txt", "".join(f"{name} {n}\n" for n, name in enumerate(names, 1)))
+    for number, name in enumerate(names, 1):
+        dogs = [("n3", (dog, 0, dog + 3, 3), 0) for dog in range(number)]
+        text = xml([*dogs, ("n1", (0, 0, 9, 9), 0)], width=40)
+        write(root / "Annotations" / "DET" / "train" / f"{name}.xml", text)
+    return root
+
+
+def counts(dataset):
+    """Objects of each class that are not ignored."""
+    classes = np.concatenate([truth.class_ids[~truth.ignored] for truth in dataset.ground_truths])
+    return np.bincount(classes, minlength=3).tolist()
+
+
+def test_val_without_blacklisted_photos_and_some_objects_of_train(root):
+    config = DataConfig(dataset="ilsvrc", root=str(root), split="val", extra_split="train", extra_boxes_per_class=3)
+    dataset, extra = read_training_photos(config, seed=1)
+    assert [truth.image for truth in dataset.ground_truths] == ["v_90", "v_70", "v_40", "v_10"]
+    assert counts(extra) == [3, 0, 3]
+    joined = dataset.joined(extra)
+    assert len(joined) == len(dataset) + len(extra)
+    assert joined.image_paths[-1].name == "t_4.JPEG"
+    assert counts(joined) == [7, 0, 3]
+
+
+def test_someone_must_be_left_to_train_on(root):
+    dataset, _ = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
+    for number in (len(dataset), 32):
+        with pytest.raises(DataError, match="validation_images keeps"):
+            split_validation(dataset, number)
+
+
+def test_no_extra_split_no_extra_photos(root):
+    _, extra = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
+    assert extra is None
+
+
+def test_objects_are_drawn_by_the_seed_and_the_others_ignored(root):
+    train = read_ilsvrc(root, "train")
+    assert counts(train) == [4, 0, 10]
+    assert counts(limit_objects(train, 100, 0)) == [4, 0, 10]
+    chosen = [limit_objects(train, 1, seed) for seed in range(20)]
+    for dataset in chosen:
+        assert counts(dataset) == [1, 0, 1]
+        assert len(dataset) <= 2
+        assert all(len(truth) == int(truth.image[-1]) + 1 for truth in dataset.ground_truths)
+    drawn = {tuple(truth.image for truth in dataset.ground_truths) for dataset in chosen}
+    assert len(drawn) > 4
+    again = limit_objects(train, 1, 3)
+    assert [truth.image for truth in again.ground_truths] == [truth.image for truth in chosen[3].ground_truths]
