@@ -37,7 +37,8 @@ from rich.console import Console
 from rich.table import Table
 
 from incdet.cli.console import call_with_sentence, notes, progress_bar
-from incdet.config.sections import SelectiveSearchConfig, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import SelectiveSearchConfig
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.errors import IncdetError
 from incdet.evaluation.columns import DetectionColumns, object_columns
@@ -209,7 +210,7 @@ def detect(
     with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
         numbers = measure_detection(files, named, runs, update)
     numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs, settings or ())
-    # where the output is no terminal, it would be squeezed into 80 columns
+    # where the output is no terminal, it would be photo_crops into 80 columns
     Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)

@@ -17,15 +17,17 @@ import torch
 from detection_peers import TEXTBOOK, TORCHVISION_DETECTORS, Contender, PhotoSeconds, make_peer
 from rich.table import Table
 
-from incdet.config.sections import Config, load_config
-from incdet.detector import Detector, Stopwatch
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
+from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.engines.selection import openvino_works_on
 from incdet.networks.summary import summarize
-from incdet.networks.weights import FIRST_STAGE
+from incdet.networks.weights import REJECTION_NETWORK
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.provenance import peak_memory_gigabytes
+from incdet.runtime.stopwatch import Stopwatch
 
 
 def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -47,10 +49,10 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
     for name, engine in engines.items():
         chosen = [*settings, *engine]
         six = {"weights": [], "settings": chosen, "device": device}
-        found[f"one network, {name}"] = six | {"weights": [FIRST_STAGE]}
+        found[f"one network, {name}"] = six | {"weights": [REJECTION_NETWORK]}
         found[f"six networks, {name}"] = six
         if exact:
-            ungated = {"settings": [*chosen, "scores.gate=0", "scores.coarse_gate=0"]}
+            ungated = {"settings": [*chosen, "scores.min_probability=0", "scores.half_resolution_min_probability=0"]}
             found[f"six networks exactly, {name}"] = six | ungated
     return found
 

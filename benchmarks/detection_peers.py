@@ -13,9 +13,9 @@ from torchvision.ops import batched_nms
 from torchvision.transforms import v2
 
 from incdet.config.sections import SelectiveSearchConfig
-from incdet.detector import Stopwatch
 from incdet.images import read_image
 from incdet.proposers.selective_search import propose
+from incdet.runtime.stopwatch import Stopwatch
 
 TEXTBOOK = "textbook loop"
 TORCHVISION_DETECTORS = ("fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_resnet50_fpn")

@@ -22,9 +22,11 @@ from cascade_answers import LookAnswers, kept_answers
 from rich.table import Table
 
 from incdet.cli.console import notes, progress_bar, run_program, warning
-from incdet.config.sections import Config, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
+from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import Evaluation, plain_number
@@ -36,7 +38,7 @@ from incdet.images import read_image
 from incdet.networks.ensemble import Gates
 from incdet.proposals import ProposalCache, image_key
 from incdet.runtime.files import write_text
-from incdet.structures import Detections, GroundTruth, Image
+from incdet.structures import GroundTruth, Image
 
 COLUMNS = {
     "coarse gate": "{:g}",
@@ -55,10 +57,11 @@ def main(
     split: Annotated[str, typer.Option(help="Photos that are judged.")] = "train",
     photos: Annotated[int | None, typer.Option(min=1, help="So many of them, evenly spaced; default: all.")] = None,
     gates: Annotated[
-        list[float] | None, typer.Option("--gate", help="scores.gate; repeat (default: 0, 0.05, 0.1, 0.2).")
+        list[float] | None, typer.Option("--gate", help="scores.min_probability; repeat (default: 0, 0.05, 0.1, 0.2).")
     ] = None,
     coarse_gates: Annotated[
-        list[float] | None, typer.Option("--coarse-gate", help="scores.coarse_gate; repeat (default: 0, 0.01, 0.03).")
+        list[float] | None,
+        typer.Option("--coarse-gate", help="scores.half_resolution_min_probability; repeat (default: 0, 0.01, 0.03)."),
     ] = None,
     detector: Annotated[
         list[str] | None, typer.Option(help="Names or files of weights, the first stage first; default: the shipped.")
@@ -119,7 +122,7 @@ def _key(detector: Detector, lowest: float) -> str:
     """Of all that decides what the looks say."""
     description = detector.describe()
     del description["configuration"]["detections"]
-    for name in ("gate", "coarse_gate"):
+    for name in ("min_probability", "half_resolution_min_probability"):
         del description["configuration"]["scores"][name]
     return hashlib.sha256(json.dumps([description, lowest], sort_keys=True).encode()).hexdigest()[:16]
 

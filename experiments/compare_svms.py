@@ -19,25 +19,26 @@ from rich.table import Table
 from svms import Svms, collect_examples, fit_svms
 
 from incdet.cli.console import notes, progress_bar, run_program, warning
-from incdet.config.sections import Config, ImagesConfig, ProposalsConfig, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import Config, ImagesConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
-from incdet.detections import select_detections
+from incdet.detections import Detections, select_detections
 from incdet.errors import DataError
 from incdet.evaluation.average_precision import Evaluation, plain_number
 from incdet.evaluation.columns import detection_columns
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report
 from incdet.images import read_image
 from incdet.networks.engines.selection import Engine
-from incdet.networks.sidecar_files import fingerprint, load_ranges
+from incdet.networks.sidecar_files import fingerprint, load_activation_ranges
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.runtime.device import choose_device
 from incdet.runtime.files import write_text
-from incdet.structures import Detections, GroundTruth, Image, Proposals, RegionScores
+from incdet.structures import GroundTruth, Image, Proposals, RegionScores
 from incdet.training.box_fitting import RegionFeatures
 
-LEARN_FROM = ["multibox.part_sides=[]", "selective_search.color_spaces=[lab]"]
+LEARN_FROM = ["multibox.crop_sides=[]", "selective_search.color_spaces=[lab]"]
 LEARN_FROM += ["selective_search.similarities=[color_texture_size_fill]"]
 
 
@@ -90,9 +91,11 @@ def _features(weights: str, config: Config, cache: Path) -> tuple[RegionFeatures
     torch.nn.init.eye_(network.classifier.weight)
     torch.nn.init.zeros_(network.classifier.bias)
     engine = Engine(config.scores, choose_device("cpu"), [network])
-    halves = engine.halves(engine.prepare(network), load_ranges(file) if engine.precision == "int8" else None)
+    halves = engine.backend(
+        engine.prepare(network), load_activation_ranges(file) if engine.precision == "int8" else None
+    )
     folder = cache / "features" / f"{fingerprint(file)[:16]}-last-{engine.describe().replace(', ', '-')}"
-    compute = RegionFeatures(halves.whole, record.preprocessing, folder)
+    compute = RegionFeatures(halves.full, record.preprocessing, folder)
     return compute, classifier, record.classes
 
 

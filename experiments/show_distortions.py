@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from incdet.cli.console import notes, run_program
-from incdet.config.sections import load_config
+from incdet.config.loading import load_config
 from incdet.images import read_image
 from incdet.output.draw import save_picture
 from incdet.training.samples.distortions import DistortionsConfig, distorted_crop

@@ -22,7 +22,7 @@ FEATURE_NORM = 20.0
 COSTS = (1e-4, 1e-3, 1e-2)
 """Of errors against large weights; R-CNN's is 1e-3."""
 
-MOST_STEPS = 200
+MAX_STEPS = 200
 """Of the quasi-Newton method, at most."""
 
 HELD_OUT = 5
@@ -161,6 +161,6 @@ def _fit(examples: SvmExamples, cost: float) -> Svms:
         gradient[:-1] += weights[:-1]
         return float(np.square(weights[:-1]).sum() / 2 + cost * losses.sum()), gradient.ravel()
 
-    best = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS})
+    best = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS})
     weights = torch.from_numpy(best.x.reshape(shape).astype(np.float32))
     return Svms(weights[:-1] * scale, weights[-1])

@@ -25,14 +25,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from incdet.config.sections import Config
+    from incdet.detections import Detections
     from incdet.detector import Detector
     from incdet.errors import IncdetError
     from incdet.images import ImageSource, read_image
-    from incdet.structures import Detections, GroundTruth, Image, Proposals
+    from incdet.structures import GroundTruth, Image, Proposals
 
 _HOMES = {
     "Config": "config.sections",
-    "Detections": "structures",
+    "Detections": "detections",
     "Detector": "detector",
     "GroundTruth": "structures",
     "Image": "structures",

@@ -12,7 +12,7 @@ from torch import Tensor
 from incdet.config.sections import Config
 from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
-from incdet.networks.engines.torch_backend import TorchHalves, prepare_network
+from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.weights import (
     Preprocessing,
@@ -72,7 +72,7 @@ class Classifier:
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
         prepared = (prepare_network(network, self.device, self.precision) for network in networks)
-        self.halves = tuple(map(TorchHalves, prepared))
+        self.halves = tuple(map(TorchBackend, prepared))
         self.origin: dict[str, str] = {}
 
     @classmethod
@@ -115,7 +115,7 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
             batches = torch.split(crops[preprocessing], batch_size)
-            logits = torch.cat([halves.whole(batch.to(self.device)).cpu() for batch in batches])
+            logits = torch.cat([halves.full(batch.to(self.device)).cpu() for batch in batches])
             rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
         return np.stack(rows)
 

@@ -1,11 +1,121 @@
 """Boxes + probabilities -> Detections: threshold, per-class NMS, limits."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
-from incdet.ops.boxes import box_iou, clip_boxes
-from incdet.ops.nms import suppress
-from incdet.structures import Detections, Image, RegionScores
+from incdet.images import ImageSource, read_image
+from incdet.ops.boxes import box_iou, boxes_to_xywh, clip_boxes
+from incdet.ops.decimals import shortest_decimals
+from incdet.ops.drawing import class_color, draw_labelled_boxes
+from incdet.ops.nms import nms
+from incdet.structures import (
+    Image,
+    RegionScores,
+    require,
+    require_array,
+    require_boxes,
+    require_class_ids,
+    rescaled_boxes,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Labelled boxes of one image, best score first.
+
+    Attributes:
+        image: the image's name.
+        width, height: the image's size in pixels.
+        boxes: [N, 4] float32, xyxy pixels.
+        scores: [N] float32 in [0, 1].
+        class_ids: [N] int64, index into `class_names`.
+        class_names: the C classes, without background.
+        seconds: how long each stage took; empty where not measured.
+    """
+
+    image: str
+    width: int
+    height: int
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_boxes(self, self.boxes)
+        require_array(self, "scores", np.float32, len(self.boxes))
+        require_array(self, "class_ids", np.int64, len(self.boxes))
+        inside = bool(((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all())
+        require(inside, self, "scores in [0, 1]", "a value outside")
+        require_class_ids(self, self.class_ids, self.class_names)
+
+    def rescaled(self, width: int, height: int) -> Detections:
+        """The same detections in the same image at another size, such as an annotation states; 0 states none."""
+        if min(width, height) < 1:
+            return self
+        return replace(
+            self,
+            width=width,
+            height=height,
+            boxes=rescaled_boxes(self.boxes, (self.width, self.height), (width, height)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Any) -> Detections:
+        """A slice, boolean mask or integer array selects detections; a number selects one, still as `Detections`."""
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"detection {index} of {len(self)}")
+            index = [index]
+        boxes, scores, class_ids = self.boxes[index], self.scores[index], self.class_ids[index]
+        return replace(self, boxes=boxes, scores=scores, class_ids=class_ids)
+
+    @property
+    def labels(self) -> list[str]:
+        """The class name of each detection."""
+        return [self.class_names[class_id] for class_id in self.class_ids]
+
+    def draw(self, image: ImageSource) -> np.ndarray:
+        """The photo with boxes, labels and scores drawn in: [H, W, 3] uint8 RGB; the best detections lie on top.
+
+        Args:
+            image: the photo that these are the detections of.
+
+        Raises:
+            ImageError: the photo cannot be read.
+        """
+        colors = [class_color(class_id) for class_id in self.class_ids]
+        texts = [f"{label} {score:.2f}" for label, score in zip(self.labels, self.scores, strict=True)]
+        return draw_labelled_boxes(read_image(image).pixels, self.boxes, colors, texts)
+
+    def to_coco(
+        self, image_id: int | str | None = None, category_ids: Mapping[str, int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
+
+        Args:
+            image_id: the id that the data set gives this image; its name where not given.
+            category_ids: class name -> the data set's id; class id + 1 where not given.
+        """
+        boxes_xywh, scores = shortest_decimals(boxes_to_xywh(self.boxes)), shortest_decimals(self.scores)
+        return [
+            {
+                "image_id": self.image if image_id is None else image_id,
+                "category_id": category_ids[label] if category_ids else int(class_id) + 1,
+                "bbox": bbox,
+                "score": score,
+            }
+            for label, class_id, bbox, score in zip(self.labels, self.class_ids, boxes_xywh, scores, strict=True)
+        ]
 
 
 def select_detections(
@@ -42,7 +152,7 @@ def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: 
     for class_id in np.unique(class_ids):
         rows = np.flatnonzero(class_ids == class_id)
         # float64: in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
-        survivors.append(rows[suppress(boxes[rows].astype(np.float64), iou_threshold)])
+        survivors.append(rows[nms(boxes[rows].astype(np.float64), iou_threshold)])
     return np.sort(np.concatenate(survivors))
 
 

@@ -1,9 +1,7 @@
 """A photo -> detections: the stages in their order, with networks loaded once."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +9,20 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from incdet.config.class_choice import find_classes
 from incdet.config.sections import Config
-from incdet.data.class_names import find_classes
-from incdet.detections import select_detections
+from incdet.detections import Detections, select_detections
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.sidecar_files import load_ranges, load_regressor, ranges_file, regressor_file
+from incdet.networks.sidecar_files import (
+    activation_ranges_file,
+    box_regressor_file,
+    load_activation_ranges,
+    load_box_regressor,
+)
 from incdet.networks.weights import (
     Preprocessing,
     WeightsRecord,
@@ -29,14 +32,15 @@ from incdet.networks.weights import (
     same_classes,
     shipped_ensemble,
 )
-from incdet.pipeline.prefetching import ReadAhead
+from incdet.pipeline.prefetching import Prefetcher
 from incdet.proposals import Proposers, no_proposals
-from incdet.proposers.photo_crops import Squeezer
+from incdet.proposers.photo_crops import PhotoCropper
 from incdet.regions import RegionCropper
 from incdet.runtime.device import choose_batch_size, choose_device
 from incdet.runtime.provenance import describe_run
+from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import score_photos
-from incdet.structures import Detections, Image, Proposals, RegionScores
+from incdet.structures import Image, Proposals, RegionScores
 
 
 class Detector:
@@ -66,7 +70,7 @@ class Detector:
                 on, which changes their device and precision.
             records: of the same networks.
             config: everything else.
-            cascade: the first network is no member, but a first stage; see `Ensemble` and `config.scores.gate`.
+            cascade: the first network is a rejection network in front of the ensemble, not a member.
             ranges: of each network's maps, where they are computed in eight bits.
 
         Raises:
@@ -87,10 +91,16 @@ class Detector:
         scores = self.config.scores
         self.engine = Engine(scores, self.device, networks)
         prepared = [self.engine.prepare(network) for network in networks]
-        halves = [self.engine.halves(*pair) for pair in zip(prepared, ranges or [{}] * len(prepared), strict=True)]
-        first_stage = prepared.pop(0) if cascade else None
+        halves = [self.engine.backend(*pair) for pair in zip(prepared, ranges or [{}] * len(prepared), strict=True)]
+        rejection_network = prepared.pop(0) if cascade else None
         contexts = [record.preprocessing.context for record in records]
-        self.ensemble = Ensemble(prepared, first_stage, Gates(scores.gate, scores.coarse_gate), halves, contexts)
+        self.ensemble = Ensemble(
+            prepared,
+            rejection_network,
+            Gates(scores.min_probability, scores.half_resolution_min_probability),
+            halves,
+            contexts,
+        )
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: dict[str, str] = {}
         self.roles: dict[str, list[str]] = {}
@@ -119,17 +129,17 @@ class Detector:
         files = [find_weights(name) for name in weights or shipped_ensemble(members)]
         networks, records = zip(*(load_network(file) for file in files), strict=True)
         for network, file in zip(networks, files, strict=True):
-            if config.scores.regression:
-                network.box_regressor = load_regressor(file, network.classifier.in_features)
+            if config.scores.box_deltas:
+                network.box_regressor = load_box_regressor(file, network.classifier.in_features)
         cascade = cascade or (not weights and len(files) > 1)
-        ranges = [load_ranges(file) for file in files] if config.scores.precision == "int8" else None
+        ranges = [load_activation_ranges(file) for file in files] if config.scores.precision == "int8" else None
         detector = cls(networks, records, config, cascade, ranges)
         pairs = zip(networks, files, strict=True)
-        beside = [regressor_file(file) for network, file in pairs if network.box_regressor is not None]
-        beside += [ranges_file(file) for file in files] if ranges else []
+        beside = [box_regressor_file(file) for network, file in pairs if network.box_regressor is not None]
+        beside += [activation_ranges_file(file) for file in files] if ranges else []
         detector.origin = named_hashes([*files, *beside, *detector.proposers.files])
         names = [file.name if file.name in detector.origin else str(file) for file in files]
-        detector.roles = {"first_stage": names[:cascade], "members": names[cascade:]}
+        detector.roles = {"rejection_network": names[:cascade], "members": names[cascade:]}
         return detector
 
     def behind(self, gates: Gates) -> "Detector":
@@ -166,13 +176,13 @@ class Detector:
         Args:
             sources: any iterable; it is read as the results are consumed. A single photo is one, too.
             on_error: called for a photo that cannot be read, which is then left out; None raises the error.
-            num_workers: see `outcomes`.
+            num_workers: see `photo_results`.
 
         Raises:
             ImageError: a photo cannot be read and `on_error` is None.
         """
         single = isinstance(sources, str | bytes | bytearray | np.ndarray) or not isinstance(sources, Iterable)
-        for outcome in self.outcomes([cast(ImageSource, sources)] if single else sources, num_workers):
+        for outcome in self.photo_results([cast(ImageSource, sources)] if single else sources, num_workers):
             if isinstance(outcome.result, Detections):
                 yield outcome.result
             elif outcome.result is not None:
@@ -180,30 +190,30 @@ class Detector:
                     raise outcome.result
                 on_error(outcome.source, outcome.result)
 
-    def outcomes(self, sources: Iterable[ImageSource], num_workers: int = 0) -> Iterator["Outcome"]:
+    def photo_results(self, sources: Iterable[ImageSource], num_workers: int = 0) -> Iterator["PhotoResult"]:
         """What became of every photo, in order.
 
         Args:
-            sources: the photos, read as the outcomes are consumed.
+            sources: the photos, read as the photo_results are consumed.
             num_workers: processes that read photos and propose regions ahead; on a GPU, batches are then filled with
                 regions of several photos. With 0 a photo's outcome is there before the next one is read. A script that
                 asks for processes needs Python's usual `if __name__ == "__main__":`, because they load it, too.
         """
-        under_way: deque[Outcome] = deque()
-        ahead = ReadAhead(self.config.images, *self._work_ahead(num_workers))
+        under_way: deque[PhotoResult] = deque()
+        ahead = Prefetcher(self.config.images, *self._work_ahead(num_workers))
 
         def photos() -> Iterator[tuple[Image, Proposals]]:
             for source, read in ahead(sources):
                 if isinstance(read, ImageError):
-                    under_way.append(Outcome(source, None, read, {}))
+                    under_way.append(PhotoResult(source, None, read, {}))
                     # keeps its place in the row
                     yield Image(np.zeros((1, 1, 3), np.uint8)), no_proposals()
                     continue
                 watch = Stopwatch(read.seconds)
                 with watch.stage("proposals"):
-                    rest = self.proposers.find(read.image, known=read.found, squeezed=read.squeezed)
+                    rest = self.proposers.find(read.image, known=read.found, photo_crops=read.photo_crops)
                     proposals = self.proposers.join(read.found | rest)
-                under_way.append(Outcome(source, read.image, None, watch.seconds))
+                under_way.append(PhotoResult(source, read.image, None, watch.seconds))
                 yield read.image, proposals
 
         # a CPU computes few regions at a time, whatever the batch
@@ -218,13 +228,13 @@ class Detector:
                 found = self.select(scores, outcome.image)
             yield outcome._replace(result=replace(found, seconds=watch.seconds))
 
-    def _work_ahead(self, num_workers: int) -> tuple[Proposers, int, Squeezer | None]:
+    def _work_ahead(self, num_workers: int) -> tuple[Proposers, int, PhotoCropper | None]:
         """What other processes propose with, their number, and what they do for MultiBox, where it runs on a GPU."""
         if not num_workers or self.device.type == "cpu":
             return self.proposers, num_workers, None
         methods = tuple(method for method in self.config.proposals.methods if method != "multibox")
         others = Proposers(self.config.proposals.model_copy(update={"methods": methods}))
-        return others, num_workers, self.proposers.squeezer
+        return others, num_workers, self.proposers.photo_cropper
 
     def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
         """Class probabilities of every proposal; what can be stored, and selected from again and again.
@@ -270,7 +280,7 @@ def _same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
     return first
 
 
-class Outcome(NamedTuple):
+class PhotoResult(NamedTuple):
     """What became of a photo.
 
     Attributes:
@@ -284,17 +294,3 @@ class Outcome(NamedTuple):
     image: Image | None
     result: Detections | ImageError | None
     seconds: dict[str, float]
-
-
-class Stopwatch:
-    """Seconds per stage, in the order in which the stages first ran."""
-
-    def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = dict(seconds or {})
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Adds the time that the block takes."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started

@@ -18,9 +18,9 @@ from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.ops.boxes import box_iou
 from incdet.proposers import selective_search
-from incdet.proposers.photo_crops import Squeezer
+from incdet.proposers.photo_crops import PhotoCropper
 from incdet.runtime.files import load_arrays, save_arrays
-from incdet.runtime.worker_processes import MOST_WORKERS, follow_parent, interrupts_blocked, num_cores
+from incdet.runtime.worker_processes import MAX_WORKERS, follow_parent, interrupts_blocked, num_cores
 from incdet.structures import Image, Proposals
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Proposers:
         self.files: tuple[Path, ...] = () if self._multibox is None else (self._multibox.file,)
 
     @property
-    def squeezer(self) -> Squeezer | None:
+    def photo_cropper(self) -> PhotoCropper | None:
         """What other processes can do for MultiBox ahead; None where it does not propose."""
-        return None if self._multibox is None else self._multibox.squeezer
+        return None if self._multibox is None else self._multibox.photo_cropper
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
         """All proposals of an image, each proposer's in turn, at most `config.limit`.
@@ -65,16 +65,16 @@ class Proposers:
         image: Image,
         num_threads: int | None = None,
         known: Collection[str] = (),
-        squeezed: np.ndarray | None = None,
+        photo_crops: np.ndarray | None = None,
     ) -> dict[str, Proposals]:
-        """Name of each proposer -> its proposals, except of those that are known; `squeezed` is the squeezer's work."""
+        """Name of each proposer -> its proposals, except of those that are known already."""
         found: dict[str, Proposals] = {}
         for method in self.config.methods:
             if method in known:
                 continue
             if method == "multibox":
                 assert self._multibox is not None
-                found[method] = self._multibox(image, squeezed)
+                found[method] = self._multibox(image, photo_crops)
             else:
                 found[method] = selective_search.propose(image, self.config.selective_search, num_threads)
         return found
@@ -160,7 +160,7 @@ class ProposalCache:
             num_processes: default: as many as there are cores, where there are photos enough to be worth starting them.
         """
         missing = deque(paths)
-        number = num_processes or (min(num_cores(), MOST_WORKERS) if len(missing) >= _WORTH_PROCESSES else 1)
+        number = num_processes or (min(num_cores(), MAX_WORKERS) if len(missing) >= _WORTH_PROCESSES else 1)
         if number > 1:
             # many processes, each with a network of its own, would fill a GPU
             work = partial(_fill_one, ProposalCache(self.folder, self.config, "cpu"), images, num_threads=1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from incdet.networks.ensemble import Ensemble, Look
-from incdet.ops.boxes import correct_boxes
+from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
 
 MOST_UNDER_WAY = 8
@@ -137,7 +137,7 @@ def _look(look: Look, parts: list[_Part], following: _Queue, cutter: "_Cutter") 
             photo.by_network[-len(by_member) :, part.rows] = by_member[:, own, :num_classes]
         if corrections is not None:
             cropper, boxes = photo.cropper, photo.boxes[part.rows]
-            photo.boxes[part.rows] = correct_boxes(boxes, corrections[own], cropper.width, cropper.height)
+            photo.boxes[part.rows] = apply_box_deltas(boxes, corrections[own], cropper.width, cropper.height)
         further = chosen[own]
         kept = answer.maps[own][further.to(answer.maps.device)] if answer.maps is not None else None
         following.add(_Part(photo, part.rows[further.numpy()], kept))

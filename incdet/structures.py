@@ -6,14 +6,10 @@ M models. Boxes are float32 [N, 4], x1 y1 x2 y2 in pixels of the upright origina
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from incdet.images import ImageSource
 
 
 def require(condition: bool, owner: object, expected: str, got: object) -> None:
@@ -127,81 +123,6 @@ class RegionScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
-    """Labelled boxes of one image, best score first.
-
-    Attributes:
-        image: the image's name.
-        width, height: the image's size in pixels.
-        boxes: [N, 4] float32, xyxy pixels.
-        scores: [N] float32 in [0, 1].
-        class_ids: [N] int64, index into `class_names`.
-        class_names: the C classes, without background.
-        seconds: how long each stage took; empty where not measured.
-    """
-
-    image: str
-    width: int
-    height: int
-    boxes: np.ndarray
-    scores: np.ndarray
-    class_ids: np.ndarray
-    class_names: tuple[str, ...]
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require_boxes(self, self.boxes)
-        require_array(self, "scores", np.float32, len(self.boxes))
-        require_array(self, "class_ids", np.int64, len(self.boxes))
-        inside = bool(((self.scores >= 0) & (self.scores <= 1 + 1e-6)).all())
-        require(inside, self, "scores in [0, 1]", "a value outside")
-        _require_class_ids(self, self.class_ids, self.class_names)
-
-    def rescaled(self, width: int, height: int) -> Detections:
-        """The same detections in the same image at another size, such as an annotation states; 0 states none."""
-        if min(width, height) < 1:
-            return self
-        return replace(self, width=width, height=height, boxes=_rescaled_boxes(self, width, height))
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: Any) -> Detections:
-        """A slice, boolean mask or integer array selects detections; a number selects one, still as `Detections`."""
-        if isinstance(index, int | np.integer):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"detection {index} of {len(self)}")
-            index = [index]
-        boxes, scores, class_ids = self.boxes[index], self.scores[index], self.class_ids[index]
-        return replace(self, boxes=boxes, scores=scores, class_ids=class_ids)
-
-    @property
-    def labels(self) -> list[str]:
-        """The class name of each detection."""
-        return [self.class_names[class_id] for class_id in self.class_ids]
-
-    def draw(self, image: ImageSource) -> np.ndarray:
-        """The photo with boxes, labels and scores drawn in: [H, W, 3] uint8 RGB."""
-        from incdet.images import read_image
-        from incdet.output.draw import draw_detections
-
-        return draw_detections(read_image(image), self)
-
-    def to_coco(
-        self, image_id: int | str | None = None, category_ids: Mapping[str, int] | None = None
-    ) -> list[dict[str, Any]]:
-        """Entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
-
-        Args:
-            image_id: the id that the data set gives this image; its name where not given.
-            category_ids: class name -> the data set's id; class id + 1 where not given.
-        """
-        from incdet.output.writers import coco_results
-
-        return coco_results(self, self.image if image_id is None else image_id, category_ids)
-
-
-@dataclass(frozen=True, eq=False)
 class Classification:
     """What a whole photo shows.
 
@@ -258,16 +179,27 @@ class GroundTruth:
 
     def rescaled(self, width: int, height: int) -> GroundTruth:
         """The same objects for a file of another size than the annotation states: the pixels are right."""
-        return replace(self, width=width, height=height, boxes=_rescaled_boxes(self, width, height))
+        return replace(
+            self,
+            width=width,
+            height=height,
+            boxes=rescaled_boxes(self.boxes, (self.width, self.height), (width, height)),
+        )
 
 
-def _rescaled_boxes(owner: Detections | GroundTruth, width: int, height: int) -> np.ndarray:
-    """The boxes as they lie in the same image at another size; where none is stated (0), as they are."""
-    if (width, height) == (owner.width, owner.height) or min(width, height, owner.width, owner.height) < 1:
-        return owner.boxes
-    return owner.boxes * np.array([width / owner.width, height / owner.height] * 2, np.float32)
+def rescaled_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
+    """Boxes [N, 4] as they lie in the same image at another size; where a size is not stated (0), as they are.
+
+    Args:
+        boxes: [N, 4] float32, xyxy pixels of the image at `size`.
+        size: (width, height) in pixels.
+        new_size: (width, height) in pixels.
+    """
+    if size == new_size or min(*size, *new_size) < 1:
+        return boxes
+    return boxes * np.array([new_size[0] / size[0], new_size[1] / size[1]] * 2, np.float32)
 
 
-def _require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:
+def require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:
     inside = bool(((class_ids >= 0) & (class_ids < len(class_names))).all())
     require(inside, owner, f"class ids 0..{len(class_names) - 1}", class_ids.tolist()[:5])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from incdet.config.sections import DetectionsConfig
-from incdet.detections import select_detections
-from incdet.structures import Detections, Image, RegionScores
+from incdet.detections import Detections, select_detections
+from incdet.structures import Image, RegionScores
 
 CLASSES = ("cat", "dog", "sheep")
 PHOTO = Image(np.zeros((30, 40, 3), np.uint8), "photo.jpg")

@@ -9,14 +9,15 @@ import torch
 from PIL import Image as PillowImage
 
 import incdet
-from incdet.config.sections import Config, make_config
-from incdet.detector import Detector, Stopwatch
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
+from incdet.detector import Detector
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
-    FIRST_STAGE,
+    REJECTION_NETWORK,
     Preprocessing,
     WeightsRecord,
     find_weights,
@@ -26,6 +27,7 @@ from incdet.networks.weights import (
 )
 from incdet.ops.boxes import box_iou
 from incdet.regions import RegionCropper
+from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import score_photos
 from incdet.structures import Proposals
 
@@ -52,7 +54,7 @@ def test_the_shipped_weights_find_the_cat(chelsea_file):
 
 
 def test_shipped_weights_carry_their_record():
-    file = find_weights(FIRST_STAGE)
+    file = find_weights(REJECTION_NETWORK)
     shipped = load_record(file)
     assert len(shipped.classes) == 20
     assert shipped.measured["voc2012-subset val mAP"] > 0.4
@@ -62,7 +64,7 @@ def test_shipped_weights_carry_their_record():
 
 def test_six_members_differ_share_lower_halves_and_are_small():
     first, *members = shipped_ensemble()
-    assert (first, len(members)) == (FIRST_STAGE, 6)
+    assert (first, len(members)) == (REJECTION_NETWORK, 6)
     assert all(find_weights(name).stat().st_size <= 7_000_000 for name in members)
     records = [load_record(find_weights(name)) for name in members]
     assert [record.preprocessing.context for record in records] == [16, 32, 0, 16, 16, 32]
@@ -79,19 +81,19 @@ def test_six_members_differ_share_lower_halves_and_are_small():
 
 def test_members_of_the_shipped_ensemble():
     two = Detector.from_pretrained(members=2, config=few())
-    assert two.roles["first_stage"] == [f"{FIRST_STAGE}.safetensors"]
-    assert two.roles["members"] == [f"{FIRST_STAGE}-{number}.safetensors" for number in (1, 2)]
+    assert two.roles["rejection_network"] == [f"{REJECTION_NETWORK}.safetensors"]
+    assert two.roles["members"] == [f"{REJECTION_NETWORK}-{number}.safetensors" for number in (1, 2)]
     assert len(two.ensemble.members) == 2
-    alone = Detector.from_pretrained(FIRST_STAGE, config=few())
-    assert alone.ensemble.first_stage is None
+    alone = Detector.from_pretrained(REJECTION_NETWORK, config=few())
+    assert alone.ensemble.rejection_network is None
     with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
         Detector.from_pretrained(members=7)
     with pytest.raises(ConfigurationError, match="exclude each other"):
-        Detector.from_pretrained(FIRST_STAGE, members=1)
+        Detector.from_pretrained(REJECTION_NETWORK, members=1)
     with pytest.raises(ConfigurationError, match="is a cascade already"):
         Detector.from_pretrained(cascade=True)
     with pytest.raises(WeightsError, match="one more after a first stage"):
-        Detector.from_pretrained(FIRST_STAGE, cascade=True)
+        Detector.from_pretrained(REJECTION_NETWORK, cascade=True)
 
 
 def test_the_gate_decides_what_the_members_see(chelsea_file):
@@ -106,7 +108,7 @@ def test_the_gate_decides_what_the_members_see(chelsea_file):
     of_member = member.score(image, Proposals(judged.boxes, proposals.scores, proposals.sources)).probabilities
     gate = float(np.sort(of_first.max(axis=1))[-9:-7].mean())
     for value, passed in ((0.0, 24), (gate, 8), (1.0, 0)):
-        gated = few(scores={"precision": "float32", "gate": value, "coarse_gate": 0}, device="cpu")
+        gated = few(scores={"precision": "float32", "min_probability": value, "half_resolution_min_probability": 0}, device="cpu")
         found = Detector.from_pretrained(*names, cascade=True, config=gated).score(image, proposals).probabilities
         seen = of_first.max(axis=1) >= value
         assert seen.sum() == passed
@@ -181,17 +183,24 @@ def test_an_ensemble_averages_probabilities(chelsea_file):
 
 
 @pytest.mark.parametrize(
-    ("cascade", "coarse_gate"),
+    ("cascade", "half_resolution_min_probability"),
     [(False, 0.0), (True, 0.0), (True, 1.0)],
     ids=["members", "behind a first stage", "behind a coarse look that no region passes"],
 )
-def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configuration(chelsea_file, cascade, coarse_gate):
+def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configuration(
+    chelsea_file, cascade, half_resolution_min_probability
+):
     torch.manual_seed(0)
     networks, cpu = [GoogLeNet(3), GoogLeNet(3)], torch.device("cpu")
     for network in networks:
         torch.nn.init.normal_(network.classifier.weight, std=0.1)
     records = [record(preprocessing=Preprocessing(context=context)) for context in (16, 40)]
-    scores = {"precision": "float32", "engine": "torch", "gate": 0.0, "coarse_gate": coarse_gate}
+    scores = {
+        "precision": "float32",
+        "engine": "torch",
+        "min_probability": 0.0,
+        "half_resolution_min_probability": half_resolution_min_probability,
+    }
     detector = Detector(networks, records, few(scores=scores, device="cpu"), cascade)
     image = incdet.read_image(chelsea_file)
     boxes = np.array([[0, 0, 400, 300], [10, 20, 90, 80], [200, 30, 260, 290]], np.float32)
@@ -199,12 +208,12 @@ def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configurat
     found = detector.score(image, proposals).probabilities
     first, second = (prepare_network(network, cpu, torch.float32) for network in networks)
     members = [second] if cascade else [first, second]
-    gates = Gates(0.0, coarse_gate)
+    gates = Gates(0.0, half_resolution_min_probability)
     ensemble = Ensemble(members, first if cascade else None, gates, contexts=(16, 40))
     cropper = RegionCropper(image, Preprocessing(), cpu)
     (expected,) = score_photos([(cropper, boxes)], ensemble, 2, 64)
     assert np.allclose(found, expected.probabilities, atol=1e-6)
-    if coarse_gate:
+    if half_resolution_min_probability:
         small = {16: cropper.crop(boxes, context=16, shrink=2)}
         assert np.allclose(found, Ensemble([first])(small).probabilities[:, :2], atol=1e-6)
 

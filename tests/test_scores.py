@@ -65,8 +65,8 @@ def test_probabilities_sum_to_one_and_are_averaged(networks, crops):
 
 def test_shared_stages_run_once(networks, crops, photos, monkeypatch):
     runs = []
-    original = GoogLeNet.trunk_maps
-    monkeypatch.setattr(GoogLeNet, "trunk_maps", lambda self, inputs: runs.append(self) or original(self, inputs))
+    original = GoogLeNet.trunk
+    monkeypatch.setattr(GoogLeNet, "trunk", lambda self, inputs: runs.append(self) or original(self, inputs))
     Ensemble(networks)(crops)
     assert runs == [networks[0], networks[1]]
     runs.clear()
@@ -109,8 +109,8 @@ def test_background_is_dropped_and_batches_do_not_matter(networks, photos):
 @pytest.mark.parametrize("across_photos", [False, True])
 @pytest.mark.parametrize("shared", [False, True], ids=["another trunk", "the same trunk"])
 def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, photos, across_photos, shared):
-    first_stage, members = networks[1 if shared else 0], networks[2:]
-    first, last = scored(photos, Ensemble([first_stage])), scored(photos, Ensemble(members))
+    rejection_network, members = networks[1 if shared else 0], networks[2:]
+    first, last = scored(photos, Ensemble([rejection_network])), scored(photos, Ensemble(members))
     strength = np.concatenate(first).max(axis=1)
     gate = float(np.sort(strength)[3:5].mean())
     expected = [
@@ -120,19 +120,19 @@ def test_only_regions_that_pass_the_first_stage_reach_the_members(networks, phot
     assert not close(expected, first)
     assert not close(expected, last)
     for batch_size in (1, 3, 64):
-        found = scored(photos, Ensemble(members, first_stage, Gates(gate)), batch_size, across_photos)
+        found = scored(photos, Ensemble(members, rejection_network, Gates(gate)), batch_size, across_photos)
         assert close(found, expected)
-    assert close(scored(photos, Ensemble(members, first_stage, Gates(0.0))), last)
-    assert close(scored(photos, Ensemble(members, first_stage, Gates(1.0))), first)
+    assert close(scored(photos, Ensemble(members, rejection_network, Gates(0.0))), last)
+    assert close(scored(photos, Ensemble(members, rejection_network, Gates(1.0))), first)
 
 
 def test_what_each_network_says_is_what_it_would_find_alone(networks, photos):
-    first_stage, members = networks[0], networks[1:]
-    gate = float(np.median(np.concatenate(scored(photos, Ensemble([first_stage]))).max(axis=1)))
-    alone = [Ensemble([first_stage]), *(Ensemble([member], first_stage, Gates(gate)) for member in members)]
+    rejection_network, members = networks[0], networks[1:]
+    gate = float(np.median(np.concatenate(scored(photos, Ensemble([rejection_network]))).max(axis=1)))
+    alone = [Ensemble([rejection_network]), *(Ensemble([member], rejection_network, Gates(gate)) for member in members)]
     expected = zip(*(scored(photos, ensemble, 64) for ensemble in alone), strict=True)
     cut = ((RegionCropper(image, Preprocessing(), CPU), boxes) for image, boxes in photos)
-    ensemble = Ensemble(members, first_stage, Gates(gate))
+    ensemble = Ensemble(members, rejection_network, Gates(gate))
     found = list(score_photos(cut, ensemble, 3, 2, across_photos=True))
     assert len(ensemble.network_names) == len(alone) == 3
     for photo, each in zip(found, expected, strict=True):

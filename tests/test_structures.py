@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.structures import Detections, GroundTruth, Image, Proposals, RegionScores
+from incdet.detections import Detections
+from incdet.structures import GroundTruth, Image, Proposals, RegionScores
 
 BOXES = np.array([[0, 0, 4, 3], [1, 1, 2, 2], [5, 5, 5, 9]], np.float32)
 

@@ -19,7 +19,7 @@ from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
 from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
-from incdet.networks.sidecar_files import save_ranges
+from incdet.networks.sidecar_files import save_activation_ranges
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.regions import RegionCropper
@@ -56,7 +56,7 @@ def main(
         ranges = activation_ranges(network, torch.split(torch.cat(crops), CPU_ROWS))
         number = sum(map(len, crops))
         measured_on = f"{number} regions of {len(chosen)} photos of {dataset.value} {split}, seed {seed}"
-        notes.print(f"wrote {save_ranges(file, ranges, measured_on)}: {len(ranges)} ranges", markup=False)
+        notes.print(f"wrote {save_activation_ranges(file, ranges, measured_on)}: {len(ranges)} ranges", markup=False)
 
 
 if __name__ == "__main__":

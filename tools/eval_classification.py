@@ -15,7 +15,8 @@ from rich.table import Table
 
 from incdet.classifier import KNOWN_CROPS, Classifier, NumCrops
 from incdet.cli.console import notes, progress_bar, run_program
-from incdet.config.sections import Config, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.errors import ConfigurationError
 from incdet.evaluation.top_k import top_k_accuracy

@@ -19,7 +19,8 @@ import typer
 from rich.console import Console
 
 from incdet.cli.console import notes, progress_bar, run_program, warning
-from incdet.config.sections import Config, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
 from incdet.data.dataset import Dataset, Warn
 from incdet.data.ilsvrc import IlsvrcFiles
 from incdet.data.readers import Collection, read_dataset

@@ -3,7 +3,7 @@
     python tools/fit_boxes.py googlenet-voc --root ../shared/data/voc2012-subset --split train
 
 The regression is written beside the weights (NAME.boxes.safetensors), where detection finds it; `--set
-scores.regression=false` leaves regions as they were proposed. Interrupted, the same command goes on where it stopped.
+scores.box_deltas=false` leaves regions as they were proposed. Interrupted, the same command goes on where it stopped.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,12 @@ import typer
 from rich.table import Table
 
 from incdet.cli.console import notes, progress_bar, run_program, warning
-from incdet.config.sections import ImagesConfig, ProposalsConfig, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.data.readers import Collection, read_dataset
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import prepare_network
-from incdet.networks.sidecar_files import fingerprint, save_regressor
+from incdet.networks.sidecar_files import fingerprint, save_box_regressor
 from incdet.networks.weights import find_weights, load_network
 from incdet.proposals import ProposalCache
 from incdet.structures import GroundTruth, Image, Proposals
@@ -48,7 +49,7 @@ def main(
     count = min(photos, len(data))
     chosen = data.subset([number * len(data) // count for number in range(count)])
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time
-    config = load_config(ProposalsConfig, None, ["multibox.part_sides=[]", *(settings or ())])
+    config = load_config(ProposalsConfig, None, ["multibox.crop_sides=[]", *(settings or ())])
     proposals = ProposalCache(cache / "proposals", config, "cpu")
     with progress_bar("proposals", len(chosen)) as update:
         for done, path in enumerate(proposals.fill(chosen.image_paths, ImagesConfig()), 1):
@@ -69,7 +70,7 @@ def main(
     measured_on = f"{len(examples)} regions of {count} photos of {dataset.value} {split}, {regions} a photo at most"
     fitted = {"on": measured_on, "penalty": fit.penalty, "seed": seed, "licence": record.licence}
     fitted |= {"mean_iou_held_out": [round(float(values.mean()), 4) for values in (fit.before, fit.after)]}
-    beside = save_regressor(file, fit.regressor, fitted | {"proposals": config.model_dump(mode="json")})
+    beside = save_box_regressor(file, fit.regressor, fitted | {"proposals": config.model_dump(mode="json")})
     notes.print(f"wrote {beside}: {measured_on}, penalty {fit.penalty:g}", markup=False)
 
 

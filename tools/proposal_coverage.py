@@ -18,8 +18,9 @@ from rich.console import Console
 from scipy.cluster.vq import vq
 
 from incdet.cli.console import notes, progress_bar, run_program, warning
-from incdet.config.sections import Config, load_config
-from incdet.data.class_names import find_classes, split_names
+from incdet.config.class_choice import find_classes, split_names
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import ConfigurationError, DataError, ImageError

@@ -14,7 +14,7 @@ import typer
 from training_runs import run_training
 
 from incdet.cli.console import run_program, warning
-from incdet.config.sections import load_config
+from incdet.config.loading import load_config
 from incdet.runtime.distributed import joined_processes
 from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Trainer

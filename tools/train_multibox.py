@@ -13,7 +13,7 @@ import typer
 from training_runs import run_training
 
 from incdet.cli.console import run_program, warning
-from incdet.config.sections import load_config
+from incdet.config.loading import load_config
 from incdet.data.dataset import no_warning
 from incdet.networks.weights import find_weights, load_network
 from incdet.runtime.distributed import joined_processes

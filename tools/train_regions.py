@@ -14,7 +14,8 @@ import typer
 from training_runs import run_training
 
 from incdet.cli.console import progress_bar, run_program, warning
-from incdet.config.sections import ImagesConfig, load_config
+from incdet.config.loading import load_config
+from incdet.config.sections import ImagesConfig
 from incdet.data.dataset import no_warning
 from incdet.errors import ConfigurationError
 from incdet.networks.weights import find_weights, load_network

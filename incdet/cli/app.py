@@ -105,8 +105,9 @@ def detect(
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
     from incdet.cli.commands import EnsembleChoice, run_detect
     from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.sections import Config, load_config
-    from incdet.data.class_names import split_names
+    from incdet.config.class_choice import split_names
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
 
     more = list(settings or [])
     if score_threshold is not None:
@@ -146,7 +147,8 @@ def propose(
     """Propose regions that may hold an object, best first, without classifying them."""
     from incdet.cli.commands import run_propose
     from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.sections import Config, load_config
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
     return run_propose(paths, load_config(Config, config, settings or ()), options, show_hierarchy)
@@ -174,7 +176,8 @@ def classify(
     from incdet.classifier import KNOWN_CROPS
     from incdet.cli.commands import run_classify
     from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.sections import Config, load_config
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
     from incdet.errors import ConfigurationError
 
     chosen = next((known for known in KNOWN_CROPS if known == crops), None)
@@ -198,7 +201,7 @@ def info(
     """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
     import yaml
 
-    from incdet.runtime.provenance import installation
+    from incdet.cli.installation import installation
 
     if network is not None:
         from incdet.output.network_tables import show_networks

@@ -9,11 +9,12 @@ from incdet.classifier import Classifier, NumCrops
 from incdet.cli.console import notes
 from incdet.cli.photo_batch import SHARED, Batch, Line, OutputOptions, Worked, one_by_one
 from incdet.config.sections import Config, ProposalsConfig
-from incdet.detector import Detector, Outcome, Stopwatch
+from incdet.detections import Detections
+from incdet.detector import Detector, PhotoResult
 from incdet.errors import ConfigurationError
 from incdet.images import read_image
 from incdet.networks.weights import named_hashes
-from incdet.output.draw import draw_detections, draw_proposals, save_picture
+from incdet.output.draw import draw_proposals, save_picture
 from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.writers import (
     classification_json,
@@ -28,8 +29,8 @@ from incdet.pipeline.prefetching import default_workers
 from incdet.proposals import Proposers
 from incdet.runtime.files import write_text
 from incdet.runtime.provenance import describe_run
-from incdet.runtime.threads import map_behind
-from incdet.structures import Detections
+from incdet.runtime.stopwatch import Stopwatch
+from incdet.runtime.threads import map_in_threads
 
 DETECTION_KINDS = ("image", "json", "coco", "csv", "voc")
 PROPOSAL_KINDS = ("image", "json", "hierarchy")
@@ -69,7 +70,7 @@ def run_detect(
         ensemble: the networks.
         config: everything else that decides what is found.
         options: where results go.
-        num_workers: see `Detector.outcomes`; None fits them to the machine.
+        num_workers: see `Detector.photo_results`; None fits them to the machine.
 
     Raises:
         IncdetError: the options, the weights or the output folder cannot be used.
@@ -81,14 +82,14 @@ def run_detect(
         notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
     batch = Batch(paths, options, kinds, "detections", detector.describe())
 
-    def save(done: tuple[Path, Outcome]) -> Worked:
+    def save(done: tuple[Path, PhotoResult]) -> Worked:
         photo, outcome = done
         if not isinstance(outcome.result, Detections):
             assert outcome.result is not None
             return outcome.result
         found = outcome.result[outcome.result.scores >= config.detections.display_threshold]
         if (file := batch.file_of(photo, "image")) and outcome.image is not None:
-            save_picture(file, draw_detections(outcome.image, found))
+            save_picture(file, found.draw(outcome.image))
         if file := batch.file_of(photo, "voc"):
             write_text(file, voc_xml(found))
         return detections_json(found, options.timing), found.seconds
@@ -96,9 +97,9 @@ def run_detect(
     def work(photos: list[Path]) -> Iterator[Worked]:
         on_gpu = detector.device.type == "cuda"
         number = default_workers(len(photos), on_gpu) if num_workers is None else num_workers
-        outcomes = zip(photos, detector.outcomes(photos, number), strict=True)
+        photo_results = zip(photos, detector.photo_results(photos, number), strict=True)
         # the thread that feeds a GPU should do nothing else
-        return map_behind(save, outcomes, SAVING_THREADS if on_gpu else 0)
+        return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)
 
     batch.run(work, "detecting")
     if batch.folder and batch.lines and any(kind in SHARED for kind in kinds):

@@ -1,14 +1,10 @@
-"""The configuration: typed, strict, flat to read. An unknown key is an error that names the nearest valid one."""
+"""The configuration's sections: typed, strict, each key with its meaning, unit and default."""
 
-import difflib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar
+import warnings
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from incdet.config.values import apply_setting, read_yaml
-from incdet.errors import ConfigurationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ColorSpace = Literal["rgb", "intensity", "lab", "rgi", "hsv", "normalized_rgb", "c", "hue"]
 Similarity = Literal[
@@ -56,12 +52,23 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    old_names: ClassVar[Mapping[str, str]] = {}
+    """Keys as they were called one version ago -> what they are called now."""
+
     @model_validator(mode="before")
     @classmethod
-    def _empty_sections_are_defaults(cls, values: Any) -> Any:
-        """In YAML, `proposals:` with nothing below it is None."""
+    def _take_old_names_and_empty_sections(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        values = dict(values)
+        for old, new in cls.old_names.items():
+            if old not in values:
+                continue
+            if new in values:
+                raise ValueError(f"'{old}' is the old name of '{new}', and both are given; keep '{new}'")
+            warnings.warn(f"the setting '{old}' is now called '{new}'; the old name goes in 0.3", FutureWarning, 2)
+            values[new] = values.pop(old)
+        # in YAML, `proposals:` with nothing below it is None
         sections = {name for name, info in cls.model_fields.items() if is_section(info.annotation)}
         return {key: {} if value is None and key in sections else value for key, value in values.items()}
 
@@ -117,14 +124,16 @@ class MultiBoxConfig(Section):
         weights: a file that tools/train_multibox.py wrote, or the name of shipped weights.
         limit: best boxes that are kept (paper: 200).
         iou_threshold: a box that overlaps a better one by more is left out.
-        part_sides: besides the whole photo, parts of it with these shares of its sides are looked at; those of one size
+        crop_sides: besides the whole photo, parts of it with these shares of its sides are looked at; those of one size
             cover the photo, and neighbours have at least a quarter of their side in common.
     """
+
+    old_names = {"part_sides": "crop_sides"}
 
     weights: str = "multibox-voc"
     limit: int = Field(200, ge=1)
     iou_threshold: Unit = 0.6
-    part_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = (0.67, 0.4, 0.25)
+    crop_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = (0.67, 0.4, 0.25)
 
 
 class ProposalsConfig(Section):
@@ -151,21 +160,28 @@ class ScoresConfig(Section):
         precision: "auto" is bfloat16 where the device computes it natively; "int8" needs OpenVINO and measured ranges.
         engine: what computes a detector's networks; "openvino" is for CPUs and needs the package of that name, "auto"
             takes it where it is installed. Whole photos are classified by torch.
-        gate: of a detector with a first stage: the ensemble looks only at regions where the first stage finds a class
-            at least this probable; 0 shows it every region.
-        coarse_gate: likewise the first stage looks only at regions where it finds a class at least this probable in a
-            crop with half the pixels along each side; 0 spares the coarse look.
-        regression: regions are moved and stretched as a network's bounding-box regression says, where its weights come
-            with one (R-CNN, appendix C), and what a first stage lets pass is looked at where it then lies; without it
-            regions stay the proposals, as in the paper.
+        min_probability: lowest probability of a class, in the rejection network's output, with which a region reaches
+            the members of the ensemble; 0 shows them every region. Only detectors with a rejection network use it.
+        half_resolution_min_probability: lowest probability of a class, in the rejection network's output for a crop
+            with half the pixels along each side, with which a region reaches the rejection network at full resolution;
+            0 leaves the half-resolution stage out.
+        box_deltas: whether regions are moved and stretched by a network's box deltas, where its weights come with a box
+            regressor (R-CNN, appendix C). The members of the ensemble then see the moved regions. Without it regions
+            stay the proposals, as in the paper.
     """
+
+    old_names = {
+        "gate": "min_probability",
+        "coarse_gate": "half_resolution_min_probability",
+        "regression": "box_deltas",
+    }
 
     batch_size: int | None = Field(None, ge=1)
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
-    gate: Unit = 0.1
-    coarse_gate: Unit = 0.01
-    regression: bool = True
+    min_probability: Unit = 0.1
+    half_resolution_min_probability: Unit = 0.01
+    box_deltas: bool = True
 
 
 class DetectionsConfig(Section):
@@ -198,74 +214,3 @@ class Config(Section):
     proposals: ProposalsConfig = ProposalsConfig()
     scores: ScoresConfig = ScoresConfig()
     detections: DetectionsConfig = DetectionsConfig()
-
-
-SectionType = TypeVar("SectionType", bound=Section)
-
-
-def load_config(
-    section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()
-) -> SectionType:
-    """A configuration from an optional YAML file and `dotted.key=value` settings (which win).
-
-    Raises:
-        ConfigurationError: the file cannot be read, or a key, type or value is wrong; names the dotted path.
-    """
-    values = read_yaml(Path(file)) if file is not None else {}
-    for setting in settings:
-        apply_setting(values, setting)
-    return make_config(section, values, "configuration" if file is None else str(file))
-
-
-def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
-    """Checks plain values against a section; lists become tuples.
-
-    Raises:
-        ConfigurationError: names `origin`, the dotted path, what was expected and the nearest valid key.
-    """
-    try:
-        return section.model_validate(_tuples(values))
-    except RecursionError:
-        raise ConfigurationError(f"{origin}: a value holds itself; write it out") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
-        found = repr(first["input"])[:60]
-        rule = _lower(first["msg"]).replace("tuple", "list")
-        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
-
-
-def _tuples(value: Any) -> Any:
-    """YAML knows lists only; the frozen configuration holds tuples. Whole numbers are welcome where floats go."""
-    if isinstance(value, Mapping):
-        return {str(key): _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a section, for messages and help."""
-    keys = []
-    for name, info in section.model_fields.items():
-        keys.append(prefix + name)
-        if is_section(info.annotation):
-            keys += valid_keys(info.annotation, f"{prefix}{name}.")
-    return keys
-
-
-def _nearest_key(section: type[BaseModel], path: str) -> str:
-    keys = valid_keys(section)
-    by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
-    deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
-    # of several sections with such a key, the outermost is meant most often
-    nearest = (
-        sorted(by_leaf, key=lambda key: key.count("."))
-        or deeper
-        or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
-    )
-    return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from incdet.data.class_names import find_classes
+from incdet.config.class_choice import find_classes
 from incdet.structures import GroundTruth
 
 Warn = Callable[[str], None]

@@ -18,9 +18,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from incdet.detections import Detections
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns, detection_columns, object_columns
 from incdet.evaluation.matching import assign_objects, find_pairs
-from incdet.structures import Detections, GroundTruth
+from incdet.structures import GroundTruth
 
 Rules = Literal["ilsvrc", "voc", "voc07"]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from incdet.structures import Detections, GroundTruth, require, require_array
+from incdet.detections import Detections
+from incdet.structures import GroundTruth, require, require_array
 
 _TO_INCLUSIVE = np.array([0.0, 0.0, -1.0, -1.0])
 

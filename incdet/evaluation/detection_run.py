@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from incdet.data.dataset import Dataset
+from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
 from incdet.proposals import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
-from incdet.structures import Detections, GroundTruth, Image, RegionScores
+from incdet.structures import GroundTruth, Image, RegionScores
 
 
 class DetectionRun:

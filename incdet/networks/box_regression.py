@@ -20,7 +20,7 @@ class BoxRegressor(nn.Module):
         self.linear = nn.Linear(channels * CELLS**2, 4)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Last maps [B, channels, H, W] -> corrections [B, 4], see `boxes.correct_boxes`."""
+        """Last maps [B, channels, H, W] -> corrections [B, 4], see `boxes.apply_box_deltas`."""
         return self.linear(pooled_cells(maps))
 
 
@@ -34,7 +34,7 @@ class RidgeRegression:
 
     Args:
         features: [R, channels * 9] float, see `pooled_cells`.
-        targets: [R, 4] float32, see `boxes.box_corrections`.
+        targets: [R, 4] float32, see `boxes.compute_box_deltas`.
     """
 
     def __init__(self, features: Tensor, targets: Tensor):

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from incdet.networks.engines.selection import Halves
-from incdet.networks.engines.torch_backend import TorchHalves
+from incdet.networks.engines.selection import Backend
+from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing
 
-COARSE_SHRINK = 2
+HALF_RESOLUTION_SHRINK = 2
 """The coarse look sees crops with so many times fewer pixels along each side, which costs a quarter."""
 
 
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
         passed: [B] bool: those that the next look is for.
         maps: of all B, where the next look can use them.
         corrections: [B, 4] float32 of the regions' boxes, where a network with a regression looked; see
-            `boxes.correct_boxes`.
+            `boxes.apply_box_deltas`.
         by_member: [M, B, columns] float32: what each member says, where they looked.
     """
 
@@ -77,7 +77,7 @@ class Ensemble:
 
     Args:
         networks: the M members, prepared.
-        first_stage: a network that looks at every region before the members do.
+        rejection_network: a network that looks at every region before the members do.
         gates: which regions the members see where there is a first stage; the others, nearly all of them background,
             keep its answer.
         halves: what computes the first stage, if any, and the members; torch where nothing else is given.
@@ -88,33 +88,35 @@ class Ensemble:
     def __init__(
         self,
         networks: Sequence[GoogLeNet],
-        first_stage: GoogLeNet | None = None,
+        rejection_network: GoogLeNet | None = None,
         gates: Gates | None = None,
-        halves: Sequence[Halves] | None = None,
+        halves: Sequence[Backend] | None = None,
         contexts: Sequence[int] | None = None,
     ) -> None:
         self.gates = gates or Gates()
         self._columns = networks[0].num_classes
-        everyone = [*([] if first_stage is None else [first_stage]), *networks]
+        everyone = [*([] if rejection_network is None else [rejection_network]), *networks]
         self._contexts = contexts or [Preprocessing().context] * len(everyone)
         self._trunks = _first_of_their_kind(everyone, self._contexts)[-len(networks) :]
-        computed = halves or [TorchHalves(network) for network in everyone]
-        self.first_stage = None if first_stage is None else computed[0]
+        computed = halves or [TorchBackend(network) for network in everyone]
+        self.rejection_network = None if rejection_network is None else computed[0]
         # where it moves regions, what it saw is not what the members see
-        self._shares_maps = first_stage is not None and first_stage.box_regressor is None and 0 in self._trunks
+        self._shares_maps = (
+            rejection_network is not None and rejection_network.box_regressor is None and 0 in self._trunks
+        )
         self.members = computed[-len(networks) :]
 
     @property
     def network_names(self) -> list[str]:
         """What the networks are called, the first stage before the members."""
         members = [f"member {number}" for number in range(1, len(self.members) + 1)]
-        return members if self.first_stage is None else ["first stage", *members]
+        return members if self.rejection_network is None else ["first stage", *members]
 
     def describe(self) -> str:
         """In words, for people."""
         number = len(self.members)
         members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
-        return members if self.first_stage is None else f"{members}, after a first stage that drops background"
+        return members if self.rejection_network is None else f"{members}, after a first stage that drops background"
 
     def behind(self, gates: Gates) -> "Ensemble":
         """The same networks behind other gates."""
@@ -134,11 +136,11 @@ class Ensemble:
         answers, corrections = [], []
         for member, trunk in zip(self.members, self._trunks, strict=True):
             if trunk not in known and self._trunks.count(trunk) == 1:
-                outputs = member.whole(crops[self._contexts[trunk]])
+                outputs = member.full(crops[self._contexts[trunk]])
             else:
                 if trunk not in known:
                     known[trunk] = member.trunk(crops[self._contexts[trunk]])
-                outputs = member.outputs(known[trunk])
+                outputs = member.head(known[trunk])
             probabilities, correction = _split(outputs, self._columns)
             answers.append(probabilities)
             corrections += [] if correction is None else [correction]
@@ -152,14 +154,16 @@ class Ensemble:
         known = {0} if self._shares_maps else set()
         rest = {self._contexts[trunk] for trunk in set(self._trunks) - known}
         looks = [Look(self, tuple(sorted(rest)))]
-        if self.first_stage is not None:
+        if self.rejection_network is not None:
             contexts = (self._contexts[0],)
-            judge = _Judge(self.first_stage, self._columns, self.gates.first, num_classes, keeps_maps=self._shares_maps)
+            judge = _Judge(
+                self.rejection_network, self._columns, self.gates.first, num_classes, keeps_maps=self._shares_maps
+            )
             looks.insert(0, Look(judge, contexts))
             if self.gates.coarse > 0:
                 # the regression has not seen the maps of smaller crops
                 coarse = replace(judge, gate=self.gates.coarse, keeps_maps=False, corrects=False)
-                looks.insert(0, Look(coarse, contexts, COARSE_SHRINK))
+                looks.insert(0, Look(coarse, contexts, HALF_RESOLUTION_SHRINK))
         return looks
 
 
@@ -167,7 +171,7 @@ class Ensemble:
 class _Judge:
     """A network whose answer decides which regions deserve the next look."""
 
-    network: Halves
+    network: Backend
     columns: int
     gate: float
     num_classes: int
@@ -177,7 +181,7 @@ class _Judge:
     def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
         (own,) = crops.values()
         maps = self.network.trunk(own) if self.keeps_maps else None
-        outputs = self.network.whole(own) if maps is None else self.network.outputs(maps)
+        outputs = self.network.full(own) if maps is None else self.network.head(maps)
         probabilities, corrections = _split(outputs, self.columns)
         passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
         return Answer(probabilities, passed, maps, corrections if self.corrects else None)

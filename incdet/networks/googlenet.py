@@ -104,13 +104,13 @@ class GoogLeNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Logits:
         """Preprocessed crops [B, 3, 224, 224] -> logits; the pooling rounds sizes up, as Caffe's does."""
-        return self.classify_maps(self.trunk_maps(crops))
+        return self.classify(self.trunk(crops))
 
     def feature_map(self, crops: Tensor) -> Tensor:
         """Preprocessed crops [B, 3, S, S] -> what leaves the last module, [B, 1024, S / 32, S / 32] as published."""
-        return self._last_maps(self.trunk_maps(crops))[0]
+        return self._last_maps(self.trunk(crops))[0]
 
-    def trunk_maps(self, crops: Tensor) -> Tensor:
+    def trunk(self, crops: Tensor) -> Tensor:
         """Stages 1 to 3, which an ensemble can share: crops [B, 3, S, S] -> [B, 480, S / 16, S / 16] as published."""
         maps = max_pool(self.conv1(crops), 3, stride=2)
         maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
@@ -119,13 +119,13 @@ class GoogLeNet(nn.Module):
             maps = self.get_submodule(f"inception_{name}")(maps)
         return max_pool(maps, 3, stride=2)
 
-    def classify_maps(self, maps: Tensor) -> Logits:
-        """The rest of the network: what `trunk_maps` gives -> logits."""
+    def classify(self, maps: Tensor) -> Logits:
+        """The rest of the network: what `trunk` gives -> logits."""
         maps, auxiliary_4a, auxiliary_4d = self._last_maps(maps)
         return Logits(self._main_logits(maps), auxiliary_4a, auxiliary_4d)
 
-    def outputs(self, maps: Tensor) -> Tensor:
-        """The main logits of `classify_maps` and, where there is a regression, four corrections of the box after them:
+    def head(self, maps: Tensor) -> Tensor:
+        """The main logits of `classify` and, where there is a regression, four corrections of the box after them:
         [B, columns] or [B, columns + 4].
         """
         maps = self._last_maps(maps)[0]

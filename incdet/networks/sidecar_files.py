@@ -31,29 +31,29 @@ def fingerprint(weights: Path) -> str:
     return digest.hexdigest()
 
 
-def ranges_file(weights: Path) -> Path:
+def activation_ranges_file(weights: Path) -> Path:
     """Where the activation ranges of weights are kept."""
     return weights.with_suffix(".int8.json")
 
 
-def save_ranges(weights: Path, ranges: dict[str, float], measured_on: str) -> Path:
+def save_activation_ranges(weights: Path, ranges: dict[str, float], measured_on: str) -> Path:
     """Writes the activation ranges of weights beside them, with what they were measured on; returns the file.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
     content = {"tensors": fingerprint(weights), "measured_on": measured_on, "activation_ranges": ranges}
-    write_text(ranges_file(weights), json.dumps(content, indent=2) + "\n")
-    return ranges_file(weights)
+    write_text(activation_ranges_file(weights), json.dumps(content, indent=2) + "\n")
+    return activation_ranges_file(weights)
 
 
-def load_ranges(weights: Path) -> dict[str, float]:
+def load_activation_ranges(weights: Path) -> dict[str, float]:
     """The activation ranges of weights, by the names of `networks/calibration.py`.
 
     Raises:
         WeightsError: there are none, or they are damaged or those of other weights.
     """
-    beside = ranges_file(weights)
+    beside = activation_ranges_file(weights)
     again = f"measure them with tools/calibrate_int8.py {weights}"
     if not beside.exists():
         raise WeightsError(f"the ranges that eight bits stand for in the weights {weights} are not known; {again}")
@@ -67,12 +67,12 @@ def load_ranges(weights: Path) -> dict[str, float]:
         raise WeightsError(f"cannot read {beside}: {reason(error)}; {again}") from None
 
 
-def regressor_file(weights: Path) -> Path:
+def box_regressor_file(weights: Path) -> Path:
     """Where the box regression of weights is kept."""
     return weights.with_suffix(".boxes.safetensors")
 
 
-def save_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any]) -> Path:
+def save_box_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any]) -> Path:
     """Writes the box regression of weights beside them in float16, with how it was fitted; returns the file.
 
     Raises:
@@ -81,12 +81,12 @@ def save_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any
     tensors = {name: tensor.half().contiguous() for name, tensor in regressor.state_dict().items()}
     # one entry: of several, the order differs from process to process
     metadata = {REGRESSION_KEY: json.dumps({"tensors": fingerprint(weights), "fitted": fitted}, sort_keys=True)}
-    with atomic_file(regressor_file(weights)) as stream:
+    with atomic_file(box_regressor_file(weights)) as stream:
         stream.write(serialize(tensors, metadata))
-    return regressor_file(weights)
+    return box_regressor_file(weights)
 
 
-def load_regressor(weights: Path, channels: int) -> BoxRegressor | None:
+def load_box_regressor(weights: Path, channels: int) -> BoxRegressor | None:
     """The box regression of weights; None where they have none.
 
     Args:
@@ -96,7 +96,7 @@ def load_regressor(weights: Path, channels: int) -> BoxRegressor | None:
     Raises:
         WeightsError: it is damaged or that of other weights.
     """
-    beside = regressor_file(weights)
+    beside = box_regressor_file(weights)
     if not beside.exists():
         return None
     again = f"fit it with tools/fit_boxes.py {weights}, or delete the file to do without"

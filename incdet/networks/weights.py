@@ -20,7 +20,7 @@ from incdet.networks.multibox import MultiBox, MultiBoxDescription
 from incdet.networks.quantization import dequantize
 from incdet.runtime.files import atomic_file
 
-FIRST_STAGE = "googlenet-voc"
+REJECTION_NETWORK = "googlenet-voc"
 """Name of the shipped weights that see every region; the members of the ensemble are called this and -1, -2, ..."""
 
 RECORD_KEY = "incdet"
@@ -116,10 +116,10 @@ def shipped_ensemble(members: int | None = None) -> tuple[str, ...]:
     Raises:
         ConfigurationError: fewer than one, or more than the package ships.
     """
-    names = [name for name in shipped_weights() if name.startswith(f"{FIRST_STAGE}-")]
+    names = [name for name in shipped_weights() if name.startswith(f"{REJECTION_NETWORK}-")]
     if members is not None and not 1 <= members <= len(names):
         raise ConfigurationError(f"{members} members of the ensemble are wanted; expected 1 to {len(names)}")
-    return (FIRST_STAGE, *names[:members])
+    return (REJECTION_NETWORK, *names[:members])
 
 
 def find_weights(name_or_file: str | Path) -> Path:

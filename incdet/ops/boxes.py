@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LARGEST_CORRECTION = 1.0
+MAX_BOX_DELTA = 1.0
 """By which a regression may move a box, in sides, or stretch it, as a logarithm: regions that would need more show
 another object."""
 
@@ -66,10 +66,10 @@ def boxes_from_xywh(boxes_xywh: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
-def box_corrections(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """What turns boxes [N, 4] into the wanted ones [N, 4]; see `correct_boxes`. Boxes must have a surface.
+def compute_box_deltas(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """What turns boxes [N, 4] into the wanted ones [N, 4]; see `apply_box_deltas`. Boxes must have a surface.
 
-    >>> box_corrections(np.array([[0, 0, 2, 4]]), np.array([[1, 0, 3, 4]])).tolist()
+    >>> compute_box_deltas(np.array([[0, 0, 2, 4]]), np.array([[1, 0, 3, 4]])).tolist()
     [[0.5, 0.0, 0.0, 0.0]]
     """
     sides, wanted_sides = boxes[:, 2:] - boxes[:, :2], wanted[:, 2:] - wanted[:, :2]
@@ -77,7 +77,7 @@ def box_corrections(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.concatenate([shift, np.log(wanted_sides / sides)], axis=1).astype(np.float32)
 
 
-def correct_boxes(
+def apply_box_deltas(
     boxes: np.ndarray, corrections: np.ndarray, width: int | np.ndarray, height: int | np.ndarray
 ) -> np.ndarray:
     """Boxes [N, 4] moved and stretched, then cut at the borders of an image; those that would vanish stay as they are.
@@ -85,11 +85,11 @@ def correct_boxes(
     Args:
         boxes: the regions.
         corrections: [N, 4], as R-CNN's (appendix C): shift of the centre, in sides, and logarithm of the stretch, each
-            along x and y; no more than `LARGEST_CORRECTION` of each is followed.
+            along x and y; no more than `MAX_BOX_DELTA` of each is followed.
         width: of the image, in pixels, or [N] where each box has its own.
         height: likewise.
     """
-    shift, stretch = np.split(np.clip(corrections, -LARGEST_CORRECTION, LARGEST_CORRECTION), 2, axis=1)
+    shift, stretch = np.split(np.clip(corrections, -MAX_BOX_DELTA, MAX_BOX_DELTA), 2, axis=1)
     sides = boxes[:, 2:] - boxes[:, :2]
     center = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift * sides
     half = sides / 2 * np.exp(stretch)

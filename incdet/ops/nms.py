@@ -5,7 +5,7 @@ import numpy as np
 from incdet.runtime.compilation import kernel
 
 
-def suppress(boxes: np.ndarray, iou_threshold: float, limit: int | None = None) -> np.ndarray:
+def nms(boxes: np.ndarray, iou_threshold: float, limit: int | None = None) -> np.ndarray:
     """Rows of the boxes that overlap no kept box before them by more than the threshold, ascending.
 
     What torchvision's `nms` keeps, without its import, which takes over a second, and without looking at what comes
@@ -16,14 +16,14 @@ def suppress(boxes: np.ndarray, iou_threshold: float, limit: int | None = None) 
         iou_threshold: in [0, 1].
         limit: so many boxes are kept at most; None is no limit.
 
-    >>> suppress(np.array([[0, 0, 4, 4], [0, 0, 4, 3], [3, 3, 5, 5.0]]), 0.5).tolist()
+    >>> nms(np.array([[0, 0, 4, 4], [0, 0, 4, 3], [3, 3, 5, 5.0]]), 0.5).tolist()
     [0, 2]
     """
-    return _suppress(np.ascontiguousarray(boxes), iou_threshold, len(boxes) if limit is None else limit)
+    return _nms(np.ascontiguousarray(boxes), iou_threshold, len(boxes) if limit is None else limit)
 
 
 @kernel
-def _suppress(boxes: np.ndarray, iou_threshold: float, limit: int) -> np.ndarray:
+def _nms(boxes: np.ndarray, iou_threshold: float, limit: int) -> np.ndarray:
     kept, number = np.empty(min(limit, len(boxes)), np.int64), 0
     for row in range(len(boxes)):
         if number == len(kept):

@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from incdet.detections import Detections
 from incdet.errors import DataError
-from incdet.ops.boxes import box_areas, boxes_to_xywh
+from incdet.ops.boxes import box_areas
+from incdet.ops.decimals import shortest_decimals
 from incdet.runtime.files import read_text
-from incdet.structures import Classification, Detections, Image, Proposals
+from incdet.structures import Classification, Image, Proposals
 
 LARGEST_CORNER = 1e9
 """In pixels; beyond it a number is no place in an image."""
@@ -29,7 +31,11 @@ def detections_json(detections: Detections, timing: bool = False) -> dict[str, A
         timing: add "seconds" per stage; left out otherwise, so that equal runs give equal files.
     """
     rows = zip(
-        detections.labels, detections.class_ids, _plain(detections.scores), _plain(detections.boxes), strict=True
+        detections.labels,
+        detections.class_ids,
+        shortest_decimals(detections.scores),
+        shortest_decimals(detections.boxes),
+        strict=True,
     )
     entries = [
         {"label": label, "class_id": int(class_id), "score": score, "box": box} for label, class_id, score, box in rows
@@ -89,7 +95,9 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
 
 def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, float] | None = None) -> dict[str, Any]:
     """The line of `proposals.jsonl` for one image, best first; "seconds" per stage where they are given."""
-    rows = zip(_plain(proposals.boxes), _plain(proposals.scores), proposals.sources.tolist(), strict=True)
+    rows = zip(
+        shortest_decimals(proposals.boxes), shortest_decimals(proposals.scores), proposals.sources.tolist(), strict=True
+    )
     entries = [{"box": box, "score": score, "source": source} for box, score, source in rows]
     line: dict[str, Any] = {"image": image.name, "width": image.width, "height": image.height, "proposals": entries}
     return line if seconds is None else line | {"seconds": _rounded(seconds)}
@@ -102,23 +110,6 @@ def classification_json(found: Classification, top: int) -> dict[str, Any]:
     return {"image": found.image, "width": found.width, "height": found.height, "classifications": best}
 
 
-def coco_results(
-    detections: Detections, image_id: int | str, category_ids: Mapping[str, int] | None = None
-) -> list[dict[str, Any]]:
-    """Entries of a COCO results file; see `Detections.to_coco`."""
-    rows = zip(detections.labels, detections.class_ids, _plain(boxes_to_xywh(detections.boxes)), strict=True)
-    scores = _plain(detections.scores)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": category_ids[label] if category_ids else int(class_id) + 1,
-            "bbox": bbox,
-            "score": score,
-        }
-        for (label, class_id, bbox), score in zip(rows, scores, strict=True)
-    ]
-
-
 def coco_document(found: Iterable[Detections], class_names: Sequence[str]) -> dict[str, Any]:
     """A whole COCO file (images, categories, annotations with scores), as labelling tools import it."""
     images: list[dict[str, Any]] = []
@@ -126,8 +117,8 @@ def coco_document(found: Iterable[Detections], class_names: Sequence[str]) -> di
     for image_id, detections in enumerate(found, 1):
         size = {"width": detections.width, "height": detections.height}
         images.append({"id": image_id, "file_name": detections.image, **size})
-        areas = _plain(box_areas(detections.boxes))
-        for entry, area in zip(coco_results(detections, image_id), areas, strict=True):
+        areas = shortest_decimals(box_areas(detections.boxes))
+        for entry, area in zip(detections.to_coco(image_id), areas, strict=True):
             annotations.append({"id": len(annotations) + 1, **entry, "area": area, "iscrowd": 0})
     categories = [{"id": number, "name": name} for number, name in enumerate(class_names, 1)]
     return {"images": images, "categories": categories, "annotations": annotations}
@@ -153,7 +144,9 @@ def voc_xml(detections: Detections) -> str:
     size = ElementTree.SubElement(root, "size")
     for key, value in (("width", detections.width), ("height", detections.height), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
-    for label, score, box in zip(detections.labels, _plain(detections.scores), detections.boxes, strict=True):
+    for label, score, box in zip(
+        detections.labels, shortest_decimals(detections.scores), detections.boxes, strict=True
+    ):
         element = ElementTree.SubElement(root, "object")
         ElementTree.SubElement(element, "name").text = label
         ElementTree.SubElement(element, "score").text = str(score)
@@ -165,11 +158,6 @@ def voc_xml(detections: Detections) -> str:
             ElementTree.SubElement(corners, key).text = str(value)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    """float32 array -> nested lists of the shortest decimals that round-trip."""
-    return [_plain(row) for row in values] if values.ndim > 1 else [float(str(value)) for value in values]
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

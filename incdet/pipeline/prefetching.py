@@ -15,35 +15,35 @@ from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import ImageSource, read_image
 from incdet.proposals import Proposers, begin_worker
-from incdet.proposers.photo_crops import Squeezer
-from incdet.runtime.worker_processes import MOST_WORKERS, interrupts_blocked, num_cores
+from incdet.proposers.photo_crops import PhotoCropper
+from incdet.runtime.worker_processes import MAX_WORKERS, interrupts_blocked, num_cores
 from incdet.structures import Image, Proposals
 
 WORTH_STARTING = 8
 """Photos for each process from which on starting them takes less time than it saves."""
 
-MOST_WASTED = 3
+MAX_FAILED_STARTS = 3
 """After so many starts that were not worth it, there are no more."""
 
 
 @dataclass(frozen=True)
-class ReadPhoto:
+class LoadedPhoto:
     """A photo and what was proposed in it.
 
     Attributes:
         image: the photo.
         found: name of each proposer that has run -> its proposals.
-        squeezed: what MultiBox, which has not run, looks at; see `Squeezer`.
+        photo_crops: what MultiBox, which has not run, looks at; see `PhotoCropper`.
         seconds: that reading ("read") and proposing ("proposals") took.
     """
 
     image: Image
     found: dict[str, Proposals]
     seconds: dict[str, float]
-    squeezed: np.ndarray | None = None
+    photo_crops: np.ndarray | None = None
 
 
-Read = ReadPhoto | ImageError
+Read = LoadedPhoto | ImageError
 
 
 def read_and_propose(
@@ -51,9 +51,9 @@ def read_and_propose(
     images: ImagesConfig,
     proposers: Proposers,
     num_threads: int | None = None,
-    squeezer: Squeezer | None = None,
-) -> ReadPhoto:
-    """The photo with the proposals of all proposers, squeezed for MultiBox where it does not run here.
+    photo_cropper: PhotoCropper | None = None,
+) -> LoadedPhoto:
+    """The photo with the proposals of all proposers, photo_crops for MultiBox where it does not run here.
 
     Raises:
         ImageError: it cannot be read.
@@ -62,11 +62,11 @@ def read_and_propose(
     image = read_image(source, images)
     read = time.perf_counter()
     found = proposers.find(image, num_threads)
-    squeezed = None if squeezer is None else squeezer(image)
-    return ReadPhoto(image, found, {"read": read - started, "proposals": time.perf_counter() - read}, squeezed)
+    photo_crops = None if photo_cropper is None else photo_cropper(image)
+    return LoadedPhoto(image, found, {"read": read - started, "proposals": time.perf_counter() - read}, photo_crops)
 
 
-class ReadAhead:
+class Prefetcher:
     """Reads photos and runs proposers on them, in processes of their own, a few photos ahead of who asks for them.
 
     Each process works with one thread on one photo, and twice as many photos as processes are held at most. Should a
@@ -77,18 +77,23 @@ class ReadAhead:
         images: what can be read.
         proposers: those that run, here and in the processes; these compute on the CPU.
         num_workers: processes; 0 does the work here, when a photo is asked for.
-        squeezer: what they do for MultiBox where it is none of these proposers.
+        photo_cropper: what they do for MultiBox where it is none of these proposers.
     """
 
     def __init__(
-        self, images: ImagesConfig, proposers: Proposers, num_workers: int, squeezer: Squeezer | None = None
+        self, images: ImagesConfig, proposers: Proposers, num_workers: int, photo_cropper: PhotoCropper | None = None
     ) -> None:
-        self.images, self.proposers, self.num_workers, self.squeezer = images, proposers, num_workers, squeezer
+        self.images, self.proposers, self.num_workers, self.photo_cropper = (
+            images,
+            proposers,
+            num_workers,
+            photo_cropper,
+        )
 
     def __call__(self, sources: Iterable[ImageSource]) -> Iterator[tuple[ImageSource, Read]]:
         """Every source in order, with its proposals or what is wrong with it."""
         remaining, wasted = iter(sources), 0
-        while self.num_workers and wasted < MOST_WASTED:
+        while self.num_workers and wasted < MAX_FAILED_STARTS:
             answered, lost = yield from self._in_processes(remaining)
             if not lost:
                 return
@@ -112,7 +117,7 @@ class ReadAhead:
         """Returns how many photos it answered, and those under way when a process died; none at the end."""
         # spawned, not forked: a fork of a process in which libraries have started threads waits for them forever
         context = multiprocessing.get_context("spawn")
-        settings = (self.images, self.proposers.config, self.squeezer)
+        settings = (self.images, self.proposers.config, self.photo_cropper)
         pool = ProcessPoolExecutor(self.num_workers, context, initializer=_begin, initargs=settings)
         under_way: deque[tuple[ImageSource, Future[Read] | None]] = deque()
         answered = 0
@@ -152,23 +157,23 @@ def default_workers(num_photos: int, on_gpu: bool) -> int:
 
     Networks on a CPU keep all its cores busy, so there are none then, and none for a single photo.
     """
-    return min(num_photos, num_cores() - 1, MOST_WORKERS) if on_gpu and num_photos > 1 else 0
+    return min(num_photos, num_cores() - 1, MAX_WORKERS) if on_gpu and num_photos > 1 else 0
 
 
-_settings: tuple[ImagesConfig, Proposers, Squeezer | None]
+_settings: tuple[ImagesConfig, Proposers, PhotoCropper | None]
 """Of a worker process."""
 
 
-def _begin(images: ImagesConfig, proposals: ProposalsConfig, squeezer: Squeezer | None) -> None:
+def _begin(images: ImagesConfig, proposals: ProposalsConfig, photo_cropper: PhotoCropper | None) -> None:
     """Prepares a process: one thread, networks loaded once."""
     global _settings
     begin_worker(proposals)
-    _settings = images, Proposers(proposals, "cpu"), squeezer
+    _settings = images, Proposers(proposals, "cpu"), photo_cropper
 
 
 def _work(source: ImageSource) -> Read:
-    images, proposers, squeezer = _settings
+    images, proposers, photo_cropper = _settings
     try:
-        return read_and_propose(source, images, proposers, num_threads=1, squeezer=squeezer)
+        return read_and_propose(source, images, proposers, num_threads=1, photo_cropper=photo_cropper)
     except ImageError as error:
         return error

@@ -9,8 +9,8 @@ from torch import Tensor
 from incdet.config.sections import MultiBoxConfig
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights import Preprocessing, find_weights, load_multibox
-from incdet.ops.nms import suppress
-from incdet.proposers.photo_crops import Part, Squeezer, parts_of
+from incdet.ops.nms import nms
+from incdet.proposers.photo_crops import Part, PhotoCropper, list_photo_crops
 from incdet.runtime.device import choose_precision
 from incdet.structures import Image, Proposals
 
@@ -43,19 +43,19 @@ class MultiBoxProposer:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = record.preprocessing
         self.device, self.precision = device, choose_precision("auto", device)
-        self.squeezer = Squeezer(self.preprocessing.size, config.part_sides)
+        self.photo_cropper = PhotoCropper(self.preprocessing.size, config.crop_sides)
 
-    def __call__(self, image: Image, squeezed: np.ndarray | None = None) -> Proposals:
+    def __call__(self, image: Image, photo_crops: np.ndarray | None = None) -> Proposals:
         """The best boxes of a photo, best first.
 
         Args:
             image: the photo.
-            squeezed: what `squeezer` makes of it, where that is known.
+            photo_crops: what `photo_cropper` makes of it, where that is known.
         """
-        if squeezed is None:
-            squeezed = self.squeezer(image)
+        if photo_crops is None:
+            photo_crops = self.photo_cropper(image)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            return propose_boxes([image], self.network, self.preprocessing, self.config, [squeezed])[0]
+            return propose_boxes([image], self.network, self.preprocessing, self.config, [photo_crops])[0]
 
 
 def propose_boxes(
@@ -63,7 +63,7 @@ def propose_boxes(
     network: MultiBox,
     preprocessing: Preprocessing,
     config: MultiBoxConfig,
-    squeezed: Sequence[np.ndarray] | None = None,
+    photo_crops: Sequence[np.ndarray] | None = None,
 ) -> list[Proposals]:
     """The best boxes of several photos.
 
@@ -72,18 +72,18 @@ def propose_boxes(
         network: in evaluation mode.
         preprocessing: that it was trained with.
         config: how many boxes, and of which parts of the photos.
-        squeezed: what a `Squeezer` makes of each photo; None is made here.
+        photo_crops: what a `PhotoCropper` makes of each photo; None is made here.
     """
-    if squeezed is None:
-        squeezed = [Squeezer(preprocessing.size, config.part_sides)(image) for image in images]
+    if photo_crops is None:
+        photo_crops = [PhotoCropper(preprocessing.size, config.crop_sides)(image) for image in images]
     device = network.get_buffer("priors").device
-    inputs = torch.from_numpy(np.concatenate(squeezed))
+    inputs = torch.from_numpy(np.concatenate(photo_crops))
     batches = torch.split(inputs, CPU_BATCH if device.type == "cpu" else GPU_BATCH)
     outputs = [predict_boxes(network, preprocessing.apply(batch.to(device))) for batch in batches]
     boxes, scores = (torch.cat(column) for column in zip(*outputs, strict=True))
     proposals, start = [], 0
     for image in images:
-        parts = parts_of(image, config.part_sides)
+        parts = list_photo_crops(image, config.crop_sides)
         placed = [_place(part, boxes[row], scores[row], image) for row, part in enumerate(parts, start)]
         columns = zip(*placed, strict=True)
         proposals.append(_best(torch.cat(next(columns)), torch.cat(next(columns)), config))
@@ -113,5 +113,5 @@ def _place(part: Part, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Ten
 
 def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
     order = scores.argsort(descending=True, stable=True)
-    kept = order[suppress(boxes[order].numpy(), config.iou_threshold, config.limit)]
+    kept = order[nms(boxes[order].numpy(), config.iou_threshold, config.limit)]
     return Proposals(boxes[kept].numpy(), scores[kept].numpy(), np.full(len(kept), SOURCE))

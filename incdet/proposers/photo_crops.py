@@ -1,4 +1,4 @@
-"""The parts of a photo that MultiBox looks at, squeezed into its square; without torch, which takes seconds to load."""
+"""The crops of a photo that MultiBox looks at, resized to its square; without torch, which takes seconds to load."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Part(NamedTuple):
     height: int
 
 
-def parts_of(image: Image, sides: Sequence[float]) -> list[Part]:
+def list_photo_crops(image: Image, sides: Sequence[float]) -> list[Part]:
     """The whole photo, and the parts of each size, row by row."""
     parts = [Part(0, 0, image.width, image.height)]
     for side in sides:
@@ -34,7 +34,7 @@ def parts_of(image: Image, sides: Sequence[float]) -> list[Part]:
 
 
 @dataclass(frozen=True)
-class Squeezer:
+class PhotoCropper:
     """Squeezes a photo and parts of it into the network's square; takes no network, so any process can do it ahead.
 
     Attributes:
@@ -48,10 +48,10 @@ class Squeezer:
     def __call__(self, image: Image) -> np.ndarray:
         """The whole photo, then its parts row by row: [K, size, size, 3] uint8."""
         square = (self.size, self.size)
-        squeezed = []
-        for part in parts_of(image, self.sides):
+        photo_crops = []
+        for part in list_photo_crops(image, self.sides):
             pixels = image.pixels[part.top : part.top + part.height, part.left : part.left + part.width]
             # Pillow's filter widens when it shrinks, so small objects do not fall between the samples
             small = PIL.Image.fromarray(pixels).resize(square, PIL.Image.Resampling.BILINEAR)
-            squeezed.append(np.asarray(small))
-        return np.stack(squeezed)
+            photo_crops.append(np.asarray(small))
+        return np.stack(photo_crops)

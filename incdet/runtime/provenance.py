@@ -46,38 +46,3 @@ def peak_memory_gigabytes() -> float:
 def gigabytes_of(max_resident: int) -> float:
     """Of a process's `ru_maxrss`, whose unit differs."""
     return max_resident / (1e9 if sys.platform == "darwin" else 1e6)
-
-
-def installation() -> dict[str, Any]:
-    """Versions, devices, shipped weights with what was measured, and the check of OpenCV."""
-    import torch
-
-    from incdet.errors import PackageError
-    from incdet.networks.engines.selection import openvino_works_on
-    from incdet.networks.sidecar_files import ranges_file, regressor_file
-    from incdet.networks.weights import load_record, sha256, shipped_weights
-    from incdet.runtime.device import choose_device, choose_precision
-
-    device = choose_device("auto")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    try:
-        from incdet.proposers.opencv_engine import segmentation_module
-
-        segmentation_module()
-        opencv_engine = "ok"
-    except (PackageError, ImportError) as error:
-        opencv_engine = str(error)
-    weights = {}
-    for key, file in shipped_weights().items():
-        record = load_record(file)
-        weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
-        beside = [other.name for other in (ranges_file(file), regressor_file(file)) if other.exists()]
-        weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file), "beside": beside}
-    engine = "openvino" if openvino_works_on(device) else "torch"
-    precision = str(choose_precision("auto", device)).removeprefix("torch.")
-    return {
-        "versions": versions(),
-        "device": {"type": device.type, "name": name, "engine": engine, "precision": precision},
-        "opencv_engine": opencv_engine,
-        "weights": weights,
-    }

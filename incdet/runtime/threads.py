@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-MOST_THREADS = 256
+MAX_THREADS = 256
 """Beside the one that asks; parts that get none wait for one."""
 
 Entry = TypeVar("Entry")
@@ -44,10 +44,10 @@ def _pool(_: int) -> ThreadPoolExecutor:
 
     They start when needed, so there are never more than parts under way.
     """
-    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="incdet")
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="incdet")
 
 
-def map_behind(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:
+def map_in_threads(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:
     """What `work` makes of every entry, in order, while this thread goes on to the next entries.
 
     Args:

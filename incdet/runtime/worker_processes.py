@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 """More would hold more photos than a GPU can ask for, and more networks than memory has room for."""
 
 

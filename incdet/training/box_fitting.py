@@ -15,7 +15,7 @@ from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled
 from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing
-from incdet.ops.boxes import box_corrections, box_iou, correct_boxes
+from incdet.ops.boxes import apply_box_deltas, box_iou, compute_box_deltas
 from incdet.proposals import image_key
 from incdet.regions import RegionCropper
 from incdet.runtime.files import load_arrays, save_arrays
@@ -59,14 +59,14 @@ class BoxExamples:
 
     def regression(self) -> RidgeRegression:
         """What these teach, for any penalty."""
-        return RidgeRegression(self.features, torch.from_numpy(box_corrections(self.boxes, self.wanted)))
+        return RidgeRegression(self.features, torch.from_numpy(compute_box_deltas(self.boxes, self.wanted)))
 
     @torch.inference_mode()
     def overlaps(self, regressor: BoxRegressor | None) -> np.ndarray:
         """Jaccard index [R] with the objects' boxes, after correction or, with None, as proposed."""
         boxes = self.boxes
         if regressor is not None:
-            boxes = correct_boxes(boxes, regressor.linear(self.features.float()).numpy(), *self.sizes)
+            boxes = apply_box_deltas(boxes, regressor.linear(self.features.float()).numpy(), *self.sizes)
         pairs = zip(boxes, self.wanted, strict=True)
         return np.array([box_iou(box[None], wanted[None])[0, 0] for box, wanted in pairs])
 

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from incdet.config.class_choice import find_classes
 from incdet.config.sections import MultiBoxConfig, Section, Unit
-from incdet.data.class_names import find_classes
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.errors import DataError, ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
@@ -197,7 +197,7 @@ class MultiBoxTask:
             return []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             limit = self.config.data.validation_proposals
-            config = MultiBoxConfig(limit=limit, part_sides=())
+            config = MultiBoxConfig(limit=limit, crop_sides=())
             return propose_boxes(images, network, self.preprocessing, config)
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:

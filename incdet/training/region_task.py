@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.config.sections import DetectionsConfig, ProposalsConfig, make_config
-from incdet.config.values import merged
+from incdet.config.loading import make_config, merged
+from incdet.config.sections import DetectionsConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
 from incdet.detections import select_detections
 from incdet.errors import ConfigurationError

@@ -8,7 +8,7 @@ import pytest
 from running_tools import run_tool
 
 from incdet.networks.calibration import best_range
-from incdet.networks.sidecar_files import ranges_file
+from incdet.networks.sidecar_files import activation_ranges_file
 from incdet.networks.weights import find_weights
 
 
@@ -21,8 +21,8 @@ def photos(tmp_path_factory):
     return folder
 
 
-FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.part_sides=[]")
-MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.part_sides=[]")
+FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.crop_sides=[]")
+MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.crop_sides=[]")
 
 
 def test_detection_is_measured_stage_by_stage(photos, tmp_path):
@@ -80,8 +80,8 @@ def test_ranges_are_written_beside_the_weights(small_voc, tmp_path):
     options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 2]
     result = run_tool("calibrate_int8.py", weights, *options, folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    written = json.loads(ranges_file(weights).read_text())
-    shipped = json.loads(ranges_file(find_weights("googlenet-voc")).read_text())
+    written = json.loads(activation_ranges_file(weights).read_text())
+    shipped = json.loads(activation_ranges_file(find_weights("googlenet-voc")).read_text())
     assert written["tensors"] == shipped["tensors"]
     assert written["activation_ranges"].keys() == shipped["activation_ranges"].keys()
     for name, value in written["activation_ranges"].items():

@@ -54,7 +54,7 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
     files = {"googlenet-voc.safetensors", "googlenet-voc.boxes.safetensors", *members, "multibox-voc.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
-    assert run["ensemble"] == {"first_stage": ["googlenet-voc.safetensors"], "members": members}
+    assert run["ensemble"] == {"rejection_network": ["googlenet-voc.safetensors"], "members": members}
 
 
 def test_same_photo_twice_gives_the_same_bytes(incdet, photo):

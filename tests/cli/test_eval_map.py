@@ -11,13 +11,13 @@ from running_tools import run_tool
 
 from incdet.config.sections import Config
 from incdet.data.voc import VOC_CLASSES, read_voc
-from incdet.detections import select_detections
+from incdet.detections import Detections, select_detections
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.evaluation.detection_run import no_detections
 from incdet.images import read_image
 from incdet.networks.weights import find_weights, load_network, save_weights
 from incdet.output.writers import detections_json
-from incdet.structures import Detections, Image, RegionScores
+from incdet.structures import Image, RegionScores
 
 CLASSES = ("accordion", "brown bear", "computer mouse")
 IMAGES = ("ILSVRC2012_val_00000009", "ILSVRC2012_val_00000004", "ILSVRC2012_val_00000007", "ILSVRC2012_val_00000002")
@@ -269,7 +269,7 @@ def test_a_broken_photo_counts_for_every_network_and_is_named(small_voc, tmp_pat
     arguments = ["--dataset", "voc", "--root", root, "--json", "-", "--output", "run", "--each-network", "--cascade"]
     arguments += ["--detector", "googlenet-voc", "--detector", "blind.safetensors"]
     proposals = "proposals.methods=[selective_search]", "proposals.limit=20"
-    for setting in (*proposals, "scores.gate=0", "scores.coarse_gate=0"):
+    for setting in (*proposals, "scores.min_probability=0", "scores.half_resolution_min_probability=0"):
         arguments += ["--set", setting]
     result = run_tool("eval_map.py", *arguments, folder=tmp_path)
     assert result.returncode == 1

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 from running_tools import ROOT, run_tool
 
-from incdet.runtime.worker_processes import MOST_WORKERS
+from incdet.runtime.worker_processes import MAX_WORKERS
 
 FEW = ("--set", "proposals.selective_search.strategies=single")
 
@@ -123,7 +123,7 @@ def test_crowds_of_coco_are_no_objects_to_cover(chelsea_file, tmp_path, coverage
 
 def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
     """Ctrl-C reaches the whole group of processes, as from a terminal; there are more photos than may be under way."""
-    number_of_photos = 4 * MOST_WORKERS
+    number_of_photos = 4 * MAX_WORKERS
     root = tmp_path / "voc"
     subprocess.run(["cp", "-r", str(small_voc), str(root)], check=True)
     pixels = np.asarray(PIL.Image.open(root / "JPEGImages" / "first.jpg").resize((150, 100)))
@@ -209,7 +209,7 @@ def test_the_hierarchy_is_drawn(chelsea_file, tmp_path):
     for name, size in odd.items():
         PIL.Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
     photos = [chelsea_file, *(tmp_path / f"{name}.png" for name in odd)]
-    result = propose(*photos, "--set", "proposals.multibox.part_sides=[]", folder=tmp_path)
+    result = propose(*photos, "--set", "proposals.multibox.crop_sides=[]", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "incdet-output"
     pictures = {file.stem: np.asarray(PIL.Image.open(file)) for file in (folder / "hierarchy").iterdir()}

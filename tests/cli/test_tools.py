@@ -16,11 +16,11 @@ import torch
 from running_tools import ROOT, run_tool
 
 from incdet.data.voc import VOC_CLASSES, read_voc
+from incdet.detections import Detections
 from incdet.evaluation.comparison import bootstrap_interval, load_judgement
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_record, read_tensors, save_weights
 from incdet.output.writers import detections_json
-from incdet.structures import Detections
 
 PAUSED = """
 import runpy, sys, time
@@ -67,7 +67,7 @@ def _group_runs(group: int) -> bool:
 
 def test_eval_map_runs_the_detector_and_repeats_from_stored_scores(small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
-    few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.part_sides=[]", "--members", 1]
+    few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.crop_sides=[]", "--members", 1]
     first = run_tool("eval_map.py", *arguments, *few, folder=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "mAP" in first.stdout
@@ -225,7 +225,7 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(shared_folder,
     (small / "ImageSets" / "Main" / "train.txt").write_text("\n".join(names) + "\n")
     for folder in ("Annotations", "JPEGImages"):
         (small / folder).symlink_to(root / folder)
-    config = yaml.safe_load((ROOT / "configs" / "first_stage_voc.yaml").read_text())
+    config = yaml.safe_load((ROOT / "configs" / "rejection_voc.yaml").read_text())
     config["data"] |= {"root": str(small), "validation_images": 1, "validation_proposals": 4}
     config |= {"initial_weights": "googlenet-voc", "frozen_stages": 3, "checkpoint_every": 1, "log_every": 1}
     config["optimization"] |= {"steps": 3, "batch_size": 4, "warmup_steps": 0}

@@ -3,7 +3,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from incdet.config.sections import Config, DetectionsConfig, load_config, make_config, valid_keys
+from incdet.config.loading import load_config, make_config, valid_keys
+from incdet.config.sections import Config, DetectionsConfig
 from incdet.errors import ConfigurationError
 from incdet.training.classification_task import ClassifierTrainingConfig
 from incdet.training.multibox_task import MultiBoxTrainingConfig
@@ -13,8 +14,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 SECTIONS = {
     "classifier_voc": ClassifierTrainingConfig,
-    "first_stage_voc": RegionsTrainingConfig,
-    "first_stage_voc_longer": RegionsTrainingConfig,
+    "rejection_voc": RegionsTrainingConfig,
+    "rejection_voc_longer": RegionsTrainingConfig,
     "googlenet_imagenet": ClassifierTrainingConfig,
     "multibox_voc": MultiBoxTrainingConfig,
     "regions_ilsvrc": RegionsTrainingConfig,

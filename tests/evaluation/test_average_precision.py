@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.data.voc import read_voc
+from incdet.detections import Detections
 from incdet.evaluation import matching
 from incdet.evaluation.average_precision import FALSE, IGNORED, TRUE, Evaluation, evaluate_columns, evaluate_detections
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns, object_columns
-from incdet.structures import Detections, GroundTruth
+from incdet.structures import GroundTruth
 
 Box = reference.Box
 """xmin, ymin, xmax, ymax, inclusive."""

@@ -14,10 +14,11 @@ from pycocotools.cocoeval import COCOeval
 from running_tools import run_tool
 
 from incdet.data.dataset import Dataset
+from incdet.detections import Detections
 from incdet.errors import PackageError
 from incdet.evaluation.coco_rules import NUMBERS, coco_annotations, coco_results_of, evaluate_coco
 from incdet.evaluation.columns import detection_columns
-from incdet.structures import Detections, GroundTruth
+from incdet.structures import GroundTruth
 
 CATEGORIES = {44: "zebra", 3: "cat", 90: "bus", 1: "ant", 17: "only crowds", 60: "nothing"}
 """Ids neither ascending nor without gaps."""

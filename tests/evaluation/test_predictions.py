@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from incdet.data.dataset import Dataset
+from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.evaluation.columns import detection_columns
 from incdet.evaluation.predictions import has_coco_results, read_predictions, submission_text
 from incdet.output.writers import detections_json
-from incdet.structures import Detections, GroundTruth
+from incdet.structures import GroundTruth
 
 # numpy's own warnings would reach the user's screen without the file's name
 pytestmark = pytest.mark.filterwarnings("error")

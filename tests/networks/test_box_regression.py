@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.config.sections import Config, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.errors import WeightsError
 from incdet.images import read_image
 from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
-from incdet.networks.engines.torch_backend import TorchHalves, prepare_network
+from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Ensemble, Gates
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.sidecar_files import load_regressor, regressor_file, save_regressor
+from incdet.networks.sidecar_files import box_regressor_file, load_box_regressor, save_box_regressor
 from incdet.networks.weights import (
     Preprocessing,
     find_weights,
@@ -23,7 +24,7 @@ from incdet.networks.weights import (
     save_weights,
     shipped_weights,
 )
-from incdet.ops.boxes import LARGEST_CORRECTION, box_corrections, box_iou, correct_boxes
+from incdet.ops.boxes import MAX_BOX_DELTA, apply_box_deltas, box_iou, compute_box_deltas
 from incdet.regions import RegionCropper
 from incdet.scores import score_photos
 from incdet.structures import Proposals
@@ -46,26 +47,26 @@ def regressor_of(seed, channels=1024):
 def test_corrections_are_those_of_rcnn():
     box, wanted = np.array([[10, 20, 30, 60]], np.float32), np.array([[15, 10, 55, 50]], np.float32)
     # its centre (20, 40) must move by 15 of 20 and -10 of 40; 20 becomes 40 wide, 40 stays 40 high
-    assert box_corrections(box, wanted)[0] == pytest.approx([15 / 20, -10 / 40, np.log(2), 0])
-    assert correct_boxes(box, box_corrections(box, wanted), 100, 100)[0] == pytest.approx(wanted[0])
+    assert compute_box_deltas(box, wanted)[0] == pytest.approx([15 / 20, -10 / 40, np.log(2), 0])
+    assert apply_box_deltas(box, compute_box_deltas(box, wanted), 100, 100)[0] == pytest.approx(wanted[0])
 
 
 def test_corrections_lead_from_any_box_to_any_near_one():
     generator = np.random.default_rng(0)
     boxes = random_boxes(generator, 100, 20.0)
     wanted = (boxes + generator.uniform(-5, 5, boxes.shape)).astype(np.float32).clip(0)
-    assert correct_boxes(boxes, box_corrections(boxes, wanted), 200, 200) == pytest.approx(wanted, abs=1e-3)
+    assert apply_box_deltas(boxes, compute_box_deltas(boxes, wanted), 200, 200) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_corrected_boxes_stay_in_the_image_and_near_the_region():
     box = np.array([[10, 10, 30, 50]], np.float32)
-    far = correct_boxes(box, np.array([[9, -9, 50, 50]], np.float32), 1000, 1000)
-    assert far == pytest.approx(correct_boxes(box, np.full((1, 4), LARGEST_CORRECTION) * [1, -1, 1, 1], 1000, 1000))
-    assert correct_boxes(box, np.array([[0, 0, 1, 1]], np.float32), 40, 45)[0] == pytest.approx([0, 0, 40, 45])
+    far = apply_box_deltas(box, np.array([[9, -9, 50, 50]], np.float32), 1000, 1000)
+    assert far == pytest.approx(apply_box_deltas(box, np.full((1, 4), MAX_BOX_DELTA) * [1, -1, 1, 1], 1000, 1000))
+    assert apply_box_deltas(box, np.array([[0, 0, 1, 1]], np.float32), 40, 45)[0] == pytest.approx([0, 0, 40, 45])
     # nothing of it would be left
     at_the_border, away = np.array([[2, 10, 22, 50]], np.float32), np.array([[-1, 0, -0.5, 0]], np.float32)
-    assert correct_boxes(at_the_border, away, 40, 60).tolist() == at_the_border.tolist()
-    assert correct_boxes(box[:, [0, 1, 0, 3]], np.ones((1, 4), np.float32), 40, 60).tolist() == [[10, 10, 10, 50]]
+    assert apply_box_deltas(at_the_border, away, 40, 60).tolist() == at_the_border.tolist()
+    assert apply_box_deltas(box[:, [0, 1, 0, 3]], np.ones((1, 4), np.float32), 40, 60).tolist() == [[10, 10, 10, 50]]
 
 
 def test_features_are_the_means_of_three_by_three_cells():
@@ -102,11 +103,11 @@ def test_a_network_with_a_regression_also_says_corrections():
     torch.manual_seed(0)
     network = prepare_network(GoogLeNet(4), CPU, torch.float32)
     crops = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 60
-    halves = TorchHalves(network)
-    logits = halves.outputs(halves.trunk(crops))
+    halves = TorchBackend(network)
+    logits = halves.head(halves.trunk(crops))
     assert torch.allclose(logits, network(crops).main, atol=1e-4)
     network.box_regressor = regressor_of(1)
-    outputs = halves.outputs(halves.trunk(crops))
+    outputs = halves.head(halves.trunk(crops))
     assert torch.equal(outputs[:, :4], logits)
     assert torch.allclose(outputs[:, 4:], network.box_regressor(network.feature_map(crops)), atol=1e-4)
 
@@ -157,23 +158,23 @@ def test_a_coarse_look_moves_nothing(astronaut):
 
 
 def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
-    assert load_regressor(own_weights, 1024) is None
+    assert load_box_regressor(own_weights, 1024) is None
     boxes = random_boxes(np.random.default_rng(0), 5) * 4
     proposals = Proposals(boxes, np.ones(5, np.float32), np.full(5, "multibox"))
     # in bfloat16 another network around the same layers rounds elsewhere
     exact = make_config(Config, {"scores": {"precision": "float32"}}, "")
     before = Detector.from_pretrained(own_weights, config=exact)
     assert before.score(astronaut, proposals).boxes.tolist() == boxes.tolist()
-    beside = save_regressor(own_weights, regressor_of(0), {"penalty": 1.0})
-    assert beside == regressor_file(own_weights)
-    loaded = load_regressor(own_weights, 1024)
+    beside = save_box_regressor(own_weights, regressor_of(0), {"penalty": 1.0})
+    assert beside == box_regressor_file(own_weights)
+    loaded = load_box_regressor(own_weights, 1024)
     assert torch.equal(loaded.linear.weight, regressor_of(0).linear.weight.half().float())
     after = Detector.from_pretrained(own_weights, config=exact)
     assert after.origin.keys() - before.origin.keys() == {beside.name}
     # what is known of the weights may change, the weights may not
     record = load_record(own_weights).model_copy(update={"measured": {"mAP": 0.5}})
     save_weights(own_weights, read_tensors(own_weights), record)
-    assert load_regressor(own_weights, 1024) is not None
+    assert load_box_regressor(own_weights, 1024) is not None
     scores = after.score(astronaut, proposals)
     assert np.allclose(scores.probabilities, before.score(astronaut, proposals).probabilities, atol=1e-5)
     assert np.abs(scores.boxes - boxes).max() > 1
@@ -183,7 +184,7 @@ def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
 
 
 def test_a_regression_of_other_weights_or_a_damaged_one_is_refused(own_weights):
-    beside = save_regressor(own_weights, regressor_of(0), {})
+    beside = save_box_regressor(own_weights, regressor_of(0), {})
     content = beside.read_bytes()
     own_weights.write_bytes(find_weights("googlenet-voc-3").read_bytes())
     with pytest.raises(WeightsError, match="fitted to other weights"):
@@ -191,18 +192,18 @@ def test_a_regression_of_other_weights_or_a_damaged_one_is_refused(own_weights):
     for damaged in (b"", content[:100], b"{}", own_weights.read_bytes()):
         beside.write_bytes(damaged)
         with pytest.raises(WeightsError, match=r"fit_boxes\.py"):
-            load_regressor(own_weights, 1024)
+            load_box_regressor(own_weights, 1024)
 
 
 def test_a_regression_for_another_network_is_refused(own_weights):
-    save_regressor(own_weights, regressor_of(0, channels=512), {})
+    save_box_regressor(own_weights, regressor_of(0, channels=512), {})
     with pytest.raises(WeightsError, match="9216"):
         Detector.from_pretrained(own_weights)
 
 
 def test_regressions_are_no_weights_of_their_own():
     assert not [name for name in shipped_weights() if "boxes" in name]
-    assert regressor_file(find_weights("googlenet-voc")).exists()
+    assert box_regressor_file(find_weights("googlenet-voc")).exists()
 
 
 def test_the_shipped_regression_tightens_boxes_on_a_photo(chelsea_file):

@@ -7,8 +7,8 @@ import torch
 
 from incdet.config.sections import ScoresConfig
 from incdet.networks.engines.selection import Engine
-from incdet.networks.engines.torch_backend import GRAPH_ROWS, TorchHalves, prepare_network
-from incdet.networks.sidecar_files import load_ranges
+from incdet.networks.engines.torch_backend import GRAPH_ROWS, TorchBackend, prepare_network
+from incdet.networks.sidecar_files import load_activation_ranges
 from incdet.networks.weights import find_weights, load_network
 
 NAMES = ["googlenet-voc", "googlenet-voc-4"]
@@ -62,12 +62,12 @@ def test_every_engine_says_what_the_network_says(
     if engine == "openvino":
         pytest.importorskip("openvino")
     made = Engine(ScoresConfig(engine=engine, precision=precision), torch.device(device), [network])
-    halves = made.halves(made.prepare(copy.deepcopy(network)), load_ranges(find_weights(name)))
+    halves = made.backend(made.prepare(copy.deepcopy(network)), load_activation_ranges(find_weights(name)))
     classes = expected.argmax(dim=1)
     assert classes[0] == 7, "the cat"
     assert (classes == 20).sum() >= 4, "background"
     crops = regions.to(device)
-    for outputs in (halves.outputs(halves.trunk(crops)), halves.whole(crops)):
+    for outputs in (halves.head(halves.trunk(crops)), halves.full(crops)):
         assert outputs.dtype == torch.float32
         found = outputs.softmax(dim=1).cpu()
         assert torch.equal(found.argmax(dim=1), classes)
@@ -78,13 +78,13 @@ def test_every_engine_says_what_the_network_says(
 @torch.inference_mode()
 def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):
     """A GPU replays small batches, and answers must not be those of the batch before."""
-    halves = TorchHalves(prepare_network(copy.deepcopy(network), torch.device(device), torch.float32))
+    halves = TorchBackend(prepare_network(copy.deepcopy(network), torch.device(device), torch.float32))
     rows = regions.repeat(GRAPH_ROWS // len(regions) + 2, 1, 1, 1).to(device)
     expected = network(regions).main.repeat(len(rows) // len(regions), 1)
     kept = []
     for start, stop in [(0, 5), (2, 7), (0, len(rows)), (1, 2), (3, 8), (4, 4), (0, 13), (0, 5)]:
         some = rows[start:stop]
-        kept += [(start, stop, halves.outputs(halves.trunk(some))), (start, stop, halves.whole(some))]
+        kept += [(start, stop, halves.head(halves.trunk(some))), (start, stop, halves.full(some))]
     for start, stop, found in kept:
         assert found.shape == (stop - start, 21)
         assert torch.allclose(found.cpu(), expected[start:stop], atol=2e-3)
@@ -95,7 +95,7 @@ def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):
 def test_what_was_recorded_outlives_what_becomes_of_the_network(network, regions):
     """Another detector may prepare the same network for itself, in another precision."""
     shared = prepare_network(copy.deepcopy(network), torch.device("cuda"), torch.float32)
-    halves, crops = TorchHalves(shared), regions[:5].cuda()
+    halves, crops = TorchBackend(shared), regions[:5].cuda()
     with torch.inference_mode():
         maps = halves.trunk(crops)
     prepare_network(shared, torch.device("cuda"), torch.float32)

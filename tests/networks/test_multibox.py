@@ -15,7 +15,7 @@ from incdet.networks.priors import GRIDS, grid_priors
 from incdet.networks.weights import Preprocessing
 from incdet.ops.boxes import box_iou
 from incdet.proposers.multibox_proposer import MultiBoxProposer, propose_boxes
-from incdet.proposers.photo_crops import Squeezer, parts_of
+from incdet.proposers.photo_crops import PhotoCropper, list_photo_crops
 from incdet.structures import Image
 from incdet.training.prior_clusters import cluster_priors
 from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
@@ -194,8 +194,8 @@ class Fixed(torch.nn.Module):
         return BoxOutputs(self.boxes.expand(len(inputs), -1, -1), self.logits.expand(len(inputs), -1))
 
 
-def proposed(network, *images, part_sides=(), **settings):
-    return propose_boxes(images, network, Preprocessing(), MultiBoxConfig(part_sides=part_sides, **settings))
+def proposed(network, *images, crop_sides=(), **settings):
+    return propose_boxes(images, network, Preprocessing(), MultiBoxConfig(crop_sides=crop_sides, **settings))
 
 
 def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
@@ -221,11 +221,11 @@ def test_proposals_are_in_the_pixels_of_each_photo(astronaut):
 def test_parts_add_boxes_but_none_of_objects_that_they_cut():
     """In the middle of a part, in every part; at its right border, only where the photo ends there, too."""
     photo = Image(np.zeros((90, 300, 3), np.uint8))
-    (found,) = proposed(Fixed([[0.4, 0.4, 0.6, 0.6]], [0.5]), photo, part_sides=(2 / 3,))
+    (found,) = proposed(Fixed([[0.4, 0.4, 0.6, 0.6]], [0.5]), photo, crop_sides=(2 / 3,))
     size, steps = (40, 12), [(0, 0), (100, 0), (0, 30), (100, 30)]
     expected = [[120, 36, 180, 54]] + [[80 + x, 24 + y, 80 + x + size[0], 24 + y + size[1]] for x, y in steps]
     assert sorted(np.round(found.boxes).tolist()) == sorted(expected)
-    (found,) = proposed(Fixed([[0.7, 0.4, 1.0, 0.6]], [0.5]), photo, part_sides=(2 / 3,))
+    (found,) = proposed(Fixed([[0.7, 0.4, 1.0, 0.6]], [0.5]), photo, crop_sides=(2 / 3,))
     assert sorted(np.round(found.boxes).tolist()) == sorted(
         [[210, 36, 300, 54], [240, 24, 300, 36], [240, 54, 300, 66]]
     )
@@ -234,7 +234,7 @@ def test_parts_add_boxes_but_none_of_objects_that_they_cut():
 @pytest.mark.parametrize("size", [(1, 1), (1000, 1), (1, 1000), (900, 2), (2000, 3)])
 def test_strips_of_few_pixels_have_parts_too(size):
     photo = Image(np.zeros((size[1], size[0], 3), np.uint8))
-    (found,) = proposed(Fixed([[0.25, 0.25, 0.75, 0.75]], [0.5]), photo, part_sides=(0.67, 0.25))
+    (found,) = proposed(Fixed([[0.25, 0.25, 0.75, 0.75]], [0.5]), photo, crop_sides=(0.67, 0.25))
     assert len(found) > 0
     assert (found.boxes >= 0).all()
     assert (found.boxes <= [*size, *size]).all()
@@ -243,7 +243,7 @@ def test_strips_of_few_pixels_have_parts_too(size):
 @pytest.mark.parametrize(("side", "number"), [(0.99, 2), (2 / 3, 2), (0.5, 3), (0.4, 3), (0.1, 13)])
 def test_parts_cover_the_photo_and_overlap(side, number):
     photo = Image(np.zeros((400, 600, 3), np.uint8))
-    parts = parts_of(photo, (side,))[1:]
+    parts = list_photo_crops(photo, (side,))[1:]
     assert len(parts) == number**2
     for start, length, whole in (("left", "width", 600), ("top", "height", 400)):
         spans = sorted({(getattr(part, start), getattr(part, length)) for part in parts})
@@ -254,17 +254,19 @@ def test_parts_cover_the_photo_and_overlap(side, number):
 
 
 def test_parts_are_squeezed_as_if_they_were_photos(astronaut):
-    squeezed = Squeezer(96, (0.5,))(astronaut)
-    assert squeezed.shape == (10, 96, 96, 3)
-    assert squeezed.dtype == np.uint8
+    photo_crops = PhotoCropper(96, (0.5,))(astronaut)
+    assert photo_crops.shape == (10, 96, 96, 3)
+    assert photo_crops.dtype == np.uint8
     middle = Image(np.ascontiguousarray(astronaut.pixels[128:384, 128:384]))
-    assert np.array_equal(squeezed[[0, 5]], np.concatenate([Squeezer(96, ())(one) for one in (astronaut, middle)]))
+    assert np.array_equal(
+        photo_crops[[0, 5]], np.concatenate([PhotoCropper(96, ())(one) for one in (astronaut, middle)])
+    )
 
 
 def test_what_others_squeezed_gives_the_same_boxes(astronaut):
-    proposer = MultiBoxProposer(MultiBoxConfig(part_sides=(0.67,)), torch.device("cpu"))
-    found, ahead = proposer(astronaut), proposer(astronaut, proposer.squeezer(astronaut))
+    proposer = MultiBoxProposer(MultiBoxConfig(crop_sides=(0.67,)), torch.device("cpu"))
+    found, ahead = proposer(astronaut), proposer(astronaut, proposer.photo_cropper(astronaut))
     assert np.array_equal(found.boxes, ahead.boxes)
     # what is given is what is looked at
-    blank = proposer(astronaut, np.zeros_like(proposer.squeezer(astronaut)))
+    blank = proposer(astronaut, np.zeros_like(proposer.photo_cropper(astronaut)))
     assert not np.array_equal(found.scores, blank.scores)

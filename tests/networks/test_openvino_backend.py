@@ -11,16 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from incdet.config.sections import Config, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
-from incdet.networks.engines.openvino_backend import OpenVinoHalves
-from incdet.networks.engines.torch_backend import TorchHalves, prepare_network
+from incdet.networks.engines.openvino_backend import OpenVinoBackend
+from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.sidecar_files import load_ranges, ranges_file
+from incdet.networks.sidecar_files import activation_ranges_file, load_activation_ranges
 from incdet.networks.weights import WeightsRecord, find_weights, load_network
 
 pytest.importorskip("openvino")
@@ -41,20 +42,20 @@ def crops():
 
 @torch.inference_mode()
 def test_both_halves_are_those_of_torch(network, crops):
-    engine, reference = OpenVinoHalves(network), TorchHalves(network)
+    engine, reference = OpenVinoBackend(network), TorchBackend(network)
     expected = reference.trunk(crops)
     maps = engine.trunk(crops)
     assert maps.shape == (21, 480, 14, 14)
     assert torch.allclose(maps, expected, atol=1e-3 * float(expected.max()))
-    logits = engine.outputs(expected)
-    assert torch.allclose(logits, reference.outputs(expected), atol=1e-2)
+    logits = engine.head(expected)
+    assert torch.allclose(logits, reference.head(expected), atol=1e-2)
     assert float(logits.std()) > 1
     assert torch.allclose(engine.trunk(crops[:3]), maps[:3], atol=1e-3)
 
 
 @pytest.fixture(scope="module")
 def ranges():
-    return load_ranges(find_weights("googlenet-voc"))
+    return load_activation_ranges(find_weights("googlenet-voc"))
 
 
 def relative_error(found, expected):
@@ -67,19 +68,19 @@ def test_corrections_are_those_of_torch(network, regions, ranges):
     with_regression = copy.deepcopy(network)
     with_regression.box_regressor = BoxRegressor(1024)
     torch.nn.init.normal_(with_regression.box_regressor.linear.weight, std=0.02)
-    reference = TorchHalves(with_regression)
+    reference = TorchBackend(with_regression)
     maps = reference.trunk(regions)
-    expected = reference.outputs(maps)[:, 21:]
-    exact, eight_bits = OpenVinoHalves(with_regression), OpenVinoHalves(with_regression, "int8", ranges)
+    expected = reference.head(maps)[:, 21:]
+    exact, eight_bits = OpenVinoBackend(with_regression), OpenVinoBackend(with_regression, "int8", ranges)
     # measured: 0.04, and 0.07 on processors where weights have seven bits
     for engine, tolerance in ((exact, 1e-3), (eight_bits, 0.12)):
-        found = engine.outputs(maps)[:, 21:]
+        found = engine.head(maps)[:, 21:]
         assert found.shape == (12, 4)
         assert relative_error(found, expected) < tolerance
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
-    found = Ensemble([network], halves=[OpenVinoHalves(network)])({16: crops})
+    found = Ensemble([network], halves=[OpenVinoBackend(network)])({16: crops})
     expected = Ensemble([network])({16: crops})
     assert torch.allclose(found.probabilities, expected.probabilities, atol=2e-3)
 
@@ -87,15 +88,15 @@ def test_an_ensemble_is_the_same_with_either_engine(network, crops):
 @pytest.mark.parametrize("name", [name for name, architecture in ARCHITECTURES.items() if not architecture.plain])
 def test_variants_are_refused(name):
     with pytest.raises(ConfigurationError, match=name):
-        OpenVinoHalves(GoogLeNet(3, architecture=ARCHITECTURES[name]))
+        OpenVinoBackend(GoogLeNet(3, architecture=ARCHITECTURES[name]))
 
 
 @torch.inference_mode()
 def test_released_networks_neither_hang_nor_crash(network, crops):
     """Once, OpenVINO's threads waited for Python then, and a later Ctrl-C was a segmentation fault."""
     for _ in range(3):
-        engine = OpenVinoHalves(network)
-        assert engine.whole(crops).shape == (21, 21)
+        engine = OpenVinoBackend(network)
+        assert engine.full(crops).shape == (21, 21)
     del engine
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
@@ -103,20 +104,20 @@ def test_released_networks_neither_hang_nor_crash(network, crops):
 
 @torch.inference_mode()
 def test_a_few_rows_more_rows_and_other_sizes(network, crops):
-    engine, reference = OpenVinoHalves(network), TorchHalves(network)
+    engine, reference = OpenVinoBackend(network), TorchBackend(network)
     for rows in (crops[:1], crops[:9], crops[:5, :, ::2, ::2], crops[:0]):
-        expected = reference.whole(rows)
-        for found in (engine.outputs(engine.trunk(rows)), engine.whole(rows)):
+        expected = reference.full(rows)
+        for found in (engine.head(engine.trunk(rows)), engine.full(rows)):
             assert torch.allclose(found, expected, atol=2e-2)
 
 
 @torch.inference_mode()
 def test_eight_bits_say_nearly_the_same(network, regions, ranges):
     """Of objects and of background; the bounds are about twice what processors with weights of seven bits reach."""
-    engine, reference = OpenVinoHalves(network, "int8", ranges), TorchHalves(network)
+    engine, reference = OpenVinoBackend(network, "int8", ranges), TorchBackend(network)
     expected_maps, maps = reference.trunk(regions), engine.trunk(regions)
     assert 1e-3 < relative_error(maps, expected_maps) < 0.12
-    expected, found = reference.outputs(expected_maps), engine.outputs(maps)
+    expected, found = reference.head(expected_maps), engine.head(maps)
     assert 1e-3 < relative_error(found, expected) < 0.05
     expected, found = expected.softmax(dim=1), found.softmax(dim=1)
     classes = expected.argmax(dim=1)
@@ -129,9 +130,9 @@ def test_eight_bits_say_nearly_the_same(network, regions, ranges):
 
 @torch.inference_mode()
 def test_the_measured_ranges_are_better_than_smaller_and_larger_ones(network, regions, ranges):
-    expected = TorchHalves(network).trunk(regions)
+    expected = TorchBackend(network).trunk(regions)
     smaller, measured, larger = (
-        relative_error(OpenVinoHalves(network, "int8", changed).trunk(regions), expected)
+        relative_error(OpenVinoBackend(network, "int8", changed).trunk(regions), expected)
         for changed in ({name: value * factor for name, value in ranges.items()} for factor in (0.5, 1, 4))
     )
     assert 1.5 * measured < larger
@@ -146,8 +147,8 @@ def test_every_channel_of_weights_is_rounded_by_itself(network, regions, ranges)
     last.weight[::2] /= 1024
     last.bias[::2] /= 1024
     scaled.classifier.weight[:, : len(last.weight) : 2] *= 1024
-    maps = TorchHalves(network).trunk(regions)
-    expected, found = (OpenVinoHalves(one, "int8", ranges).outputs(maps) for one in (network, scaled))
+    maps = TorchBackend(network).trunk(regions)
+    expected, found = (OpenVinoBackend(one, "int8", ranges).head(maps) for one in (network, scaled))
     assert relative_error(found, expected) < 0.05
 
 
@@ -158,7 +159,7 @@ def test_the_configuration_chooses_engine_and_precision(precision, expected):
     config = make_config(Config, {"device": "cpu", "scores": {"precision": precision}}, "test")
     detector = Detector.from_pretrained("googlenet-voc", config=config)
     engine = detector.ensemble.members[0]
-    assert isinstance(engine, OpenVinoHalves)
+    assert isinstance(engine, OpenVinoBackend)
     assert engine.precision == detector.engine.precision == expected
     assert detector.engine.describe() == f"openvino, {expected}"
 
@@ -167,7 +168,7 @@ def test_variants_are_left_to_torch():
     record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
     network = GoogLeNet(3, architecture=ARCHITECTURES["batchnorm"])
     detector = Detector([network], [record], make_config(Config, {"device": "cpu"}, "test"))
-    assert isinstance(detector.ensemble.members[0], TorchHalves)
+    assert isinstance(detector.ensemble.members[0], TorchBackend)
     asked = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
     with pytest.raises(ConfigurationError, match="does not know the network 'batchnorm'"):
         Detector([network], [record], asked)
@@ -179,20 +180,20 @@ def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path)
     mine.write_bytes(find_weights("googlenet-voc").read_bytes())
     with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
         Detector.from_pretrained(mine, config=asked)
-    stored = json.loads(ranges_file(find_weights("googlenet-voc")).read_text())
+    stored = json.loads(activation_ranges_file(find_weights("googlenet-voc")).read_text())
     for damaged in (stored | {"tensors": "0"}, {"tensors": stored["tensors"]}, [], 3):
-        ranges_file(mine).write_text(json.dumps(damaged))
+        activation_ranges_file(mine).write_text(json.dumps(damaged))
         with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
             Detector.from_pretrained(mine, config=asked)
     # what nobody asks for does no harm
     Detector.from_pretrained(mine, config=make_config(Config, {"device": "cpu"}, "test"))
     with pytest.raises(WeightsError, match="lack 'norm1'"):
-        OpenVinoHalves(network, "int8", {"crops": 1.0}).trunk(crops)
+        OpenVinoBackend(network, "int8", {"crops": 1.0}).trunk(crops)
 
 
 @torch.inference_mode()
 def test_threads_share_an_engine(network, crops):
-    engine = OpenVinoHalves(network)
+    engine = OpenVinoBackend(network)
     expected = [engine.trunk(crops[start:]) for start in range(4)]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from incdet.ops.boxes import box_areas, box_iou, boxes_from_xywh, boxes_to_xywh, clip_boxes, correct_boxes, flip_boxes
+from incdet.ops.boxes import (
+    apply_box_deltas,
+    box_areas,
+    box_iou,
+    boxes_from_xywh,
+    boxes_to_xywh,
+    clip_boxes,
+    flip_boxes,
+)
 
 
 def random_boxes(count: int, seed: int) -> np.ndarray:
@@ -82,4 +90,4 @@ def test_boxes_of_several_images_are_clipped_at_the_borders_of_their_own():
     # a stretch by e on both sides reaches beyond every border
     stretch = np.tile(np.array([[0, 0, 1, 1]], np.float32), (3, 1))
     expected[2] = [0, 0, 60, 45]
-    assert correct_boxes(boxes, stretch, widths, heights).tolist() == expected
+    assert apply_box_deltas(boxes, stretch, widths, heights).tolist() == expected

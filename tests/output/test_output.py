@@ -7,19 +7,20 @@ import PIL.Image
 import pytest
 
 from incdet.data.xml_annotations import VOC_BOXES, read_annotation
+from incdet.detections import Detections
 from incdet.errors import DataError, OutputError
-from incdet.output.draw import class_color, draw_detections, draw_proposals, save_picture
+from incdet.ops.drawing import class_color
+from incdet.output.draw import draw_proposals, save_picture
 from incdet.output.result_folder import ResultFolder
 from incdet.output.writers import (
     coco_document,
-    coco_results,
     csv_text,
     detections_from_json,
     detections_json,
     read_detections,
     voc_xml,
 )
-from incdet.structures import Detections, Image, Proposals
+from incdet.structures import Image, Proposals
 
 CLASSES = ("cat", "dog", "cow")
 
@@ -84,8 +85,8 @@ def test_malformed_lines_are_refused(tmp_path, change, words):
 def test_coco_boxes_are_corner_and_size():
     found = detections([[10, 20, 30, 50]], [0.25], [1])
     entry = {"image_id": 9, "category_id": 2, "bbox": [10, 20, 20, 30], "score": 0.25}
-    assert coco_results(found, 9) == [entry]
-    assert coco_results(found, 9, {"dog": 18})[0]["category_id"] == 18
+    assert found.to_coco(9) == [entry]
+    assert found.to_coco(9, {"dog": 18})[0]["category_id"] == 18
 
 
 def test_pycocotools_reads_the_coco_document(tmp_path):
@@ -115,7 +116,7 @@ def test_voc_xml_is_read_back_by_our_reader(tmp_path):
 
 def test_a_drawn_box_lies_on_its_pixels():
     image = grey()
-    picture = draw_detections(image, detections([[20, 40, 60, 70]], [0.5], [1]))
+    picture = detections([[20, 40, 60, 70]], [0.5], [1]).draw(image)
     changed = (picture != image.pixels).any(axis=2)
     assert tuple(picture[69, 40]) == class_color(1)
     assert tuple(picture[55, 59]) == class_color(1)
@@ -128,9 +129,9 @@ def test_drawing_changes_neither_image_nor_size_and_survives_edges():
     for width, height in ((1, 1), (3, 50), (200, 2)):
         image = grey(width, height)
         box = [[0, 0, width, height]]
-        assert draw_detections(image, detections(box, [1], [0], size=(width, height))).shape == (height, width, 3)
+        assert detections(box, [1], [0], size=(width, height)).draw(image).shape == (height, width, 3)
         assert (image.pixels == 90).all()
-    assert np.array_equal(draw_detections(grey(), detections([], [], [])), grey().pixels)
+    assert np.array_equal(detections([], [], []).draw(grey()), grey().pixels)
 
 
 def test_proposals_are_drawn():

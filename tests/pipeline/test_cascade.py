@@ -8,7 +8,8 @@ import pytest
 from cascade_answers import ask_every_look
 from running_tools import run_tool
 
-from incdet.config.sections import Config, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.networks.ensemble import Gates
@@ -43,7 +44,7 @@ def test_answers_behind_gates_are_those_of_a_detector_with_these_gates(asked):
     near, close = answers.passed(gates)
     assert near.sum() == 15
     assert 0 < close.sum() <= 9
-    config = few(gate=gates.first, coarse_gate=gates.coarse)
+    config = few(min_probability=gates.first, half_resolution_min_probability=gates.coarse)
     expected = Detector.from_pretrained(*CASCADE, cascade=True, config=config).score(image, proposals)
     found = answers.behind(gates)
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
@@ -101,7 +102,7 @@ def test_the_tool_tries_gates_and_goes_on_where_it_stopped(small_voc, tmp_path):
     assert [row["members see"] for row in rows[:2]] == [1, 0]
     assert 0 < rows[2]["members see"] == rows[2]["first stage sees"] < 1
     same = ["--dataset", "voc", "--root", small_voc, "--cascade", *settings, "--json", "map.json"]
-    same += ["--set", "scores.gate=0", "--set", "scores.coarse_gate=0"]
+    same += ["--set", "scores.min_probability=0", "--set", "scores.half_resolution_min_probability=0"]
     assert run_tool("eval_map.py", *same, folder=tmp_path).returncode == 0
     assert rows[0]["mAP"] == pytest.approx(json.loads((tmp_path / "map.json").read_text())["mAP"], abs=1e-3)
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob(".cache/looks/*/*.npz")}

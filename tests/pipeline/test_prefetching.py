@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.config.sections import Config, ImagesConfig, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import Config, ImagesConfig
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.pipeline.prefetching import MOST_WASTED, ReadAhead, default_workers
+from incdet.pipeline.prefetching import MAX_FAILED_STARTS, Prefetcher, default_workers
 from incdet.proposals import Proposers
-from incdet.proposers.photo_crops import Squeezer
-from incdet.runtime.worker_processes import MOST_WORKERS, num_cores
+from incdet.proposers.photo_crops import PhotoCropper
+from incdet.runtime.worker_processes import MAX_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
 FLOAT32 = {"engine": "torch", "precision": "float32"}
@@ -41,7 +42,7 @@ def proposers():
 
 @pytest.fixture(scope="module")
 def alone(photos, proposers):
-    return list(ReadAhead(ImagesConfig(), proposers, 0)(photos))
+    return list(Prefetcher(ImagesConfig(), proposers, 0)(photos))
 
 
 def same(found, expected):
@@ -69,17 +70,17 @@ def test_processes_find_the_same_in_the_same_order_and_not_too_far_ahead(photos,
             taken.append(photo)
             yield photo
 
-    reader = ReadAhead(ImagesConfig(), proposers, 1)(sources())
+    reader = Prefetcher(ImagesConfig(), proposers, 1)(sources())
     found = [next(reader)]
     assert len(taken) == 2
     same([*found, *reader], alone)
 
 
 def test_processes_squeeze_photos_for_a_network_that_runs_elsewhere(photos, proposers):
-    squeezer = Squeezer(96, (0.5,))
-    for source, read in ReadAhead(ImagesConfig(), proposers, 1, squeezer)(photos[:3]):
+    photo_cropper = PhotoCropper(96, (0.5,))
+    for source, read in Prefetcher(ImagesConfig(), proposers, 1, photo_cropper)(photos[:3]):
         if not isinstance(read, ImageError):
-            assert np.array_equal(read.squeezed, squeezer(read_image(source)))
+            assert np.array_equal(read.photo_crops, photo_cropper(read_image(source)))
             assert read.found.keys() == {"selective_search"}
 
 
@@ -91,7 +92,7 @@ def kill_children():
 
 
 def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, proposers, alone):
-    reader = ReadAhead(ImagesConfig(), proposers, 1)([*photos, *photos])
+    reader = Prefetcher(ImagesConfig(), proposers, 1)([*photos, *photos])
     found = [next(reader)]
     killed = kill_children()
     # two were under way, and perhaps done, and one is done here
@@ -104,11 +105,11 @@ def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, 
 
 def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, proposers, alone):
     found, killed = [], set()
-    for entry in ReadAhead(ImagesConfig(), proposers, 1)(4 * photos):
+    for entry in Prefetcher(ImagesConfig(), proposers, 1)(4 * photos):
         found.append(entry)
         killed |= kill_children()
     same(found, 4 * alone)
-    assert len(killed) == MOST_WASTED
+    assert len(killed) == MAX_FAILED_STARTS
 
 
 def test_processes_end_with_the_one_that_started_them(chelsea_file):
@@ -116,11 +117,11 @@ def test_processes_end_with_the_one_that_started_them(chelsea_file):
 import itertools, multiprocessing, os, signal
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.proposals import Proposers
-from incdet.runtime.worker_processes import MOST_WORKERS, num_cores
-from incdet.pipeline.prefetching import ReadAhead
+from incdet.runtime.worker_processes import MAX_WORKERS, num_cores
+from incdet.pipeline.prefetching import Prefetcher
 if __name__ == "__main__":
     proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
-    next(ReadAhead(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))
+    next(Prefetcher(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -143,13 +144,13 @@ def _runs(pid: int) -> bool:
 
 def test_default_workers():
     assert default_workers(1, True) == default_workers(500, False) == 0
-    assert default_workers(500, True) == min(num_cores() - 1, MOST_WORKERS)
+    assert default_workers(500, True) == min(num_cores() - 1, MAX_WORKERS)
     assert default_workers(2, True) <= 2
 
 
 def test_a_detector_finds_the_same_with_and_without(photos):
     detector = Detector.from_pretrained("googlenet-voc", config=CONFIG)
-    alone, ahead = (list(detector.outcomes(photos, num_workers)) for num_workers in (0, 1))
+    alone, ahead = (list(detector.photo_results(photos, num_workers)) for num_workers in (0, 1))
     assert [outcome.source is photo for outcome, photo in zip(ahead, photos, strict=True)] == [True] * 5
     for first, second in zip(alone, ahead, strict=True):
         if isinstance(first.result, ImageError):
@@ -169,7 +170,7 @@ def test_beside_a_gpu_batches_span_photos_and_multibox_stays_here(photos):
         make_config(Config, both | {"device": device, "scores": FLOAT32}, "a test") for device in ("cpu", "cuda")
     )
     on_cpu, on_gpu = (
-        list(Detector.from_pretrained(config=config).outcomes(photos, workers))
+        list(Detector.from_pretrained(config=config).photo_results(photos, workers))
         for config, workers in zip(configs, (0, 2), strict=True)
     )
     for first, second in zip(on_cpu, on_gpu, strict=True):

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from incdet.config.sections import SelectiveSearchConfig, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import SelectiveSearchConfig
 from incdet.errors import PackageError
 from incdet.proposers import opencv_engine, selective_search
 from incdet.proposers.selective_search import make_frame, propose

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from incdet.runtime.threads import map_behind, split_among_threads
+from incdet.runtime.threads import map_in_threads, split_among_threads
 
 
 @pytest.fixture(params=[1, 2, 5])
@@ -81,7 +81,7 @@ def test_results_come_in_order_and_not_too_far_behind(num_threads):
         time.sleep(0.01 * (number % 3))
         return 10 * number
 
-    for result in map_behind(work, entries(), num_threads):
+    for result in map_in_threads(work, entries(), num_threads):
         results.append(result)
         assert len(asked) - len(results) <= num_threads
     assert results == list(range(0, 120, 10))
@@ -99,7 +99,7 @@ def test_entries_are_made_while_others_are_worked_on():
         began.set()
         return number
 
-    assert list(map_behind(work, entries(), 1)) == [1, 2]
+    assert list(map_in_threads(work, entries(), 1)) == [1, 2]
 
 
 @pytest.mark.parametrize("num_threads", [0, 2])
@@ -109,7 +109,7 @@ def test_what_goes_wrong_behind_is_raised(num_threads):
             raise OSError("disk full")
         return number
 
-    results = map_behind(work, range(5), num_threads)
+    results = map_in_threads(work, range(5), num_threads)
     assert next(results) == 0
     with pytest.raises(OSError, match="disk full"):
         list(results)

@@ -12,9 +12,9 @@ from incdet.images import read_image
 from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.sidecar_files import regressor_file
+from incdet.networks.sidecar_files import box_regressor_file
 from incdet.networks.weights import Preprocessing
-from incdet.ops.boxes import correct_boxes
+from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.box_fitting import BoxExamples, RegionFeatures, box_features, collect_examples, fit_regressor
@@ -28,7 +28,7 @@ def examples_of(noise, count=200, seed=0):
     boxes = random_boxes(generator, count, 20.0)
     features = generator.normal(0, 1, (count, 18)).astype(np.float32)
     sizes = np.full((2, count), 120)
-    wanted = correct_boxes(boxes, features[:, :4] * 0.15, *sizes)
+    wanted = apply_box_deltas(boxes, features[:, :4] * 0.15, *sizes)
     seen = features + generator.normal(0, noise, features.shape)
     return BoxExamples(torch.from_numpy(seen).half(), boxes, wanted, np.arange(count) // 4, sizes)
 
@@ -180,14 +180,14 @@ def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights)
     assert "mean Jaccard index by penalty" in result.stderr
     detector = Detector.from_pretrained(own_weights)
     assert detector.ensemble.members[0].network.box_regressor is not None
-    content = regressor_file(own_weights).read_bytes()
-    regressor_file(own_weights).unlink()
+    content = box_regressor_file(own_weights).read_bytes()
+    box_regressor_file(own_weights).unlink()
     # no more photos than there are
     options[options.index("--photos") + 1] = 9
     again = run_tool("fit_boxes.py", own_weights, *options, folder=own_weights.parent)
     assert again.returncode == 0, again.stderr
-    assert regressor_file(own_weights).read_bytes() == content
-    arguments = ["--dataset", "voc", "--root", small_voc, "--detector", regressor_file(own_weights)]
+    assert box_regressor_file(own_weights).read_bytes() == content
+    arguments = ["--dataset", "voc", "--root", small_voc, "--detector", box_regressor_file(own_weights)]
     alone = run_tool("eval_map.py", *arguments, folder=own_weights.parent)
     assert alone.returncode == 3
     assert "give mine.safetensors" in alone.stderr

@@ -79,7 +79,7 @@ def test_batches_pair_every_photo_with_its_own_objects_at_the_size_of_its_file(s
         assert batch.noise.tolist() == [[0, 0, 0]] * 2
         for name, crop, boxes in zip(batch.names, batch.crops.numpy(), batch.boxes_unit, strict=True):
             assert boxes.tolist() == [pytest.approx(expected[Path(name).name], abs=1e-6)]
-            squeezed = cv2.resize(read_image(Path(name)).pixels, (64, 64), interpolation=cv2.INTER_AREA)
-            assert np.abs(crop.astype(int) - squeezed).max() <= 1
+            photo_crops = cv2.resize(read_image(Path(name)).pixels, (64, 64), interpolation=cv2.INTER_AREA)
+            assert np.abs(crop.astype(int) - photo_crops).max() <= 1
             seen.append(Path(name).name)
     assert sorted(seen) == ["first.jpg"] * 3 + ["second.jpg"] * 3

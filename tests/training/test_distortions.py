@@ -9,7 +9,7 @@ import PIL.ImageEnhance
 import pytest
 from running_tools import run_tool
 
-from incdet.config.sections import make_config
+from incdet.config.loading import make_config
 from incdet.errors import ConfigurationError
 from incdet.training.samples import distortions
 from incdet.training.samples.distortions import (

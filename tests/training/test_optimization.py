@@ -3,7 +3,7 @@
 import pytest
 from tiny_training import TinyNetwork
 
-from incdet.config.sections import make_config
+from incdet.config.loading import make_config
 from incdet.errors import ConfigurationError
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
 

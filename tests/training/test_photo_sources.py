@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 import webdataset
 
-from incdet.config.sections import make_config
+from incdet.config.loading import make_config
 from incdet.data import shards
 from incdet.data.shards import ShardPhotos
 from incdet.data.voc import VOC_CLASSES, read_voc

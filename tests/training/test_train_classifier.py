@@ -16,7 +16,8 @@ from test_tools import kill_after_first_checkpoint
 from torch.nn import functional as F
 
 from incdet.classifier import Classifier
-from incdet.config.sections import Config, load_config, make_config
+from incdet.config.loading import load_config, make_config
+from incdet.config.sections import Config
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet

@@ -10,7 +10,8 @@ import yaml
 from running_tools import run_tool
 from test_multibox import network_of
 
-from incdet.config.sections import MultiBoxConfig, ProposalsConfig, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import MultiBoxConfig, ProposalsConfig
 from incdet.data.voc import read_voc
 from incdet.errors import ConfigurationError, DataError, WeightsError
 from incdet.evaluation.recall import average_recall
@@ -157,7 +158,7 @@ def test_validation_measures_the_photos_kept_out_at_the_size_of_their_files(trai
     columns = {"class_ids": np.zeros(3, np.int64), "ignored": np.zeros(3, bool)}
     task.validation = replace(task.validation, ground_truths=(replace(truth, boxes=cats / 2, **columns),))
     network = task.network.eval()
-    config = MultiBoxConfig(limit=task.config.data.validation_proposals, part_sides=())
+    config = MultiBoxConfig(limit=task.config.data.validation_proposals, crop_sides=())
     (proposed,) = propose_boxes([image], network, task.preprocessing, config)
     best = box_iou(cats, proposed.boxes).max(axis=1)
     expected = {"validation_coverage": (best >= 0.5).mean(), "validation_average_recall": average_recall(best)}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.config.sections import DetectionsConfig, make_config
+from incdet.config.loading import make_config
+from incdet.config.sections import DetectionsConfig
 from incdet.data.readers import Collection, read_dataset
 from incdet.detections import select_detections
 from incdet.errors import ConfigurationError

@@ -21,7 +21,7 @@ BATCH = 4
 """Rows of one inference; several run side by side."""
 
 
-class OpenVinoHalves:
+class OpenVinoBackend:
     """A network's halves as compiled models, each made when first needed.
 
     Args:
@@ -51,16 +51,16 @@ class OpenVinoHalves:
         self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
 
     def trunk(self, crops: Tensor) -> Tensor:
-        """As `GoogLeNet.trunk_maps`."""
+        """As `GoogLeNet.trunk`."""
         return self._run("trunk", crops)
 
-    def outputs(self, maps: Tensor) -> Tensor:
-        """As `GoogLeNet.outputs`."""
-        return self._run("rest", maps)
+    def head(self, maps: Tensor) -> Tensor:
+        """As `GoogLeNet.head`."""
+        return self._run("head", maps)
 
-    def whole(self, crops: Tensor) -> Tensor:
+    def full(self, crops: Tensor) -> Tensor:
         """Both, without the wait between them."""
-        return self._run("whole", crops)
+        return self._run("full", crops)
 
     def _run(self, half: str, rows: Tensor) -> Tensor:
         # a request holds one answer: threads that share a detector take turns
@@ -97,7 +97,7 @@ class OpenVinoHalves:
         openvino = openvino_package()
         builder = _Builder(self.network, self.ranges)
         parameter = builder.ops.parameter([BATCH, *shape], np.float32)
-        result = {"trunk": builder.trunk, "rest": builder.rest, "whole": builder.whole}[half](parameter)
+        result = {"trunk": builder.trunk, "head": builder.head, "full": builder.full}[half](parameter)
         hints = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
@@ -163,10 +163,10 @@ class _Builder:
         maps = self._quantize(self._normalise(network.norm2, self._convolve(network.conv2, maps)), "norm2")
         return self._halve(self._modules("3", self._halve(maps)))
 
-    def whole(self, crops: Any) -> Any:
-        return self.rest(self.trunk(crops))
+    def full(self, crops: Any) -> Any:
+        return self.head(self.trunk(crops))
 
-    def rest(self, maps: Any) -> Any:
+    def head(self, maps: Any) -> Any:
         before = self.network.modules_of("3")[-1]
         maps = self._modules("4", self._quantize(maps, f"inception_{before}"))
         maps = self._modules("5", self._halve(maps, self.network.architecture.last_pool))

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from incdet.config.sections import ScoresConfig
 from incdet.errors import ConfigurationError, PackageError
-from incdet.networks.engines.openvino_backend import OpenVinoHalves, Precision, openvino_package
-from incdet.networks.engines.torch_backend import TorchHalves, prepare_network
+from incdet.networks.engines.openvino_backend import OpenVinoBackend, Precision, openvino_package
+from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import GoogLeNet
 from incdet.runtime.device import choose_precision
 
@@ -20,19 +20,19 @@ PRECISIONS: dict[torch.dtype, Precision] = {
 }
 
 
-class Halves(Protocol):
+class Backend(Protocol):
     """A network in two halves, whatever computes it."""
 
     def trunk(self, crops: Tensor) -> Tensor:
         """Stages 1 to 3: crops [B, 3, S, S] -> maps."""
 
-    def outputs(self, maps: Tensor) -> Tensor:
+    def head(self, maps: Tensor) -> Tensor:
         """The rest: maps -> logits [B, columns] float32; after them, four corrections of the region's box where the
-        network has a regression, see `boxes.correct_boxes`.
+        network has a regression, see `boxes.apply_box_deltas`.
         """
 
-    def whole(self, crops: Tensor) -> Tensor:
-        """Crops [B, 3, S, S] -> logits, as `outputs`; faster than the halves where nobody else needs the maps."""
+    def full(self, crops: Tensor) -> Tensor:
+        """Crops [B, 3, S, S] -> logits, as `head`; faster than the halves where nobody else needs the maps."""
 
 
 def openvino_works_on(device: torch.device) -> bool:
@@ -88,7 +88,7 @@ class Engine:
         precision = torch.bfloat16 if (self.name, self.precision) == ("torch", "bfloat16") else torch.float32
         return prepare_network(network, self.device, precision)
 
-    def halves(self, network: GoogLeNet, ranges: Mapping[str, float] | None = None) -> Halves:
+    def backend(self, network: GoogLeNet, ranges: Mapping[str, float] | None = None) -> Backend:
         """What computes a prepared network.
 
         Args:
@@ -96,5 +96,5 @@ class Engine:
             ranges: for eight bits: of its maps, see `networks/calibration.py`.
         """
         if self.name == "torch":
-            return TorchHalves(network)
-        return OpenVinoHalves(network, self.precision, ranges)
+            return TorchBackend(network)
+        return OpenVinoBackend(network, self.precision, ranges)

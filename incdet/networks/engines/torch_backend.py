@@ -36,7 +36,7 @@ def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.d
     return network.eval()
 
 
-class TorchHalves:
+class TorchBackend:
     """A prepared network's halves, computed by torch.
 
     Zeros fill batches up to a few sizes: oneDNN and cuDNN keep memory for every size that they have seen, and cuDNN
@@ -46,21 +46,21 @@ class TorchHalves:
     def __init__(self, network: GoogLeNet):
         self.network = network
         made = _OnGpu if network.classifier.weight.device.type == "cuda" else _OnCpu
-        self._trunk = made(network, network.trunk_maps)
-        self._outputs = made(network, lambda maps: network.outputs(maps).float())
-        self._whole = made(network, lambda crops: network.outputs(network.trunk_maps(crops)).float())
+        self._trunk = made(network, network.trunk)
+        self._head = made(network, lambda maps: network.head(maps).float())
+        self._full = made(network, lambda crops: network.head(network.trunk(crops)).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
-        """As `GoogLeNet.trunk_maps`."""
+        """As `GoogLeNet.trunk`."""
         return self._trunk(self._prepared(crops))
 
-    def outputs(self, maps: Tensor) -> Tensor:
-        """As `GoogLeNet.outputs`."""
-        return self._outputs(maps)
+    def head(self, maps: Tensor) -> Tensor:
+        """As `GoogLeNet.head`."""
+        return self._head(maps)
 
-    def whole(self, crops: Tensor) -> Tensor:
+    def full(self, crops: Tensor) -> Tensor:
         """Both, one after the other."""
-        return self._whole(self._prepared(crops))
+        return self._full(self._prepared(crops))
 
     def _prepared(self, crops: Tensor) -> Tensor:
         return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)

@@ -25,7 +25,7 @@ class BoxSamplingConfig(Section):
     """What the network is shown.
 
     Attributes:
-        whole_share: share of samples that are whole photos, squeezed into a square as in inference.
+        whole_share: share of samples that are whole photos, photo_crops into a square as in inference.
         visible_share: an object counts in a part of its photo that shows its centre and this share of its area.
         distortions: areas and shapes of the parts, mirroring, colours.
     """

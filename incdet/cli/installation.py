@@ -1,0 +1,40 @@
+"""What is installed here, and whether it is whole: the content of `incdet info`."""
+
+from typing import Any
+
+from incdet.runtime.provenance import versions
+
+
+def installation() -> dict[str, Any]:
+    """Versions, devices, shipped weights with what was measured, and the check of OpenCV."""
+    import torch
+
+    from incdet.errors import PackageError
+    from incdet.networks.engines.selection import openvino_works_on
+    from incdet.networks.sidecar_files import activation_ranges_file, box_regressor_file
+    from incdet.networks.weights import load_record, sha256, shipped_weights
+    from incdet.runtime.device import choose_device, choose_precision
+
+    device = choose_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    try:
+        from incdet.proposers.opencv_engine import segmentation_module
+
+        segmentation_module()
+        opencv_engine = "ok"
+    except (PackageError, ImportError) as error:
+        opencv_engine = str(error)
+    weights = {}
+    for key, file in shipped_weights().items():
+        record = load_record(file)
+        weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
+        beside = [other.name for other in (activation_ranges_file(file), box_regressor_file(file)) if other.exists()]
+        weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file), "beside": beside}
+    engine = "openvino" if openvino_works_on(device) else "torch"
+    precision = str(choose_precision("auto", device)).removeprefix("torch.")
+    return {
+        "versions": versions(),
+        "device": {"type": device.type, "name": name, "engine": engine, "precision": precision},
+        "opencv_engine": opencv_engine,
+        "weights": weights,
+    }

@@ -1,0 +1,147 @@
+"""YAML files and `dotted.key=value` settings -> a checked configuration."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from incdet.config.sections import Section, is_section
+from incdet.errors import ConfigurationError, reason
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def load_config(
+    section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()
+) -> SectionType:
+    """A configuration from an optional YAML file and `dotted.key=value` settings (which win).
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a key, type or value is wrong; names the dotted path.
+    """
+    values = read_yaml(Path(file)) if file is not None else {}
+    for setting in settings:
+        apply_setting(values, setting)
+    return make_config(section, values, "configuration" if file is None else str(file))
+
+
+def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
+    """Checks plain values against a section; lists become tuples.
+
+    Raises:
+        ConfigurationError: names `origin`, the dotted path, what was expected and the nearest valid key.
+    """
+    try:
+        return section.model_validate(_tuples(values))
+    except RecursionError:
+        raise ConfigurationError(f"{origin}: a value holds itself; write it out") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
+        found = repr(first["input"])[:60]
+        rule = _lower(first["msg"]).replace("tuple", "list")
+        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
+
+
+def _tuples(value: Any) -> Any:
+    """YAML knows lists only; the frozen configuration holds tuples. Whole numbers are welcome where floats go."""
+    if isinstance(value, Mapping):
+        return {str(key): _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """All dotted keys of a section, for messages and help."""
+    keys = []
+    for name, info in section.model_fields.items():
+        keys.append(prefix + name)
+        if is_section(info.annotation):
+            keys += valid_keys(info.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _nearest_key(section: type[BaseModel], path: str) -> str:
+    keys = valid_keys(section)
+    by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
+    deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
+    # of several sections with such a key, the outermost is meant most often
+    nearest = (
+        sorted(by_leaf, key=lambda key: key.count("."))
+        or deeper
+        or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
+    )
+    return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: PyYAML's own takes `1e-3` for text, because it has no dot."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+_NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
+"""What the parser raises, also on dates that do not exist and on tags that do not fit."""
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        ConfigurationError: it cannot be read, is not valid YAML, or holds something else than keys and values.
+    """
+    try:
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
+    except _NOT_YAML as error:
+        problem = " ".join(str(error).split())
+        raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise ConfigurationError(f"the configuration {file} holds a {found}; expected 'key: value' lines")
+    return values
+
+
+def apply_setting(values: dict[str, Any], setting: str) -> None:
+    """Writes one `dotted.key=value` setting, whose value is YAML, into the values.
+
+    Raises:
+        ConfigurationError: it has no value, its value is not valid YAML, or a part of its key is no section.
+    """
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise ConfigurationError(f"setting '{setting}' has no value; write key=value, for example device=cpu")
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
+    try:
+        values[leaf] = yaml.load(text, _Loader)
+    except _NOT_YAML:
+        raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with changes over them, section by section."""
+    result = dict(values)
+    for key, change in changes.items():
+        inside = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], change) if inside else change
+    return result
