@@ -32,7 +32,7 @@ from incdet.images import read_image
 from incdet.networks.engines.selection import Engine
 from incdet.networks.sidecar_files import fingerprint, load_activation_ranges
 from incdet.networks.weights import find_weights, load_network
-from incdet.proposals import ProposalCache
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device
 from incdet.runtime.files import write_text
 from incdet.structures import GroundTruth, Image, Proposals, RegionScores

@@ -1,11 +1,10 @@
 """A photo -> detections: the stages in their order, with networks loaded once."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from incdet.config.class_choice import find_classes
 from incdet.config.sections import Config
 from incdet.detections import Detections, select_detections
 from incdet.errors import ConfigurationError, ImageError, WeightsError
-from incdet.images import ImageSource
+from incdet.images import ImageSource, read_image
 from incdet.networks.engines.selection import Engine
-from incdet.networks.ensemble import Ensemble, Gates
-from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.sidecar_files import (
     activation_ranges_file,
     box_regressor_file,
@@ -32,94 +30,112 @@ from incdet.networks.weights import (
     same_classes,
     shipped_ensemble,
 )
-from incdet.pipeline.prefetching import Prefetcher
-from incdet.proposals import Proposers, no_proposals
-from incdet.proposers.photo_crops import PhotoCropper
+from incdet.pipeline.cascade import Cascade, Thresholds
+from incdet.pipeline.stream import PhotoResult, stream_detections
+from incdet.proposals import Proposers
 from incdet.regions import RegionCropper
 from incdet.runtime.device import choose_batch_size, choose_device
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
-from incdet.scores import score_photos
+from incdet.scores import score_regions
 from incdet.structures import Image, Proposals, RegionScores
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The files that a detector was loaded from.
+
+    Attributes:
+        hashes: name of each file, sidecar files included -> its SHA-256.
+        rejection_network: name of the rejection network's weights; None without one.
+        members: names of the members' weights.
+    """
+
+    hashes: dict[str, str]
+    rejection_network: str | None
+    members: tuple[str, ...]
 
 
 class Detector:
     """The whole system: proposals, regions, ensemble scores, per-class NMS.
 
+    Example:
+        >>> detector = Detector.from_pretrained(members=1)  # doctest: +SKIP
+        >>> found = detector.detect("photo.jpg")  # doctest: +SKIP
+        >>> found[found.scores >= 0.75].labels  # doctest: +SKIP
+        ['cat']
+
+    Args:
+        members: the networks of the ensemble, whose probabilities are averaged. They belong to this detector from now
+            on, which changes their device and precision.
+        rejection_network: a network that picks the regions which the members classify; None sends them all regions.
+        config: everything else that decides what is found.
+
     Attributes:
-        class_names: the C classes it can find.
-        config: everything else that decides what it finds.
-        device, engine: where, by what and how precisely the networks are computed.
-        origin: name of each file of weights, and of those beside them -> SHA-256; empty where networks were given
-            directly.
-        roles: of these names, that of the first stage, if any, and those of the members; empty likewise.
+        class_names: the C classes that the detector can find.
+        config: as given.
+        device: where the networks are computed.
+        engine: what computes them, and how precisely.
+        preprocessing: what all networks expect of a crop, but for the context, which is the first network's.
+        cascade: the networks in the order in which regions pass them.
+        proposers: the proposers, their networks loaded.
+        batch_size: number of regions that are classified at a time.
+        origin: the files that the networks came from; None where networks were given directly.
+
+    Raises:
+        WeightsError: there are no members, or the networks differ in classes or preprocessing (but for the context), or
+            were not trained on regions.
+        ConfigurationError: the device is not there, or a class asked for is unknown.
     """
 
     def __init__(
         self,
-        networks: Sequence[GoogLeNet],
-        records: Sequence[WeightsRecord],
+        members: Sequence[LoadedNetwork],
+        rejection_network: LoadedNetwork | None = None,
         config: Config | None = None,
-        cascade: bool = False,
-        ranges: Sequence[Mapping[str, float]] | None = None,
     ) -> None:
-        """Takes networks and their records; `from_pretrained` loads them from files.
-
-        Args:
-            networks: the members of the ensemble, whose probabilities are averaged; they are this detector's from now
-                on, which changes their device and precision.
-            records: of the same networks.
-            config: everything else.
-            cascade: the first network is a rejection network in front of the ensemble, not a member.
-            ranges: of each network's maps, where they are computed in eight bits.
-
-        Raises:
-            WeightsError: the members differ in classes or, but for the context, preprocessing, or were not trained on
-                regions.
-            ConfigurationError: the device is not there, or a class asked for is unknown.
-        """
-        if len(networks) <= cascade:
+        if not members:
             raise WeightsError(
-                "a detector needs at least one network, and one more after a first stage; give more weights or leave "
-                "them out for the default"
+                "a detector needs at least one network, and one more behind a rejection network; give more weights or "
+                "leave them out for the default"
             )
+        networks = [*([] if rejection_network is None else [rejection_network]), *members]
+        records = [network.record for network in networks]
         self.config = config or Config()
         self.preprocessing = _same_preprocessing(records)
         self.class_names = same_classes(records)
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
         self.device = choose_device(self.config.device)
-        scores = self.config.scores
-        self.engine = Engine(scores, self.device, networks)
-        prepared = [self.engine.prepare(network) for network in networks]
-        halves = [self.engine.backend(*pair) for pair in zip(prepared, ranges or [{}] * len(prepared), strict=True)]
-        rejection_network = prepared.pop(0) if cascade else None
-        contexts = [record.preprocessing.context for record in records]
-        self.ensemble = Ensemble(
-            prepared,
-            rejection_network,
-            Gates(scores.min_probability, scores.half_resolution_min_probability),
-            halves,
-            contexts,
-        )
+        self.engine = Engine(self.config.scores, self.device, [network.network for network in networks])
+        self.batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
+        thresholds = Thresholds(self.config.scores.min_probability, self.config.scores.half_resolution_min_probability)
+        first = None if rejection_network is None else self._ready(rejection_network)
+        self.cascade = Cascade([self._ready(member) for member in members], first, thresholds)
         self.proposers = Proposers(self.config.proposals, self.config.device)
-        self.origin: dict[str, str] = {}
-        self.roles: dict[str, list[str]] = {}
+        self.origin: Origin | None = None
+
+    def _ready(self, loaded: LoadedNetwork) -> Member:
+        """The network on its device, in the precision of the engine."""
+        prepared = self.engine.prepare(loaded.network)
+        backend = self.engine.backend(prepared, loaded.activation_ranges)
+        return Member(prepared, backend, loaded.record.preprocessing.context)
 
     @classmethod
     def from_pretrained(
         cls, *weights: str | Path, members: int | None = None, cascade: bool = False, config: Config | None = None
     ) -> "Detector":
-        """A detector from shipped weights (by name) or files; several make an ensemble.
+        """A detector from shipped weights, given by name, or from files; several make an ensemble.
 
         Args:
-            weights: none are the shipped ensemble behind its first stage.
-            members: so many of the shipped ensemble; None is all of them.
-            cascade: the first weights are a first stage, as they are in the shipped ensemble.
-            config: everything else.
+            weights: names or files; none are the shipped ensemble behind its rejection network.
+            members: number of members of the shipped ensemble; None is all of them.
+            cascade: whether the first of the weights is a rejection network, as it is in the shipped ensemble.
+            config: everything else that decides what is found.
 
         Raises:
             WeightsError: weights are missing, damaged, or do not fit together.
-            ConfigurationError: the device is not there, a class asked for is unknown, or there are not so many members.
+            ConfigurationError: the device is not there, a class asked for is unknown, or there are not that many
+                members.
         """
         if weights and members is not None:
             raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
@@ -127,30 +143,24 @@ class Detector:
             raise ConfigurationError("the shipped ensemble is a cascade already; leave out --cascade or give weights")
         config = config or Config()
         files = [find_weights(name) for name in weights or shipped_ensemble(members)]
-        networks, records = zip(*(load_network(file) for file in files), strict=True)
-        for network, file in zip(networks, files, strict=True):
-            if config.scores.box_deltas:
-                network.box_regressor = load_box_regressor(file, network.classifier.in_features)
-        cascade = cascade or (not weights and len(files) > 1)
-        ranges = [load_activation_ranges(file) for file in files] if config.scores.precision == "int8" else None
-        detector = cls(networks, records, config, cascade, ranges)
-        pairs = zip(networks, files, strict=True)
-        beside = [box_regressor_file(file) for network, file in pairs if network.box_regressor is not None]
-        beside += [activation_ranges_file(file) for file in files] if ranges else []
-        detector.origin = named_hashes([*files, *beside, *detector.proposers.files])
-        names = [file.name if file.name in detector.origin else str(file) for file in files]
-        detector.roles = {"rejection_network": names[:cascade], "members": names[cascade:]}
+        has_rejection_network = cascade or not weights
+        networks = [_load(file, config) for file in files]
+        rejection_network = networks.pop(0) if has_rejection_network else None
+        detector = cls(networks, rejection_network, config)
+        detector.origin = _origin_of(files, has_rejection_network, detector)
         return detector
 
-    def behind(self, gates: Gates) -> "Detector":
-        """The same networks behind other gates; the configuration keeps those that it had."""
+    def with_thresholds(self, thresholds: Thresholds) -> "Detector":
+        """The same networks with other thresholds; the configuration keeps those that it had."""
         other = copy(self)
-        other.ensemble = self.ensemble.behind(gates)
+        other.cascade = self.cascade.with_thresholds(thresholds)
         return other
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""
-        return describe_run(self.config, self.origin, ensemble=self.roles, engine=self.engine.describe())
+        origin = self.origin or Origin({}, None, ())
+        roles = {"rejection_network": origin.rejection_network, "members": list(origin.members)}
+        return describe_run(self.config, origin.hashes, ensemble=roles, engine=self.engine.describe())
 
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
@@ -163,7 +173,38 @@ class Detector:
         Raises:
             ImageError: the photo cannot be read.
         """
-        return next(self.detect_many([source]))
+        image = read_image(source, self.config.images)
+        proposals = self.propose(image)
+        scores = self.score(image, proposals)
+        return self.select(scores, image)
+
+    def propose(self, image: Image) -> Proposals:
+        """Boxes that may hold an object, best first."""
+        return self.proposers(image)
+
+    def score(self, image: Image, proposals: Proposals, watch: Stopwatch | None = None) -> RegionScores:
+        """Class probabilities of every proposal; detections can be selected from them again and again.
+
+        Args:
+            image: the photo.
+            proposals: its R regions.
+            watch: takes the seconds of cutting crops ("regions") and of the networks ("scores").
+
+        Returns:
+            The probabilities, and the boxes: those of the proposals, or where box deltas have moved them.
+        """
+        regions = score_regions(self.cropper(image), proposals.boxes, self.cascade, self.batch_size)
+        if watch is not None:
+            watch.seconds |= regions.seconds
+        return regions.scores()
+
+    def select(self, scores: RegionScores, image: Image) -> Detections:
+        """Detections from region scores, under `config.detections`."""
+        return select_detections(scores, image, self.class_names, self.config.detections)
+
+    def cropper(self, image: Image) -> RegionCropper:
+        """Cuts regions out of an image as the networks expect them."""
+        return RegionCropper(image, self.preprocessing, self.device)
 
     def detect_many(
         self,
@@ -171,126 +212,72 @@ class Detector:
         on_error: Callable[[ImageSource, ImageError], Any] | None = None,
         num_workers: int = 0,
     ) -> Iterator[Detections]:
-        """`detect` over many photos.
+        """Detections in many photos, one photo after the other.
 
         Args:
-            sources: any iterable; it is read as the results are consumed. A single photo is one, too.
+            sources: any iterable; it is read as the results are consumed. A single photo is welcome, too.
             on_error: called for a photo that cannot be read, which is then left out; None raises the error.
-            num_workers: see `photo_results`.
+            num_workers: number of prefetching processes; see `photo_results`.
 
         Raises:
             ImageError: a photo cannot be read and `on_error` is None.
         """
         single = isinstance(sources, str | bytes | bytearray | np.ndarray) or not isinstance(sources, Iterable)
-        for outcome in self.photo_results([cast(ImageSource, sources)] if single else sources, num_workers):
-            if isinstance(outcome.result, Detections):
-                yield outcome.result
-            elif outcome.result is not None:
-                if on_error is None:
-                    raise outcome.result
-                on_error(outcome.source, outcome.result)
+        for photo in self.photo_results([cast(ImageSource, sources)] if single else sources, num_workers):
+            if isinstance(photo.result, Detections):
+                yield photo.result
+            elif on_error is None:
+                raise photo.result
+            else:
+                on_error(photo.source, photo.result)
 
-    def photo_results(self, sources: Iterable[ImageSource], num_workers: int = 0) -> Iterator["PhotoResult"]:
-        """What became of every photo, in order.
-
-        Args:
-            sources: the photos, read as the photo_results are consumed.
-            num_workers: processes that read photos and propose regions ahead; on a GPU, batches are then filled with
-                regions of several photos. With 0 a photo's outcome is there before the next one is read. A script that
-                asks for processes needs Python's usual `if __name__ == "__main__":`, because they load it, too.
-        """
-        under_way: deque[PhotoResult] = deque()
-        ahead = Prefetcher(self.config.images, *self._work_ahead(num_workers))
-
-        def photos() -> Iterator[tuple[Image, Proposals]]:
-            for source, read in ahead(sources):
-                if isinstance(read, ImageError):
-                    under_way.append(PhotoResult(source, None, read, {}))
-                    # keeps its place in the row
-                    yield Image(np.zeros((1, 1, 3), np.uint8)), no_proposals()
-                    continue
-                watch = Stopwatch(read.seconds)
-                with watch.stage("proposals"):
-                    rest = self.proposers.find(read.image, known=read.found, photo_crops=read.photo_crops)
-                    proposals = self.proposers.join(read.found | rest)
-                under_way.append(PhotoResult(source, read.image, None, watch.seconds))
-                yield read.image, proposals
-
-        # a CPU computes few regions at a time, whatever the batch
-        across_photos = num_workers > 0 and self.device.type == "cuda"
-        for scores, seconds in self.score_many(photos(), across_photos):
-            outcome = under_way.popleft()
-            if outcome.image is None:
-                yield outcome
-                continue
-            watch = Stopwatch(outcome.seconds | seconds)
-            with watch.stage("detections"):
-                found = self.select(scores, outcome.image)
-            yield outcome._replace(result=replace(found, seconds=watch.seconds))
-
-    def _work_ahead(self, num_workers: int) -> tuple[Proposers, int, PhotoCropper | None]:
-        """What other processes propose with, their number, and what they do for MultiBox, where it runs on a GPU."""
-        if not num_workers or self.device.type == "cpu":
-            return self.proposers, num_workers, None
-        methods = tuple(method for method in self.config.proposals.methods if method != "multibox")
-        others = Proposers(self.config.proposals.model_copy(update={"methods": methods}))
-        return others, num_workers, self.proposers.photo_cropper
-
-    def score(self, image: Image, proposals: Proposals, watch: "Stopwatch | None" = None) -> RegionScores:
-        """Class probabilities of every proposal; what can be stored, and selected from again and again.
-
-        The boxes are the proposals' where no network has a regression; otherwise the regression has moved them.
-        """
-        scores, seconds = next(self.score_many([(image, proposals)]))
-        if watch is not None:
-            watch.seconds |= seconds
-        return scores
-
-    def score_many(
-        self, photos: Iterable[tuple[Image, Proposals]], across_photos: bool = False
-    ) -> Iterator[tuple[RegionScores, dict[str, float]]]:
-        """`score` of every photo in order, and the seconds that its crops and the networks took.
+    def photo_results(self, sources: Iterable[ImageSource], num_workers: int = 0) -> Iterator[PhotoResult]:
+        """The result of every photo, in order: the detections of `detect`, or the error in its photo's place.
 
         Args:
-            photos: read as the results are consumed.
-            across_photos: batches hold regions of several photos; see `scores.score_photos`.
+            sources: the photos; read as the results are consumed.
+            num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches are then
+                filled with regions of several photos. With 0 the result of a photo is there before the next one is
+                read. A script that asks for processes needs Python's usual `if __name__ == "__main__":`, because they
+                load it, too.
         """
-        cut = ((RegionCropper(image, self.preprocessing, self.device), proposals.boxes) for image, proposals in photos)
-        batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
-        arguments = (self.ensemble, len(self.class_names), batch_size, across_photos)
-        for photo in score_photos(cut, *arguments):
-            yield RegionScores(photo.boxes, photo.probabilities, photo.by_network), photo.seconds
+        return stream_detections(self, sources, num_workers)
 
-    def select(self, scores: RegionScores, image: Image) -> Detections:
-        """Detections from region scores, under `config.detections`."""
-        return select_detections(scores, image, self.class_names, self.config.detections)
+
+def _load(file: Path, config: Config) -> LoadedNetwork:
+    """A network with the sidecar files that the configuration asks for."""
+    network, record = load_network(file)
+    if config.scores.box_deltas:
+        network.box_regressor = load_box_regressor(file, network.classifier.in_features)
+    ranges = load_activation_ranges(file) if config.scores.precision == "int8" else {}
+    return LoadedNetwork(network, record, ranges)
+
+
+def _origin_of(files: Sequence[Path], has_rejection_network: bool, detector: Detector) -> Origin:
+    sidecars = [box_regressor_file(file) for file in files if detector.config.scores.box_deltas]
+    if detector.config.scores.precision == "int8":
+        sidecars += [activation_ranges_file(file) for file in files]
+    present = [file for file in sidecars if file.exists()]
+    hashes = named_hashes([*files, *present, *detector.proposers.files])
+    # a name that several files share is told by its path
+    names = [file.name if file.name in hashes else str(file) for file in files]
+    rejection_network = names.pop(0) if has_rejection_network else None
+    return Origin(hashes, rejection_network, tuple(names))
 
 
 def _same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
-    """What all networks of a detector expect of a crop, but for the context, which is the first one's."""
+    """What all networks of a detector expect of a crop, but for the context, which is the first one's.
+
+    Raises:
+        WeightsError: a network classifies whole photos, or expects another mean, scale or size.
+    """
     first = records[0].preprocessing
     for record in records:
         if not record.background:
             raise WeightsError(
                 f"these weights have no background column: they classify whole photos ({record.origin}); "
-                "fine-tune them on regions with tools/train_regions.py"
+                "fine-tune them on regions with `incdet train regions`"
             )
         if record.preprocessing.model_copy(update={"context": first.context}) != first:
             raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
     return first
-
-
-class PhotoResult(NamedTuple):
-    """What became of a photo.
-
-    Attributes:
-        source: the photo as it was given.
-        image: the photo; None where it could not be read.
-        result: what was found, or what is wrong; None while the photo is under way.
-        seconds: per stage.
-    """
-
-    source: ImageSource
-    image: Image | None
-    result: Detections | ImageError | None
-    seconds: dict[str, float]

@@ -1,168 +1,223 @@
-"""Regions -> class probabilities, look by look, in batches that photos may share; background dies here."""
+"""Regions -> class probabilities: the stages of a cascade classify them in batches; background dies here."""
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.networks.ensemble import Ensemble, Look
 from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
+from incdet.structures import RegionScores
 
-MOST_UNDER_WAY = 8
-"""Photos whose regions may wait for a batch to fill."""
+Crops = Mapping[int, Tensor]
+"""Pixels of context -> the same B regions, cut with that much of it: [B, 3, S, S] float32, preprocessed."""
 
 
-@dataclass
-class ScoredPhoto:
-    """A photo on its way through the looks.
+@dataclass(frozen=True, eq=False)
+class StageOutput:
+    """What a stage of a cascade says about a batch of B regions.
 
     Attributes:
-        cropper: of the photo.
-        boxes: [R, 4] float32, its regions where the looks so far have moved them.
-        probabilities: [R, C] float32, of each region's last look so far.
-        by_network: [N, R, C] float32, what each network says; see `RegionScores`.
-        missing: regions that have looks before them.
-        seconds: spent on cutting its regions and, in proportion to their number, on the networks; a GPU cuts while the
-            networks are waited for, and it counts there.
+        probabilities: [B, C + 1] float32, background last.
+        passed: [B] bool, the regions that the next stage classifies, too.
+        feature_maps: [B, channels, H, W] of all regions, where the next stage goes on from them; None elsewhere.
+        box_deltas: [B, 4] float32 for `apply_box_deltas`; None where the stage moves no regions.
+        by_member: [M, B, C + 1] float32, the probabilities of each member of an ensemble; None for a single network.
     """
 
-    cropper: RegionCropper
-    boxes: np.ndarray
-    probabilities: np.ndarray
-    by_network: np.ndarray
-    missing: int
-    seconds: dict[str, float] = field(default_factory=lambda: {"regions": 0.0, "scores": 0.0})
+    probabilities: Tensor
+    passed: Tensor
+    feature_maps: Tensor | None = None
+    box_deltas: Tensor | None = None
+    by_member: Tensor | None = None
 
 
-class _Part(NamedTuple):
-    """Regions of one photo that wait for the same look."""
+class CascadeStage(Protocol):
+    """One of the stages that regions pass: each costs more than the one before and classifies fewer regions."""
 
-    photo: ScoredPhoto
+    @property
+    def contexts(self) -> tuple[int, ...]:
+        """Pixels of context of the crops that the stage needs; none where it only goes on from feature maps."""
+
+    @property
+    def shrink(self) -> int:
+        """Factor by which its crops have fewer pixels along each side."""
+
+    def __call__(self, crops: Crops, feature_maps: Tensor | None) -> StageOutput:
+        """Classifies a batch.
+
+        Args:
+            crops: the regions in every context of `contexts`. The output holds no views of them, because the next
+                batch overwrites them.
+            feature_maps: what the stage before kept for these regions.
+        """
+
+
+class RegionClassifier(Protocol):
+    """A cascade: its stages, and what they say."""
+
+    @property
+    def stages(self) -> Sequence[CascadeStage]:
+        """The stages in their order; the last one lets no region pass."""
+
+    @property
+    def num_classes(self) -> int:
+        """C, without background."""
+
+    @property
+    def network_names(self) -> Sequence[str]:
+        """Names of the N networks, the rejection network, if any, before the members."""
+
+
+class PhotoRegions:
+    """The regions of one photo on their way through a cascade.
+
+    Attributes:
+        cropper: cuts the regions out of the photo.
+        boxes: [R, 4] float32, xyxy pixels, the regions as the stages so far have moved them.
+        num_waiting: number of regions that have a stage before them.
+        seconds: time spent on cutting crops ("regions") and on the networks ("scores", in proportion to the number of
+            regions in a batch). A GPU cuts while its networks are waited for, which counts as "scores".
+    """
+
+    def __init__(self, cropper: RegionCropper, boxes: np.ndarray, classifier: RegionClassifier) -> None:
+        num_networks = len(classifier.network_names)
+        self.cropper, self.boxes = cropper, boxes.copy()
+        self.num_waiting = len(boxes)
+        self.seconds = {"regions": 0.0, "scores": 0.0}
+        self._probabilities = np.zeros((len(boxes), classifier.num_classes), np.float32)
+        self._by_network = np.zeros((num_networks, len(boxes), classifier.num_classes), np.float32)
+
+    def scores(self) -> RegionScores:
+        """The regions as they lie now with the probabilities of the last stage that classified each."""
+        return RegionScores(self.boxes, self._probabilities, self._by_network)
+
+    def keep(
+        self, rows: np.ndarray, probabilities: np.ndarray, by_member: np.ndarray | None, box_deltas: np.ndarray | None
+    ) -> None:
+        """Stores what a stage said about some regions, without background.
+
+        Args:
+            rows: [K] int64, the regions.
+            probabilities: [K, C + 1] float32.
+            by_member: [M, K, C + 1] float32; None where the stage is a rejection network, whose probabilities then
+                count for every network.
+            box_deltas: [K, 4] float32; None moves no region.
+        """
+        num_classes = self._probabilities.shape[1]
+        self._probabilities[rows] = probabilities[:, :num_classes]
+        if by_member is None:
+            self._by_network[:, rows] = probabilities[:, :num_classes]
+        else:
+            self._by_network[-len(by_member) :, rows] = by_member[:, :, :num_classes]
+        if box_deltas is not None:
+            self.boxes[rows] = apply_box_deltas(self.boxes[rows], box_deltas, self.cropper.width, self.cropper.height)
+
+
+class PhotoRows(NamedTuple):
+    """Some regions of a photo: `rows` [K] int64."""
+
+    photo: PhotoRegions
     rows: np.ndarray
-    maps: Tensor | None
-
-    def split(self, count: int) -> "tuple[_Part, _Part]":
-        first, second = (None, None) if self.maps is None else (self.maps[:count], self.maps[count:])
-        return _Part(self.photo, self.rows[:count], first), _Part(self.photo, self.rows[count:], second)
 
 
-class _Queue:
-    """Regions of any photos that wait for a look, in order."""
-
-    def __init__(self) -> None:
-        self._parts: deque[_Part] = deque()
-        self.length = 0
-
-    def add(self, part: _Part) -> None:
-        if len(part.rows):
-            self._parts.append(part)
-            self.length += len(part.rows)
-
-    def take(self, count: int) -> list[_Part]:
-        """The first regions, so many or as many as there are."""
-        taken = []
-        while self._parts and count > 0:
-            part, rest = self._parts.popleft().split(count)
-            if len(rest.rows):
-                self._parts.appendleft(rest)
-            taken.append(part)
-            count -= len(part.rows)
-            self.length -= len(part.rows)
-        return taken
-
-
-def score_photos(
-    photos: Iterable[tuple[RegionCropper, np.ndarray]],
-    ensemble: Ensemble,
-    num_classes: int,
-    batch_size: int,
-    across_photos: bool = False,
-) -> Iterator[ScoredPhoto]:
-    """Every photo with its regions and their probabilities, in order; background, the last column, is dropped.
+def score_regions(
+    cropper: RegionCropper, boxes: np.ndarray, classifier: RegionClassifier, batch_size: int
+) -> PhotoRegions:
+    """Classifies the regions of one photo.
 
     Args:
-        photos: what cuts a photo's regions, and their boxes [R, 4].
-        ensemble: gives the probabilities.
-        num_classes: C.
-        batch_size: regions per look.
-        across_photos: batches are filled up with regions of the next photos, so a photo may come out only after the
-            next ones, fewer than `MOST_UNDER_WAY`, went in; otherwise before the next one is asked for.
+        cropper: cuts regions out of the photo.
+        boxes: [R, 4] float32, xyxy pixels, the proposals.
+        classifier: the cascade.
+        batch_size: largest number of regions that a stage classifies at a time.
+
+    Returns:
+        The photo's regions; `scores()` gives their class probabilities.
     """
-    looks = ensemble.looks(num_classes)
-    queues, cutter = [_Queue() for _ in range(len(looks) + 1)], _Cutter()
-    under_way: deque[ScoredPhoto] = deque()
-
-    def work(least: int) -> Iterator[ScoredPhoto]:
-        for look, queue, following in zip(looks, queues, queues[1:], strict=False):
-            while queue.length >= least:
-                _look(look, queue.take(batch_size), following, cutter)
-        while under_way and not under_way[0].missing:
-            yield under_way.popleft()
-
-    for cropper, boxes in photos:
-        nothing = np.zeros((1 + len(ensemble.network_names), len(boxes), num_classes), np.float32)
-        photo = ScoredPhoto(cropper, boxes.copy(), nothing[0], nothing[1:], len(boxes))
-        under_way.append(photo)
-        queues[0].add(_Part(photo, np.arange(len(boxes)), None))
-        yield from work(batch_size if across_photos and len(under_way) < MOST_UNDER_WAY else 1)
-    yield from work(1)
+    photo, memory = PhotoRegions(cropper, boxes, classifier), CropMemory()
+    rows, feature_maps = np.arange(len(boxes)), None
+    for stage in classifier.stages:
+        passed_rows, passed_maps = [np.zeros(0, np.int64)], []
+        for start in range(0, len(rows), batch_size):
+            batch = slice(start, start + batch_size)
+            given = None if feature_maps is None else feature_maps[batch]
+            passed, kept = run_stage(stage, [PhotoRows(photo, rows[batch])], given, memory)
+            passed_rows.append(rows[batch][passed])
+            passed_maps += [] if kept is None else [kept]
+        rows = np.concatenate(passed_rows)
+        feature_maps = torch.cat(passed_maps) if passed_maps else None
+    return photo
 
 
 @torch.inference_mode()
-def _look(look: Look, parts: list[_Part], following: _Queue, cutter: "_Cutter") -> None:
-    """Writes the answers into the photos and passes on what deserves the next look."""
-    crops = {context: cutter.cut(parts, context, look.shrink) for context in look.contexts}
+def run_stage(
+    stage: CascadeStage, batch: Sequence[PhotoRows], feature_maps: Tensor | None, memory: "CropMemory"
+) -> tuple[np.ndarray, Tensor | None]:
+    """Classifies a batch of regions, which may come from several photos, and stores the result in these.
+
+    Args:
+        stage: the stage of the cascade.
+        batch: B regions.
+        feature_maps: [B, channels, H, W] that the stage before kept for them, if any.
+        memory: where crops are cut into.
+
+    Returns:
+        [B] bool, the regions that the next stage classifies, and the feature maps kept for those, if any.
+    """
+    crops = {context: memory.cut(batch, context, stage.shrink) for context in stage.contexts}
     started = time.perf_counter()
-    maps = [part.maps for part in parts if part.maps is not None]
-    answer = look.answer(crops, torch.cat(maps) if maps else None)
-    rows, chosen = answer.probabilities.cpu().numpy(), answer.passed.cpu()
-    by_member = None if answer.by_member is None else answer.by_member.cpu().numpy()
-    corrections = None if answer.corrections is None else answer.corrections.cpu().numpy()
-    seconds = (time.perf_counter() - started) / len(rows)
+    output = stage(crops, feature_maps)
+    # waits for the device
+    probabilities, passed = output.probabilities.cpu().numpy(), output.passed.cpu()
+    by_member = None if output.by_member is None else output.by_member.cpu().numpy()
+    box_deltas = None if output.box_deltas is None else output.box_deltas.cpu().numpy()
+    seconds_per_region = (time.perf_counter() - started) / len(probabilities)
     start = 0
-    for part in parts:
-        photo, own = part.photo, slice(start, start + len(part.rows))
-        num_classes = photo.probabilities.shape[1]
-        photo.probabilities[part.rows] = rows[own, :num_classes]
-        if by_member is None:
-            photo.by_network[:, part.rows] = rows[own, :num_classes]
-        else:
-            photo.by_network[-len(by_member) :, part.rows] = by_member[:, own, :num_classes]
-        if corrections is not None:
-            cropper, boxes = photo.cropper, photo.boxes[part.rows]
-            photo.boxes[part.rows] = apply_box_deltas(boxes, corrections[own], cropper.width, cropper.height)
-        further = chosen[own]
-        kept = answer.maps[own][further.to(answer.maps.device)] if answer.maps is not None else None
-        following.add(_Part(photo, part.rows[further.numpy()], kept))
-        photo.missing -= len(part.rows) - int(further.sum())
-        photo.seconds["scores"] += seconds * len(part.rows)
-        start += len(part.rows)
+    for photo, rows in batch:
+        own = slice(start, start + len(rows))
+        photo.keep(
+            rows,
+            probabilities[own],
+            None if by_member is None else by_member[:, own],
+            None if box_deltas is None else box_deltas[own],
+        )
+        photo.num_waiting -= len(rows) - int(passed[own].sum())
+        photo.seconds["scores"] += seconds_per_region * len(rows)
+        start = own.stop
+    kept = output.feature_maps
+    return passed.numpy(), None if kept is None else kept[passed.to(kept.device)]
 
 
-class _Cutter:
-    """Cuts batches of regions, one after the other into the same memory: new memory costs a CPU as much as cutting."""
+class CropMemory:
+    """Memory for batches of crops, used again and again: new memory costs a CPU as much as cutting does."""
 
     def __init__(self) -> None:
         self._memory: dict[tuple[int, int], Tensor] = {}
 
-    def cut(self, parts: list[_Part], context: int, shrink: int) -> Tensor:
-        """Crops [B, 3, S, S] of all parts, which the next call with this context and size overwrites."""
-        first, count = parts[0].photo.cropper, sum(len(part.rows) for part in parts)
+    def cut(self, batch: Sequence[PhotoRows], context: int, shrink: int) -> Tensor:
+        """The crops of a batch, [B, 3, S, S] float32; the next call with this context and size overwrites them.
+
+        Args:
+            batch: B regions.
+            context: pixels of context.
+            shrink: factor by which the crops have fewer pixels along each side.
+        """
+        first, count = batch[0].photo.cropper, sum(len(rows) for _, rows in batch)
         size = first.preprocessing.size // shrink
         crops = self._memory.get((context, size))
         if crops is None or len(crops) < count:
             crops = self._memory[context, size] = torch.empty(count, 3, size, size, device=first.device)
         start = 0
-        for _, group in groupby(parts, key=lambda part: id(part.photo)):
-            same = list(group)
-            photo, rows = same[0].photo, np.concatenate([part.rows for part in same])
+        # neighbours of the same photo are cut in one go
+        for _, group in groupby(batch, key=lambda entry: id(entry.photo)):
+            entries = list(group)
+            photo, rows = entries[0].photo, np.concatenate([rows for _, rows in entries])
             started, stop = time.perf_counter(), start + len(rows)
             photo.cropper.crop(photo.boxes[rows], context=context, shrink=shrink, out=crops[start:stop])
             photo.seconds["regions"] += time.perf_counter() - started

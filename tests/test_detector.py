@@ -1,11 +1,13 @@
 """The whole pipeline from Python, with the weights that the package ships."""
 
 import itertools
+import json
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from cascades import cascade_of, member_of, regions_of
 from PIL import Image as PillowImage
 
 import incdet
@@ -14,7 +16,7 @@ from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.engines.torch_backend import prepare_network
-from incdet.networks.ensemble import Ensemble, Gates
+from incdet.networks.ensemble import Ensemble, LoadedNetwork
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import (
     REJECTION_NETWORK,
@@ -26,9 +28,10 @@ from incdet.networks.weights import (
     shipped_ensemble,
 )
 from incdet.ops.boxes import box_iou
+from incdet.output.writers import detections_json
+from incdet.pipeline.batching import score_across_photos
 from incdet.regions import RegionCropper
 from incdet.runtime.stopwatch import Stopwatch
-from incdet.scores import score_photos
 from incdet.structures import Proposals
 
 
@@ -81,23 +84,23 @@ def test_six_members_differ_share_lower_halves_and_are_small():
 
 def test_members_of_the_shipped_ensemble():
     two = Detector.from_pretrained(members=2, config=few())
-    assert two.roles["rejection_network"] == [f"{REJECTION_NETWORK}.safetensors"]
-    assert two.roles["members"] == [f"{REJECTION_NETWORK}-{number}.safetensors" for number in (1, 2)]
-    assert len(two.ensemble.members) == 2
+    assert two.origin.rejection_network == f"{REJECTION_NETWORK}.safetensors"
+    assert two.origin.members == tuple(f"{REJECTION_NETWORK}-{number}.safetensors" for number in (1, 2))
+    assert len(two.cascade.members) == 2
     alone = Detector.from_pretrained(REJECTION_NETWORK, config=few())
-    assert alone.ensemble.rejection_network is None
+    assert alone.cascade.rejection_network is None
     with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
         Detector.from_pretrained(members=7)
     with pytest.raises(ConfigurationError, match="exclude each other"):
         Detector.from_pretrained(REJECTION_NETWORK, members=1)
     with pytest.raises(ConfigurationError, match="is a cascade already"):
         Detector.from_pretrained(cascade=True)
-    with pytest.raises(WeightsError, match="one more after a first stage"):
+    with pytest.raises(WeightsError, match="one more behind a rejection network"):
         Detector.from_pretrained(REJECTION_NETWORK, cascade=True)
 
 
-def test_the_gate_decides_what_the_members_see(chelsea_file):
-    """All regions with a gate of 0, none with 1, else only those that the first stage picks, where it puts them."""
+def test_the_threshold_decides_what_the_members_see(chelsea_file):
+    """All regions with 0, none with 1, else only those that the rejection network picks, where it puts them."""
     names = shipped_ensemble(1)
     config = few(scores={"precision": "float32"}, device="cpu")
     image = incdet.read_image(chelsea_file)
@@ -106,10 +109,13 @@ def test_the_gate_decides_what_the_members_see(chelsea_file):
     judged = first.score(image, proposals)
     of_first = judged.probabilities
     of_member = member.score(image, Proposals(judged.boxes, proposals.scores, proposals.sources)).probabilities
-    gate = float(np.sort(of_first.max(axis=1))[-9:-7].mean())
-    for value, passed in ((0.0, 24), (gate, 8), (1.0, 0)):
-        gated = few(scores={"precision": "float32", "min_probability": value, "half_resolution_min_probability": 0}, device="cpu")
-        found = Detector.from_pretrained(*names, cascade=True, config=gated).score(image, proposals).probabilities
+    threshold = float(np.sort(of_first.max(axis=1))[-9:-7].mean())
+    for value, passed in ((0.0, 24), (threshold, 8), (1.0, 0)):
+        config = few(
+            scores={"precision": "float32", "min_probability": value, "half_resolution_min_probability": 0},
+            device="cpu",
+        )
+        found = Detector.from_pretrained(*names, cascade=True, config=config).score(image, proposals).probabilities
         seen = of_first.max(axis=1) >= value
         assert seen.sum() == passed
         assert np.allclose(found, np.where(seen[:, None], of_member, of_first), atol=1e-4)
@@ -173,7 +179,7 @@ def test_an_ensemble_averages_probabilities(chelsea_file):
     config = few(scores={"precision": "float32"}, device="cpu")
     image = incdet.read_image(chelsea_file)
     members = (networks[:1], networks[1:], networks)
-    detectors = [Detector(chosen, [record()] * len(chosen), config) for chosen in members]
+    detectors = [Detector([LoadedNetwork(one, record()) for one in chosen], config=config) for chosen in members]
     proposals = incdet.Proposals(
         np.array([[0, 0, 400, 300], [10, 20, 90, 80]], np.float32), np.ones(2, np.float32), np.array(["a", "a"])
     )
@@ -185,9 +191,9 @@ def test_an_ensemble_averages_probabilities(chelsea_file):
 @pytest.mark.parametrize(
     ("cascade", "half_resolution_min_probability"),
     [(False, 0.0), (True, 0.0), (True, 1.0)],
-    ids=["members", "behind a first stage", "behind a coarse look that no region passes"],
+    ids=["members", "behind a rejection network", "behind a half-resolution stage that no region passes"],
 )
-def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configuration(
+def test_networks_see_their_own_contexts_under_the_thresholds_of_the_configuration(
     chelsea_file, cascade, half_resolution_min_probability
 ):
     torch.manual_seed(0)
@@ -201,38 +207,55 @@ def test_networks_look_at_their_own_contexts_through_the_gates_of_the_configurat
         "min_probability": 0.0,
         "half_resolution_min_probability": half_resolution_min_probability,
     }
-    detector = Detector(networks, records, few(scores=scores, device="cpu"), cascade)
+    loaded = [LoadedNetwork(*pair) for pair in zip(networks, records, strict=True)]
+    rejection_network = loaded.pop(0) if cascade else None
+    detector = Detector(loaded, rejection_network, few(scores=scores, device="cpu"))
     image = incdet.read_image(chelsea_file)
     boxes = np.array([[0, 0, 400, 300], [10, 20, 90, 80], [200, 30, 260, 290]], np.float32)
     proposals = Proposals(boxes, np.ones(3, np.float32), np.full(3, "a"))
     found = detector.score(image, proposals).probabilities
     first, second = (prepare_network(network, cpu, torch.float32) for network in networks)
     members = [second] if cascade else [first, second]
-    gates = Gates(0.0, half_resolution_min_probability)
-    ensemble = Ensemble(members, first if cascade else None, gates, contexts=(16, 40))
-    cropper = RegionCropper(image, Preprocessing(), cpu)
-    (expected,) = score_photos([(cropper, boxes)], ensemble, 2, 64)
-    assert np.allclose(found, expected.probabilities, atol=1e-6)
+    thresholds = (0.0, half_resolution_min_probability)
+    reference = cascade_of(members, first if cascade else None, thresholds, contexts=(16, 40))
+    (expected,) = regions_of([(image, boxes)], reference)
+    assert np.allclose(found, expected.scores().probabilities, atol=1e-6)
     if half_resolution_min_probability:
-        small = {16: cropper.crop(boxes, context=16, shrink=2)}
-        assert np.allclose(found, Ensemble([first])(small).probabilities[:, :2], atol=1e-6)
+        small = {16: RegionCropper(image, Preprocessing(), cpu).crop(boxes, context=16, shrink=2)}
+        assert np.allclose(found, Ensemble([member_of(first)])(small).probabilities[:, :2], atol=1e-6)
 
 
 def test_members_that_do_not_fit_together():
-    network = GoogLeNet(3)
+    def detector_of(*records):
+        return Detector([LoadedNetwork(GoogLeNet(3), each) for each in records])
+
     with pytest.raises(WeightsError, match="at least one"):
-        Detector([], [])
+        detector_of()
     with pytest.raises(WeightsError, match="differ in classes"):
-        Detector([network, network], [record(), record(("cat", "cow"))])
+        detector_of(record(), record(("cat", "cow")))
     with pytest.raises(WeightsError, match="differ in mean, scale or size"):
-        Detector([network, network], [record(), record(preprocessing=Preprocessing(size=299))])
+        detector_of(record(), record(preprocessing=Preprocessing(size=299)))
     with pytest.raises(WeightsError, match="no background column"):
-        Detector([network], [record(("a", "b", "c"), background=False)])
+        detector_of(record(("a", "b", "c"), background=False))
 
 
 def test_an_unknown_class_is_refused():
     with pytest.raises(ConfigurationError, match="did you mean 'dog'"):
-        Detector([GoogLeNet(3)], [record()], few(detections={"classes": ["dogg"]}))
+        Detector([LoadedNetwork(GoogLeNet(3), record())], config=few(detections={"classes": ["dogg"]}))
+
+
+def test_streaming_and_the_four_lines_give_equal_bytes(detector, chelsea_file, astronaut):
+    """`detect` is the pipeline in four lines; everything that works on many photos must say the same."""
+    photos = [chelsea_file, astronaut, chelsea_file.read_bytes()]
+    single = [json.dumps(detections_json(detector.detect(photo))) for photo in photos]
+    streamed = [json.dumps(detections_json(found)) for found in detector.detect_many(photos)]
+    ahead = [json.dumps(detections_json(photo.result)) for photo in detector.photo_results(photos, num_workers=1)]
+    assert single == streamed == ahead
+    regions = ((detector.cropper(image), detector.propose(image).boxes) for image in map(incdet.read_image, photos))
+    across = score_across_photos(regions, detector.cascade, detector.batch_size)
+    images = map(incdet.read_image, photos)
+    together = [detector.select(each.scores(), image) for each, image in zip(across, images, strict=True)]
+    assert [json.loads(text)["detections"][0]["label"] for text in single] == [found.labels[0] for found in together]
 
 
 def test_the_stopwatch_adds_up():

@@ -9,9 +9,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from incdet import proposals as proposals_module
 from incdet.config.sections import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
-from incdet.proposals import ProposalCache, merge, propose
+from incdet.pipeline import proposal_cache
+from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.proposals import merge_proposals, propose
 from incdet.structures import Image, Proposals
 
 SMALL = SelectiveSearchConfig(color_spaces=("lab",), similarities=("color_texture_size_fill",), width=160)
@@ -23,7 +24,7 @@ def test_merging_keeps_the_first_of_equal_boxes():
     first = Proposals(boxes, np.array([1, 0.5], np.float32), np.array(["a", "a"]))
     shifted = np.array([[1, 1, 9, 9], [1, 1, 6, 6]], np.float32)
     second = Proposals(shifted, np.array([0.9, 0.1], np.float32), np.array(["b", "b"]))
-    merged = merge([first, second])
+    merged = merge_proposals([first, second])
     assert merged.boxes.tolist() == [[0, 0, 5, 5], [1, 1, 9, 9], [1, 1, 6, 6]]
     assert merged.sources.tolist() == ["a", "a", "b"]
 
@@ -33,12 +34,12 @@ def test_merging_leaves_out_near_duplicates_of_earlier_sources_only():
     first = Proposals(boxes, np.array([1, 0.5], np.float32), np.array(["a", "a"]))
     others = np.array([[0, 0, 100, 97], [0, 0, 100, 50], [0, 0, 100, 51]], np.float32)
     second = Proposals(others, np.array([0.9, 0.2, 0.1], np.float32), np.array(["b"] * 3))
-    merged = merge([first, second], 0.95)
+    merged = merge_proposals([first, second], 0.95)
     assert merged.boxes[:, 3].tolist() == [100, 98, 50, 51]
     assert merged.scores.tolist() == pytest.approx([1, 0.5, 0.2, 0.1])
     assert merged.sources.tolist() == ["a", "a", "b", "b"]
-    assert len(merge([first[:0], second], 0.95)) == 3
-    assert len(merge([first, second[:0]], 0.95)) == 2
+    assert len(merge_proposals([first[:0], second], 0.95)) == 3
+    assert len(merge_proposals([first, second[:0]], 0.95)) == 2
 
 
 def test_the_limit_keeps_the_best(astronaut):
@@ -63,7 +64,7 @@ def files(cache):
 
 def test_the_cache_computes_once(cache, astronaut, monkeypatch):
     first = cache(astronaut)
-    monkeypatch.setattr(proposals_module, "Proposers", None)
+    monkeypatch.setattr(proposal_cache, "Proposers", None)
     cache = ProposalCache(cache.folder, cache.config)
     second = cache(Image(astronaut.pixels.copy(), "another name"))
     assert np.array_equal(first.boxes, second.boxes)

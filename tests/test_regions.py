@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from incdet.networks.weights import Preprocessing
-from incdet.regions import RegionCropper, _sample_on_cpu, sample
+from incdet.ops.crops import sample_crops, sample_crops_on_cpu
+from incdet.regions import RegionCropper
 from incdet.structures import Image
 
 CPU = torch.device("cpu")
@@ -132,8 +133,8 @@ def test_the_cpu_samples_as_every_device_does(astronaut, size):
     for pixels in (astronaut.pixels[:301, :417], astronaut.pixels[:1, :1], astronaut.pixels[:2, :90]):
         planes = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1).contiguous()
         found = torch.full((40, 3, size, size), torch.nan)
-        _sample_on_cpu(planes.numpy(), boxes, np.arange(40), found.numpy())
-        expected = sample(planes[None], torch.from_numpy(boxes), size)
+        sample_crops_on_cpu(planes.numpy(), boxes, np.arange(40), found.numpy())
+        expected = sample_crops(planes[None], torch.from_numpy(boxes), size)
         differing = (found - expected).abs() > 0.05
         # where a sample lies on the border up to rounding, either may call it inside
         assert differing.float().mean() < 1e-3

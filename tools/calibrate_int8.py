@@ -21,7 +21,7 @@ from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.sidecar_files import save_activation_ranges
 from incdet.networks.weights import find_weights, load_network
-from incdet.proposals import ProposalCache
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 
 

@@ -164,10 +164,10 @@ def _run_detector(
     """(the detections, those of each network by its name, sentences about photos that failed)."""
     from incdet.evaluation.detection_run import DetectionRun
     from incdet.output.writers import detections_json
-    from incdet.proposals import ProposalCache
+    from incdet.pipeline.proposal_cache import ProposalCache
 
     config = detector.config
-    notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
+    notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
     proposals = ProposalCache(cache, config.proposals, config.device)
     run = DetectionRun(output, detector, data, proposals, each_network)
     with progress_bar("proposals", len(data), quiet) as update:
@@ -179,7 +179,7 @@ def _run_detector(
     file = output / "predictions.jsonl"
     write_text(file, "".join(json.dumps(detections_json(entry)) + "\n" for entry in found))
     notes.print(f"wrote {file}", markup=False)
-    names = detector.ensemble.network_names if each_network else []
+    names = detector.cascade.network_names if each_network else []
     by_network = {name: detection_columns(row[number] for row in rows) for number, name in enumerate(names, 1)}
     return detection_columns(found), by_network, run.failures
 

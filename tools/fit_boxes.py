@@ -23,7 +23,7 @@ from incdet.images import read_image
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.sidecar_files import fingerprint, save_box_regressor
 from incdet.networks.weights import find_weights, load_network
-from incdet.proposals import ProposalCache
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.box_fitting import Fit, RegionFeatures, box_features, collect_examples, fit_regressor
 

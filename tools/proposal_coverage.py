@@ -28,7 +28,8 @@ from incdet.evaluation.plots import coverage_comparison_plot, coverage_over_numb
 from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.evaluation.report import coverage_table
 from incdet.images import read_image
-from incdet.proposals import ProposalCache, Proposers
+from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.proposals import Proposers
 from incdet.runtime.files import atomic_file, read_text, write_text
 from incdet.runtime.worker_processes import num_cores
 from incdet.structures import GroundTruth, Image, Proposals

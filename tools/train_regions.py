@@ -19,7 +19,7 @@ from incdet.config.sections import ImagesConfig
 from incdet.data.dataset import no_warning
 from incdet.errors import ConfigurationError
 from incdet.networks.weights import find_weights, load_network
-from incdet.proposals import ProposalCache
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.distributed import Processes, joined_processes
 from incdet.training.loop import Trainer
 from incdet.training.region_task import RegionsTask, RegionsTrainingConfig

@@ -10,7 +10,7 @@ from incdet.cli.console import notes
 from incdet.cli.photo_batch import SHARED, Batch, Line, OutputOptions, Worked, one_by_one
 from incdet.config.sections import Config, ProposalsConfig
 from incdet.detections import Detections
-from incdet.detector import Detector, PhotoResult
+from incdet.detector import Detector
 from incdet.errors import ConfigurationError
 from incdet.images import read_image
 from incdet.networks.weights import named_hashes
@@ -25,7 +25,8 @@ from incdet.output.writers import (
     proposals_json,
     voc_xml,
 )
-from incdet.pipeline.prefetching import default_workers
+from incdet.pipeline.prefetching import default_num_workers
+from incdet.pipeline.stream import PhotoResult
 from incdet.proposals import Proposers
 from incdet.runtime.files import write_text
 from incdet.runtime.provenance import describe_run
@@ -79,13 +80,12 @@ def run_detect(
     _check_engine(config)
     detector = ensemble.detector(config)
     if not options.quiet:
-        notes.print(f"{detector.ensemble.describe()} ({detector.engine.describe()})", markup=False)
+        notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
     batch = Batch(paths, options, kinds, "detections", detector.describe())
 
     def save(done: tuple[Path, PhotoResult]) -> Worked:
         photo, outcome = done
         if not isinstance(outcome.result, Detections):
-            assert outcome.result is not None
             return outcome.result
         found = outcome.result[outcome.result.scores >= config.detections.display_threshold]
         if (file := batch.file_of(photo, "image")) and outcome.image is not None:
@@ -96,7 +96,7 @@ def run_detect(
 
     def work(photos: list[Path]) -> Iterator[Worked]:
         on_gpu = detector.device.type == "cuda"
-        number = default_workers(len(photos), on_gpu) if num_workers is None else num_workers
+        number = default_num_workers(len(photos), on_gpu) if num_workers is None else num_workers
         photo_results = zip(photos, detector.photo_results(photos, number), strict=True)
         # the thread that feeds a GPU should do nothing else
         return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)

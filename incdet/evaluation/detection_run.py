@@ -10,7 +10,7 @@ from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
-from incdet.proposals import ProposalCache, image_key
+from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
 from incdet.structures import GroundTruth, Image, RegionScores
 
@@ -68,7 +68,7 @@ class DetectionRun:
                 yield self._detect(path, truth)
             except ImageError as error:
                 self.failures.append(str(error))
-                networks = self.detector.ensemble.network_names if self.each_network else []
+                networks = self.detector.cascade.network_names if self.each_network else []
                 yield [no_detections(truth, self.dataset.class_names)] * (1 + len(networks))
         report(len(self.dataset), "")
 

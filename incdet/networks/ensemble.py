@@ -1,211 +1,163 @@
-"""Networks whose probabilities are averaged, and the looks at a region that they make: each closer and rarer."""
+"""Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where members share them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from incdet.networks.engines.selection import Backend
-from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing
-
-HALF_RESOLUTION_SHRINK = 2
-"""The coarse look sees crops with so many times fewer pixels along each side, which costs a quarter."""
+from incdet.networks.weights import WeightsRecord
 
 
-class Gates(NamedTuple):
-    """What a region must show to be looked at more closely: a class at least so probable; 0 lets every region pass.
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A network as its files describe it.
 
     Attributes:
-        first: in the first stage's answer, to reach the members of the ensemble.
-        coarse: in the first stage's answer to a crop with half the pixels along each side, to reach the first stage at
-            full size.
+        network: the weights in float32.
+        record: what its file says of classes, preprocessing and origin.
+        activation_ranges: name of a feature map -> its largest value, for eight bits; see `networks/calibration.py`.
     """
 
-    first: float = 0.0
-    coarse: float = 0.0
+    network: GoogLeNet
+    record: WeightsRecord
+    activation_ranges: Mapping[str, float] = field(default_factory=dict)
 
 
-Crops = Mapping[int, Tensor]
-"""Pixels of context -> the same B regions, cut with so much of it: [B, 3, S, S], preprocessed."""
-
-
-class Answer(NamedTuple):
-    """What a look at a batch of regions gave.
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network that is ready to compute.
 
     Attributes:
-        probabilities: [B, columns] float32.
-        passed: [B] bool: those that the next look is for.
-        maps: of all B, where the next look can use them.
-        corrections: [B, 4] float32 of the regions' boxes, where a network with a regression looked; see
-            `boxes.apply_box_deltas`.
-        by_member: [M, B, columns] float32: what each member says, where they looked.
+        network: the prepared network; its weights no longer change.
+        backend: computes it.
+        context: pixels of context on every side of the crops that it was trained with.
+    """
+
+    network: GoogLeNet
+    backend: Backend
+    context: int
+
+    def shares_trunk(self, other: "Member") -> bool:
+        """Whether stages 1 to 3 of both compute the same from the same crops."""
+        if self.context != other.context:
+            return False
+        if self.network is other.network:
+            return True
+        if self.network.architecture.name != other.network.architecture.name:
+            return False
+        own, others = (_trunk_values(member.network) for member in (self, other))
+        return all(torch.equal(one, another) for one, another in zip(own, others, strict=True))
+
+
+class EnsembleOutput(NamedTuple):
+    """What an ensemble says about B regions.
+
+    Attributes:
+        probabilities: [B, C + 1] float32, the mean over the members.
+        by_member: [M, B, C + 1] float32.
+        box_deltas: [B, 4] float32, the mean over the members that have a box regressor; None where none has.
     """
 
     probabilities: Tensor
-    passed: Tensor
-    maps: Tensor | None = None
-    corrections: Tensor | None = None
-    by_member: Tensor | None = None
+    by_member: Tensor
+    box_deltas: Tensor | None
 
 
-@dataclass(frozen=True)
-class Look:
-    """One of the looks that regions get, each closer and rarer than the one before.
+@dataclass(frozen=True, eq=False)
+class _TrunkGroup:
+    """Members whose stages 1 to 3 compute the same.
 
     Attributes:
-        answer: (crops by their context, maps of the look before) -> `Answer`, which must not hold views of the crops:
-            the next look overwrites them.
-        contexts: of the crops; none where it only goes on from the maps.
-        shrink: of the crops; see `RegionCropper.crop`.
+        positions: places of these members in the ensemble.
+        context: pixels of context of their crops.
+        is_given: whether somebody else has computed these stages already.
     """
 
-    answer: Callable[[Crops, Tensor | None], Answer]
-    contexts: tuple[int, ...]
-    shrink: int = 1
+    positions: tuple[int, ...]
+    context: int
+    is_given: bool
 
 
 class Ensemble:
-    """Networks whose probabilities are averaged (paper, section 7); stages 1 to 3 run once where they are the same.
-
-    Regions are corrected by the first stage's regression, if it has one, before the members look, and then by the mean
-    of those that members have.
+    """Members whose probabilities are averaged.
 
     Args:
-        networks: the M members, prepared.
-        rejection_network: a network that looks at every region before the members do.
-        gates: which regions the members see where there is a first stage; the others, nearly all of them background,
-            keep its answer.
-        halves: what computes the first stage, if any, and the members; torch where nothing else is given.
-        contexts: pixels of context that the first stage, if any, and the members look at; R-CNN's where nothing else
-            is given.
+        members: the M networks.
+        trunk_source: a network outside the ensemble that hands on the feature maps of its stages 1 to 3; members that
+            share them go on from there.
+
+    Attributes:
+        members: as given.
+        contexts: pixels of context of the crops that the members need, ascending.
+        takes_feature_maps: whether members go on from the feature maps of `trunk_source`.
     """
 
-    def __init__(
-        self,
-        networks: Sequence[GoogLeNet],
-        rejection_network: GoogLeNet | None = None,
-        gates: Gates | None = None,
-        halves: Sequence[Backend] | None = None,
-        contexts: Sequence[int] | None = None,
-    ) -> None:
-        self.gates = gates or Gates()
-        self._columns = networks[0].num_classes
-        everyone = [*([] if rejection_network is None else [rejection_network]), *networks]
-        self._contexts = contexts or [Preprocessing().context] * len(everyone)
-        self._trunks = _first_of_their_kind(everyone, self._contexts)[-len(networks) :]
-        computed = halves or [TorchBackend(network) for network in everyone]
-        self.rejection_network = None if rejection_network is None else computed[0]
-        # where it moves regions, what it saw is not what the members see
-        self._shares_maps = (
-            rejection_network is not None and rejection_network.box_regressor is None and 0 in self._trunks
-        )
-        self.members = computed[-len(networks) :]
-
-    @property
-    def network_names(self) -> list[str]:
-        """What the networks are called, the first stage before the members."""
-        members = [f"member {number}" for number in range(1, len(self.members) + 1)]
-        return members if self.rejection_network is None else ["first stage", *members]
-
-    def describe(self) -> str:
-        """In words, for people."""
-        number = len(self.members)
-        members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
-        return members if self.rejection_network is None else f"{members}, after a first stage that drops background"
-
-    def behind(self, gates: Gates) -> "Ensemble":
-        """The same networks behind other gates."""
-        other = copy(self)
-        other.gates = gates
-        return other
+    def __init__(self, members: Sequence[Member], trunk_source: Member | None = None) -> None:
+        self.members = tuple(members)
+        self._groups = _group_by_trunk(self.members, trunk_source)
+        self.contexts = tuple(sorted({group.context for group in self._groups if not group.is_given}))
+        self.takes_feature_maps = any(group.is_given for group in self._groups)
 
     @torch.inference_mode()
-    def __call__(self, crops: Crops, maps: Tensor | None = None) -> Answer:
-        """The members' mean softmax, and the mean correction of those that have a regression; no region passes.
+    def __call__(self, crops: Mapping[int, Tensor], feature_maps: Tensor | None = None) -> EnsembleOutput:
+        """Classifies B regions.
 
         Args:
-            crops: in every context that a member looks at.
-            maps: what the first stage's trunk gave for them, where that is known.
+            crops: context -> [B, 3, S, S] float32, for every one of `contexts`.
+            feature_maps: [B, channels, H, W] of `trunk_source`, where `takes_feature_maps`.
         """
-        known = {} if maps is None else {0: maps}
-        answers, corrections = [], []
-        for member, trunk in zip(self.members, self._trunks, strict=True):
-            if trunk not in known and self._trunks.count(trunk) == 1:
-                outputs = member.full(crops[self._contexts[trunk]])
-            else:
-                if trunk not in known:
-                    known[trunk] = member.trunk(crops[self._contexts[trunk]])
-                outputs = member.head(known[trunk])
-            probabilities, correction = _split(outputs, self._columns)
-            answers.append(probabilities)
-            corrections += [] if correction is None else [correction]
-        passed = torch.zeros(len(answers[0]), dtype=torch.bool)
-        mean_correction = torch.stack(corrections).mean(dim=0) if corrections else None
-        by_member = torch.stack(answers)
-        return Answer(by_member.mean(dim=0), passed, corrections=mean_correction, by_member=by_member)
-
-    def looks(self, num_classes: int) -> list[Look]:
-        """What happens to a region, from the first look to the last."""
-        known = {0} if self._shares_maps else set()
-        rest = {self._contexts[trunk] for trunk in set(self._trunks) - known}
-        looks = [Look(self, tuple(sorted(rest)))]
-        if self.rejection_network is not None:
-            contexts = (self._contexts[0],)
-            judge = _Judge(
-                self.rejection_network, self._columns, self.gates.first, num_classes, keeps_maps=self._shares_maps
-            )
-            looks.insert(0, Look(judge, contexts))
-            if self.gates.coarse > 0:
-                # the regression has not seen the maps of smaller crops
-                coarse = replace(judge, gate=self.gates.coarse, keeps_maps=False, corrects=False)
-                looks.insert(0, Look(coarse, contexts, HALF_RESOLUTION_SHRINK))
-        return looks
+        outputs: dict[int, Tensor] = {}
+        for group in self._groups:
+            if len(group.positions) == 1 and not group.is_given:
+                # nobody else needs the feature maps in between, and the whole network is faster than its two parts
+                (position,) = group.positions
+                outputs[position] = self.members[position].backend.full(crops[group.context])
+                continue
+            shared = feature_maps
+            if not group.is_given:
+                shared = self.members[group.positions[0]].backend.trunk(crops[group.context])
+            assert shared is not None, "the feature maps of the trunk's source are missing"
+            for position in group.positions:
+                outputs[position] = self.members[position].backend.head(shared)
+        answers = [split_outputs(outputs[position], member.network) for position, member in enumerate(self.members)]
+        by_member = torch.stack([probabilities for probabilities, _ in answers])
+        box_deltas = [deltas for _, deltas in answers if deltas is not None]
+        mean_deltas = torch.stack(box_deltas).mean(dim=0) if box_deltas else None
+        return EnsembleOutput(by_member.mean(dim=0), by_member, mean_deltas)
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """A network whose answer decides which regions deserve the next look."""
+def split_outputs(outputs: Tensor, network: GoogLeNet) -> tuple[Tensor, Tensor | None]:
+    """What a network's head computes, taken apart.
 
-    network: Backend
-    columns: int
-    gate: float
-    num_classes: int
-    keeps_maps: bool
-    corrects: bool = True
+    Args:
+        outputs: [B, C + 1] logits or, where the network has a box regressor, [B, C + 1 + 4] with box deltas after them.
+        network: the network.
 
-    def __call__(self, crops: Crops, _: Tensor | None) -> Answer:
-        (own,) = crops.values()
-        maps = self.network.trunk(own) if self.keeps_maps else None
-        outputs = self.network.full(own) if maps is None else self.network.head(maps)
-        probabilities, corrections = _split(outputs, self.columns)
-        passed = probabilities[:, : self.num_classes].amax(dim=1) >= self.gate
-        return Answer(probabilities, passed, maps, corrections if self.corrects else None)
+    Returns:
+        Probabilities [B, C + 1], and box deltas [B, 4] or None.
+    """
+    columns = network.num_classes
+    box_deltas = outputs[:, columns:] if outputs.shape[1] > columns else None
+    return outputs[:, :columns].softmax(dim=1), box_deltas
 
 
-def _split(outputs: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:
-    """(probabilities, corrections where there are any) from what a network's upper half gives."""
-    return outputs[:, :columns].softmax(dim=1), outputs[:, columns:] if outputs.shape[1] > columns else None
+def _group_by_trunk(members: Sequence[Member], trunk_source: Member | None) -> list[_TrunkGroup]:
+    """The members in groups that share stages 1 to 3, in the order of their first members."""
+    groups: list[_TrunkGroup] = []
+    left = list(enumerate(members))
+    while left:
+        first = left[0][1]
+        positions = tuple(position for position, member in left if first.shares_trunk(member))
+        is_given = trunk_source is not None and trunk_source.shares_trunk(first)
+        groups.append(_TrunkGroup(positions, first.context, is_given))
+        left = [entry for entry in left if entry[0] not in positions]
+    return groups
 
 
-def _first_of_their_kind(networks: Sequence[GoogLeNet], contexts: Sequence[int]) -> list[int]:
-    """For each network, the index of the first one whose stages 1 to 3 compute the same from the same crops."""
-    kinds = list(zip(networks, contexts, strict=True))
-    return [
-        next(index for index, (other, seen) in enumerate(kinds) if seen == context and _same_trunk(other, network))
-        for network, context in kinds
-    ]
-
-
-def _same_trunk(network: GoogLeNet, other: GoogLeNet) -> bool:
-    """Whether stages 1 to 3 of two prepared networks compute the same."""
-    if network is other or network.architecture.name != other.architecture.name:
-        return network is other
-    states = [
-        [value for layer in one.lower_layers(3) for value in layer.state_dict().values()] for one in (network, other)
-    ]
-    return all(torch.equal(first, second) for first, second in zip(*states, strict=True))
+def _trunk_values(network: GoogLeNet) -> list[Tensor]:
+    """All weights of stages 1 to 3."""
+    return [value for layer in network.lower_layers(3) for value in layer.state_dict().values()]

@@ -16,7 +16,7 @@ from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing
 from incdet.ops.boxes import apply_box_deltas, box_iou, compute_box_deltas
-from incdet.proposals import image_key
+from incdet.pipeline.proposal_cache import image_key
 from incdet.regions import RegionCropper
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import GroundTruth, Image, Proposals

@@ -15,14 +15,16 @@ from incdet.detections import select_detections
 from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
-from incdet.networks.ensemble import Ensemble
+from incdet.networks.engines.torch_backend import TorchBackend
+from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord
-from incdet.proposals import ProposalCache
+from incdet.pipeline.cascade import Cascade
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
-from incdet.scores import score_photos
+from incdet.scores import score_regions
 from incdet.structures import GroundTruth, Proposals, RegionScores
 from incdet.training.loop import Task, prefetched
 from incdet.training.new_layers import keep_classifier, replace_classifier
@@ -164,13 +166,14 @@ class RegionsTask:
         """mAP (VOC rules) on the photos kept out of training; a rough guide, on a share of the proposals."""
         assert isinstance(network, GoogLeNet)
         detections, truths = [], []
-        ensemble, selection = Ensemble([network], contexts=[self.preprocessing.context]), DetectionsConfig()
+        member = Member(network, TorchBackend(network), self.preprocessing.context)
+        cascade, selection = Cascade([member]), DetectionsConfig()
         for path, truth in self.validation:
             image = read_image(path)
             boxes = self.cache(image)[: self.config.data.validation_proposals].boxes
-            photo = (RegionCropper(image, self.preprocessing, self.device), boxes)
+            cropper = RegionCropper(image, self.preprocessing, self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-                scored = next(score_photos([photo], ensemble, len(self.classes), VALIDATION_BATCH))
+                scored = score_regions(cropper, boxes, cascade, VALIDATION_BATCH).scores()
             scores = RegionScores(boxes, scored.probabilities)
             detections.append(select_detections(scores, image, self.classes, selection))
             truths.append(truth.rescaled(image.width, image.height))

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from cascades import cascade_of, member_of, regions_of
 
 from incdet.config.loading import make_config
 from incdet.config.sections import Config
@@ -13,7 +14,7 @@ from incdet.errors import WeightsError
 from incdet.images import read_image
 from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
-from incdet.networks.ensemble import Ensemble, Gates
+from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.sidecar_files import box_regressor_file, load_box_regressor, save_box_regressor
 from incdet.networks.weights import (
@@ -26,7 +27,6 @@ from incdet.networks.weights import (
 )
 from incdet.ops.boxes import MAX_BOX_DELTA, apply_box_deltas, box_iou, compute_box_deltas
 from incdet.regions import RegionCropper
-from incdet.scores import score_photos
 from incdet.structures import Proposals
 
 CPU = torch.device("cpu")
@@ -112,48 +112,48 @@ def test_a_network_with_a_regression_also_says_corrections():
     assert torch.allclose(outputs[:, 4:], network.box_regressor(network.feature_map(crops)), atol=1e-4)
 
 
-def test_regions_move_before_the_next_look(astronaut):
-    """The first stage moves all regions; those that pass are judged, and may be moved again, where they then lie."""
+def test_regions_move_before_the_next_stage(astronaut):
+    """The rejection network moves all regions; the members see those that pass where they then lie, and move them."""
     torch.manual_seed(0)
     first, plain, member, other = (prepare_network(GoogLeNet(4), CPU, torch.float32) for _ in range(4))
     first.box_regressor, member.box_regressor, other.box_regressor = (regressor_of(seed) for seed in (1, 2, 3))
     boxes = random_boxes(np.random.default_rng(0), 6) * 4
 
-    def scored(ensemble, regions=boxes):
-        (photo,) = score_photos([(RegionCropper(astronaut, Preprocessing(), CPU), regions)], ensemble, 3, 4)
-        return photo
+    def scored(cascade, regions=boxes):
+        (photo,) = regions_of([(astronaut, regions)], cascade, batch_size=4)
+        return photo.scores()
 
-    unmoved = scored(Ensemble([plain]))
+    unmoved = scored(cascade_of([plain]))
     assert unmoved.boxes.tolist() == boxes.tolist()
-    moved = scored(Ensemble([first]))
+    moved = scored(cascade_of([first]))
     assert np.abs(moved.boxes - boxes).max() > 5
-    gate = float(np.median(moved.probabilities.max(axis=1)))
-    passed = moved.probabilities.max(axis=1) >= gate
+    threshold = float(np.median(moved.probabilities.max(axis=1)))
+    passed = moved.probabilities.max(axis=1) >= threshold
     assert 0 < passed.sum() < len(boxes)
-    # shares stages 1 to 3 with the first stage, whose maps are of the regions as proposed
+    # shares stages 1 to 3 with the rejection network, whose feature maps are of the regions as proposed
     related = copy.deepcopy(first)
     related.box_regressor = None
     torch.nn.init.normal_(related.classifier.weight, std=0.05)
     for members in ([plain], [member, other], [first, plain], [related]):
-        alone = scored(Ensemble(members), moved.boxes)
-        found = scored(Ensemble(members, first, Gates(gate)))
+        alone = scored(cascade_of(members), moved.boxes)
+        found = scored(cascade_of(members, first, (threshold, 0)))
         expected = np.where(passed[:, None], alone.probabilities, moved.probabilities)
         assert found.probabilities == pytest.approx(expected, abs=1e-4)
         assert found.boxes == pytest.approx(np.where(passed[:, None], alone.boxes, moved.boxes), abs=0.02)
     crops = {16: RegionCropper(astronaut, Preprocessing(), CPU).crop(boxes)}
-    one, two, mean = (Ensemble(some)(crops).corrections for some in ([member], [other], [member, plain, other]))
+    groups = ([member], [other], [member, plain, other])
+    one, two, mean = (Ensemble([member_of(each) for each in group])(crops).box_deltas for group in groups)
     assert torch.allclose(mean, (one + two) / 2, atol=1e-5)
 
 
-def test_a_coarse_look_moves_nothing(astronaut):
+def test_the_half_resolution_stage_moves_nothing(astronaut):
     torch.manual_seed(0)
     first, member = (prepare_network(GoogLeNet(4), CPU, torch.float32) for _ in range(2))
     first.box_regressor = regressor_of(1)
     boxes = random_boxes(np.random.default_rng(0), 6) * 4
-    cut = [(RegionCropper(astronaut, Preprocessing(), CPU), boxes)]
-    (photo,) = score_photos(cut, Ensemble([member], first, Gates(0.0, 1.0)), 3, 4)
+    (photo,) = regions_of([(astronaut, boxes)], cascade_of([member], first, (0, 1)), batch_size=4)
     assert photo.boxes.tolist() == boxes.tolist()
-    (photo,) = score_photos(cut, Ensemble([member], first, Gates(0.0, 0.1)), 3, 4)
+    (photo,) = regions_of([(astronaut, boxes)], cascade_of([member], first, (0, 0.1)), batch_size=4)
     assert (photo.boxes != boxes).any()
 
 
@@ -170,7 +170,7 @@ def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
     loaded = load_box_regressor(own_weights, 1024)
     assert torch.equal(loaded.linear.weight, regressor_of(0).linear.weight.half().float())
     after = Detector.from_pretrained(own_weights, config=exact)
-    assert after.origin.keys() - before.origin.keys() == {beside.name}
+    assert after.origin.hashes.keys() - before.origin.hashes.keys() == {beside.name}
     # what is known of the weights may change, the weights may not
     record = load_record(own_weights).model_copy(update={"measured": {"mAP": 0.5}})
     save_weights(own_weights, read_tensors(own_weights), record)
@@ -178,7 +178,7 @@ def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
     scores = after.score(astronaut, proposals)
     assert np.allclose(scores.probabilities, before.score(astronaut, proposals).probabilities, atol=1e-5)
     assert np.abs(scores.boxes - boxes).max() > 1
-    without = Detector.from_pretrained(own_weights, config=make_config(Config, {"scores": {"regression": False}}, ""))
+    without = Detector.from_pretrained(own_weights, config=make_config(Config, {"scores": {"box_deltas": False}}, ""))
     assert without.score(astronaut, proposals).boxes.tolist() == boxes.tolist()
     assert without.origin.keys() == before.origin.keys()
 

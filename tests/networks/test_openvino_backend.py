@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from cascades import member_of
 
 from incdet.config.loading import make_config
 from incdet.config.sections import Config
@@ -19,7 +20,7 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.engines.openvino_backend import OpenVinoBackend
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
-from incdet.networks.ensemble import Ensemble
+from incdet.networks.ensemble import Ensemble, LoadedNetwork
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.sidecar_files import activation_ranges_file, load_activation_ranges
 from incdet.networks.weights import WeightsRecord, find_weights, load_network
@@ -80,8 +81,8 @@ def test_corrections_are_those_of_torch(network, regions, ranges):
 
 
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
-    found = Ensemble([network], halves=[OpenVinoBackend(network)])({16: crops})
-    expected = Ensemble([network])({16: crops})
+    found = Ensemble([member_of(network, backend=OpenVinoBackend(network))])({16: crops})
+    expected = Ensemble([member_of(network)])({16: crops})
     assert torch.allclose(found.probabilities, expected.probabilities, atol=2e-3)
 
 
@@ -158,7 +159,7 @@ def test_every_channel_of_weights_is_rounded_by_itself(network, regions, ranges)
 def test_the_configuration_chooses_engine_and_precision(precision, expected):
     config = make_config(Config, {"device": "cpu", "scores": {"precision": precision}}, "test")
     detector = Detector.from_pretrained("googlenet-voc", config=config)
-    engine = detector.ensemble.members[0]
+    engine = detector.cascade.members[0].backend
     assert isinstance(engine, OpenVinoBackend)
     assert engine.precision == detector.engine.precision == expected
     assert detector.engine.describe() == f"openvino, {expected}"
@@ -167,11 +168,11 @@ def test_the_configuration_chooses_engine_and_precision(precision, expected):
 def test_variants_are_left_to_torch():
     record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
     network = GoogLeNet(3, architecture=ARCHITECTURES["batchnorm"])
-    detector = Detector([network], [record], make_config(Config, {"device": "cpu"}, "test"))
-    assert isinstance(detector.ensemble.members[0], TorchBackend)
+    detector = Detector([LoadedNetwork(network, record)], config=make_config(Config, {"device": "cpu"}, "test"))
+    assert isinstance(detector.cascade.members[0].backend, TorchBackend)
     asked = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
     with pytest.raises(ConfigurationError, match="does not know the network 'batchnorm'"):
-        Detector([network], [record], asked)
+        Detector([LoadedNetwork(network, record)], config=asked)
 
 
 def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path):

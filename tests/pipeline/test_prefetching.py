@@ -17,10 +17,10 @@ from incdet.config.sections import Config, ImagesConfig
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.pipeline.prefetching import MAX_FAILED_STARTS, Prefetcher, default_workers
+from incdet.pipeline.prefetching import PhotoLoader, default_num_workers, prefetch_photos
 from incdet.proposals import Proposers
 from incdet.proposers.photo_crops import PhotoCropper
-from incdet.runtime.worker_processes import MAX_WORKERS, num_cores
+from incdet.runtime.worker_processes import MAX_FAILED_STARTS, MAX_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
 FLOAT32 = {"engine": "torch", "precision": "float32"}
@@ -42,7 +42,7 @@ def proposers():
 
 @pytest.fixture(scope="module")
 def alone(photos, proposers):
-    return list(Prefetcher(ImagesConfig(), proposers, 0)(photos))
+    return list(prefetch_photos(photos, PhotoLoader(ImagesConfig(), proposers), 0))
 
 
 def same(found, expected):
@@ -53,8 +53,9 @@ def same(found, expected):
             assert str(read) == str(expected_read)
             continue
         assert np.array_equal(read.image.pixels, expected_read.image.pixels)
-        assert read.found.keys() == expected_read.found.keys() == {"selective_search"}
-        assert np.array_equal(read.found["selective_search"].boxes, expected_read.found["selective_search"].boxes)
+        assert read.by_method.keys() == expected_read.by_method.keys() == {"selective_search"}
+        proposals, expected_proposals = (one.by_method["selective_search"] for one in (read, expected_read))
+        assert np.array_equal(proposals.boxes, expected_proposals.boxes)
         assert read.seconds.keys() == {"read", "proposals"}
 
 
@@ -70,18 +71,18 @@ def test_processes_find_the_same_in_the_same_order_and_not_too_far_ahead(photos,
             taken.append(photo)
             yield photo
 
-    reader = Prefetcher(ImagesConfig(), proposers, 1)(sources())
+    reader = prefetch_photos(sources(), PhotoLoader(ImagesConfig(), proposers), 1)
     found = [next(reader)]
     assert len(taken) == 2
     same([*found, *reader], alone)
 
 
-def test_processes_squeeze_photos_for_a_network_that_runs_elsewhere(photos, proposers):
+def test_processes_crop_photos_for_a_network_that_runs_elsewhere(photos, proposers):
     photo_cropper = PhotoCropper(96, (0.5,))
-    for source, read in Prefetcher(ImagesConfig(), proposers, 1, photo_cropper)(photos[:3]):
+    for source, read in prefetch_photos(photos[:3], PhotoLoader(ImagesConfig(), proposers, photo_cropper), 1):
         if not isinstance(read, ImageError):
             assert np.array_equal(read.photo_crops, photo_cropper(read_image(source)))
-            assert read.found.keys() == {"selective_search"}
+            assert read.by_method.keys() == {"selective_search"}
 
 
 def kill_children():
@@ -92,7 +93,7 @@ def kill_children():
 
 
 def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, proposers, alone):
-    reader = Prefetcher(ImagesConfig(), proposers, 1)([*photos, *photos])
+    reader = prefetch_photos([*photos, *photos], PhotoLoader(ImagesConfig(), proposers), 1)
     found = [next(reader)]
     killed = kill_children()
     # two were under way, and perhaps done, and one is done here
@@ -105,7 +106,7 @@ def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, 
 
 def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, proposers, alone):
     found, killed = [], set()
-    for entry in Prefetcher(ImagesConfig(), proposers, 1)(4 * photos):
+    for entry in prefetch_photos(4 * photos, PhotoLoader(ImagesConfig(), proposers), 1):
         found.append(entry)
         killed |= kill_children()
     same(found, 4 * alone)
@@ -117,11 +118,10 @@ def test_processes_end_with_the_one_that_started_them(chelsea_file):
 import itertools, multiprocessing, os, signal
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.proposals import Proposers
-from incdet.runtime.worker_processes import MAX_WORKERS, num_cores
-from incdet.pipeline.prefetching import Prefetcher
+from incdet.pipeline.prefetching import PhotoLoader, prefetch_photos
 if __name__ == "__main__":
     proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
-    next(Prefetcher(ImagesConfig(), proposers, 1)(itertools.repeat({str(chelsea_file)!r})))
+    next(prefetch_photos(itertools.repeat({str(chelsea_file)!r}), PhotoLoader(ImagesConfig(), proposers), 1))
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -142,10 +142,10 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_default_workers():
-    assert default_workers(1, True) == default_workers(500, False) == 0
-    assert default_workers(500, True) == min(num_cores() - 1, MAX_WORKERS)
-    assert default_workers(2, True) <= 2
+def test_default_num_workers():
+    assert default_num_workers(1, True) == default_num_workers(500, False) == 0
+    assert default_num_workers(500, True) == min(num_cores() - 1, MAX_WORKERS)
+    assert default_num_workers(2, True) <= 2
 
 
 def test_a_detector_finds_the_same_with_and_without(photos):

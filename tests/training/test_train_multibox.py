@@ -20,7 +20,8 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBoxDescription
 from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
 from incdet.ops.boxes import box_iou
-from incdet.proposals import ProposalCache, Proposers
+from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.proposals import Proposers
 from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
 from incdet.training.prior_clusters import unit_boxes

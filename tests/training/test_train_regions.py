@@ -15,7 +15,7 @@ from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord
-from incdet.proposals import ProposalCache
+from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
 from incdet.structures import RegionScores

@@ -1,0 +1,122 @@
+"""Proposals on disk, so that a photo is searched once."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from incdet.config.sections import ImagesConfig, ProposalsConfig
+from incdet.errors import ImageError
+from incdet.images import read_image
+from incdet.proposals import Proposers
+from incdet.proposers import selective_search
+from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
+from incdet.structures import Image, Proposals
+
+
+class ProposalCache:
+    """Proposals on disk, one small file per image content and settings; safe with many processes.
+
+    Args:
+        folder: the cache; made when it is needed.
+        config: the methods and their settings.
+        device: where networks run.
+
+    Raises:
+        WeightsError: the weights of MultiBox are missing.
+    """
+
+    def __init__(
+        self, folder: Path | str, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"
+    ) -> None:
+        self.folder = Path(folder)
+        self.config, self.device = config, device
+        self._proposers: Proposers | None = None
+        settings = f"{_decisive_settings(config)} {selective_search.engine_version(config.selective_search)}"
+        self._settings_key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Networks are not sent to other processes, which load them when they first need them."""
+        return self.__dict__ | {"_proposers": None}
+
+    def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
+        """The image's proposals, computed now or at an earlier time.
+
+        Args:
+            image: the photo.
+            num_threads: number of threads of selective search; None is one for each core.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        file = self.folder / self._settings_key / f"{image_key(image)}.npz"
+        arrays = load_arrays(file, "boxes", "scores", "sources")
+        if arrays is not None:
+            return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
+        if self._proposers is None:
+            self._proposers = Proposers(self.config, self.device)
+        proposals = self._proposers(image, num_threads)
+        save_arrays(file, boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
+        return proposals
+
+    def fill(self, paths: Iterable[Path], images: ImagesConfig, num_processes: int | None = None) -> Iterator[Path]:
+        """Computes what is missing for these photos in parallel and yields each path when it is done.
+
+        A photo that cannot be read is passed over here; whoever reads it next reports it. The work can be interrupted
+        and repeated.
+
+        Args:
+            paths: the photos.
+            images: how they are read.
+            num_processes: number of processes; None is one for each core, and none where there are so few photos that
+                starting them takes longer than it saves.
+        """
+        photos = list(paths)
+        if num_processes is None:
+            num_processes = min(num_cores(), MAX_WORKERS) if len(photos) >= WORTH_STARTING else 1
+        # many processes, each with a network of its own, would fill a GPU
+        make_work = partial(_filler, ProposalCache(self.folder, self.config, "cpu"), images)
+        here = partial(_fill_one, self, images, None)
+        for path, _ in map_in_processes(make_work, photos, num_processes if num_processes > 1 else 0, here):
+            yield path
+
+
+def image_key(image: Image) -> str:
+    """A name for an image's content: equal pixels give equal names, wherever the file lies."""
+    digest = hashlib.sha256(str(image.pixels.shape).encode())
+    digest.update(np.ascontiguousarray(image.pixels).data)
+    return digest.hexdigest()[:24]
+
+
+def _filler(cache: ProposalCache, images: ImagesConfig) -> Callable[[Path], None]:
+    """The work of one of several processes, each of which keeps one core busy."""
+    use_one_thread(cache.config)
+    return partial(_fill_one, cache, images, 1)
+
+
+def _fill_one(cache: ProposalCache, images: ImagesConfig, num_threads: int | None, path: Path) -> None:
+    with suppress(ImageError):
+        cache(read_image(path, images), num_threads)
+
+
+def use_one_thread(config: ProposalsConfig) -> None:
+    """Makes torch, where these proposals need it, compute with one thread in this process."""
+    if "multibox" in config.methods:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _decisive_settings(config: ProposalsConfig) -> str:
+    """The settings that decide the proposals, as text."""
+    if "multibox" not in config.methods:
+        return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
+    from incdet.networks.weights import find_weights, sha256
+    from incdet.proposers.multibox_proposer import VERSION
+
+    return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"

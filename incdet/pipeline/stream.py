@@ -1,0 +1,151 @@
+"""Detection in many photos: prefetching, batches across photos, and every error in its photo's place."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from incdet.config.sections import Config
+from incdet.detections import Detections
+from incdet.errors import ImageError
+from incdet.images import ImageSource
+from incdet.pipeline.batching import score_across_photos
+from incdet.pipeline.prefetching import LoadedPhoto, PhotoLoader, prefetch_photos
+from incdet.proposals import Proposers
+from incdet.regions import RegionCropper
+from incdet.runtime.stopwatch import Stopwatch
+from incdet.scores import PhotoRegions, RegionClassifier, score_regions
+from incdet.structures import Image, Proposals, RegionScores
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoResult:
+    """What became of a photo.
+
+    Attributes:
+        source: the photo as it was given.
+        image: the photo; None where it could not be read.
+        result: the detections, with the seconds of each stage, or what is wrong with the photo.
+    """
+
+    source: ImageSource
+    image: Image | None
+    result: Detections | ImageError
+
+
+class DetectionStages(Protocol):
+    """The parts of a detector that a stream runs."""
+
+    config: Config
+    device: torch.device
+    proposers: Proposers
+    batch_size: int
+
+    @property
+    def cascade(self) -> RegionClassifier:
+        """Classifies regions."""
+
+    def cropper(self, image: Image) -> RegionCropper:
+        """Cuts regions out of an image."""
+
+    def select(self, scores: RegionScores, image: Image) -> Detections:
+        """Detections from region scores."""
+
+
+def stream_detections(
+    stages: DetectionStages, sources: Iterable[ImageSource], num_workers: int
+) -> Iterator[PhotoResult]:
+    """The result of every photo, in order.
+
+    Args:
+        stages: the detector.
+        sources: the photos; read as the results are consumed.
+        num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches are then filled
+            with regions of several photos. With 0 the result of a photo is there before the next one is read.
+    """
+    loaded = prefetch_photos(sources, _loader(stages, num_workers), num_workers)
+    # a CPU computes few regions at a time, whatever the batch
+    if num_workers > 0 and stages.device.type == "cuda":
+        yield from _stream_across_photos(stages, loaded)
+        return
+    for source, photo in loaded:
+        if isinstance(photo, ImageError):
+            yield PhotoResult(source, None, photo)
+            continue
+        proposals, watch = _propose(stages, photo)
+        regions = score_regions(stages.cropper(photo.image), proposals.boxes, stages.cascade, stages.batch_size)
+        yield _select(stages, source, photo.image, regions, watch)
+
+
+@dataclass(frozen=True, eq=False)
+class _UnderWay:
+    """A photo whose regions are being classified."""
+
+    source: ImageSource
+    image: Image
+    watch: Stopwatch
+
+
+def _stream_across_photos(
+    stages: DetectionStages, loaded: Iterable[tuple[ImageSource, LoadedPhoto | ImageError]]
+) -> Iterator[PhotoResult]:
+    """The same results from batches that several photos share."""
+    # photos whose results have not been handed out, in order; one that cannot be read waits here for its turn
+    waiting: deque[PhotoResult | _UnderWay] = deque()
+
+    def readable() -> Iterator[tuple[RegionCropper, np.ndarray]]:
+        for source, photo in loaded:
+            if isinstance(photo, ImageError):
+                waiting.append(PhotoResult(source, None, photo))
+                continue
+            proposals, watch = _propose(stages, photo)
+            waiting.append(_UnderWay(source, photo.image, watch))
+            yield stages.cropper(photo.image), proposals.boxes
+
+    for regions in score_across_photos(readable(), stages.cascade, stages.batch_size):
+        yield from _failures_before_the_next(waiting)
+        photo = waiting.popleft()
+        assert isinstance(photo, _UnderWay)
+        yield _select(stages, photo.source, photo.image, regions, photo.watch)
+    yield from _failures_before_the_next(waiting)
+
+
+def _failures_before_the_next(waiting: "deque[PhotoResult | _UnderWay]") -> Iterator[PhotoResult]:
+    """Removes the failed photos at the head of the queue."""
+    while waiting and isinstance(waiting[0], PhotoResult):
+        failed = waiting.popleft()
+        assert isinstance(failed, PhotoResult)
+        yield failed
+
+
+def _loader(stages: DetectionStages, num_workers: int) -> PhotoLoader:
+    """The loader of photos; beside a GPU, processes leave MultiBox to it and only cut its photo crops."""
+    images, proposers = stages.config.images, stages.proposers
+    if not num_workers or stages.device.type == "cpu":
+        return PhotoLoader(images, proposers)
+    methods = tuple(method for method in proposers.config.methods if method != "multibox")
+    others = Proposers(proposers.config.model_copy(update={"methods": methods}))
+    return PhotoLoader(images, others, proposers.photo_cropper)
+
+
+def _propose(stages: DetectionStages, photo: LoadedPhoto) -> tuple[Proposals, Stopwatch]:
+    """Runs the methods that have not run yet and joins all proposals; the watch knows what has been done so far."""
+    watch, proposers = Stopwatch(photo.seconds), stages.proposers
+    by_method = dict(photo.by_method)
+    with watch.stage("proposals"):
+        for method in proposers.config.methods:
+            if method not in by_method:
+                by_method[method] = proposers.propose_by(method, photo.image, photo_crops=photo.photo_crops)
+        return proposers.join(by_method), watch
+
+
+def _select(
+    stages: DetectionStages, source: ImageSource, image: Image, regions: PhotoRegions, watch: Stopwatch
+) -> PhotoResult:
+    watch = Stopwatch(watch.seconds | regions.seconds)
+    with watch.stage("detections"):
+        found = stages.select(regions.scores(), image)
+    return PhotoResult(source, image, replace(found, seconds=watch.seconds))
