@@ -180,7 +180,7 @@ def test_a_regression_lies_beside_its_weights(own_weights, astronaut):
     assert np.abs(scores.boxes - boxes).max() > 1
     without = Detector.from_pretrained(own_weights, config=make_config(Config, {"scores": {"box_deltas": False}}, ""))
     assert without.score(astronaut, proposals).boxes.tolist() == boxes.tolist()
-    assert without.origin.keys() == before.origin.keys()
+    assert without.origin.hashes.keys() == before.origin.hashes.keys()
 
 
 def test_a_regression_of_other_weights_or_a_damaged_one_is_refused(own_weights):
