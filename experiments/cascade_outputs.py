@@ -78,7 +78,7 @@ def stored_outputs(
     """The result of `run_every_stage`, computed now or at an earlier time.
 
     Args:
-        file: where the result is stored; the name tells all that decides it.
+        file: stores the result; its name tells all that decides it.
         detector: has a rejection network.
         image: the photo.
         proposals: its regions.

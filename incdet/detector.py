@@ -73,10 +73,10 @@ class Detector:
 
     Attributes:
         class_names: the C classes that the detector can find.
-        config: as given.
-        device: where the networks are computed.
-        engine: what computes them, and how precisely.
-        preprocessing: what all networks expect of a crop, but for the context, which is the first network's.
+        config: the configuration, as given.
+        device: the device that computes the networks.
+        engine: torch or OpenVINO, and the precision.
+        preprocessing: mean, scale and size of crops, shared by all networks, and the context of the first network.
         cascade: the networks in the order in which regions pass them.
         proposers: the proposers, their networks loaded.
         batch_size: number of regions that are classified at a time.

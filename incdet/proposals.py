@@ -23,10 +23,10 @@ class Proposers:
 
     Args:
         config: the methods and their settings.
-        device: where networks run.
+        device: "auto", "cpu" or "cuda", which computes networks.
 
     Attributes:
-        config: as given.
+        config: the methods and their settings.
         files: the files of weights that the proposers use.
 
     Raises:
@@ -62,7 +62,7 @@ class Proposers:
             method: one of the configuration's methods.
             image: the photo.
             num_threads: number of threads of selective search; None is one for each core.
-            photo_crops: what `photo_cropper` makes of the photo, where that is done already.
+            photo_crops: crops that `photo_cropper` has cut already; None cuts them now.
         """
         if method == "selective_search":
             return selective_search.propose(image, self.config.selective_search, num_threads)

@@ -28,11 +28,10 @@ class RegionCropper:
     Args:
         image: the photo.
         preprocessing: mean, scale, crop size and context, as the network was trained with.
-        device: where the photo lies and the crops are made.
+        device: the device that holds the photo and makes the crops.
 
     Attributes:
-        preprocessing: as given.
-        device: as given.
+        preprocessing, device: the arguments.
         width, height: size of the photo in pixels.
     """
 

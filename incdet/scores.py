@@ -54,7 +54,7 @@ class CascadeStage(Protocol):
         Args:
             crops: the regions in every context of `contexts`. The output holds no views of them, because the next
                 batch overwrites them.
-            feature_maps: what the stage before kept for these regions.
+            feature_maps: [B, channels, H, W] that the previous stage kept for these regions; None elsewhere.
         """
 
 
@@ -165,7 +165,7 @@ def run_stage(
         stage: the stage of the cascade.
         batch: B regions.
         feature_maps: [B, channels, H, W] that the stage before kept for them, if any.
-        memory: where crops are cut into.
+        memory: takes the crops.
 
     Returns:
         [B] bool, the regions that the next stage classifies, and the feature maps kept for those, if any.

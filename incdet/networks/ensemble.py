@@ -18,7 +18,7 @@ class LoadedNetwork:
 
     Attributes:
         network: the weights in float32.
-        record: what its file says of classes, preprocessing and origin.
+        record: classes, preprocessing and origin, as the file states them.
         activation_ranges: name of a feature map -> its largest value, for eight bits; see `networks/calibration.py`.
     """
 
@@ -91,7 +91,7 @@ class Ensemble:
             share them go on from there.
 
     Attributes:
-        members: as given.
+        members: the M networks, as given.
         contexts: pixels of context of the crops that the members need, ascending.
         takes_feature_maps: whether members go on from the feature maps of `trunk_source`.
     """

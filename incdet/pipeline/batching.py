@@ -75,7 +75,7 @@ class _Batcher:
         self._memory = CropMemory()
 
     def add(self, photo: PhotoRegions) -> None:
-        """Puts all regions of a photo before the first stage."""
+        """Puts all regions of a photo in front of the cascade."""
         self._queues[0].add(_Waiting(photo, np.arange(len(photo.boxes)), None))
 
     def run(self, min_regions: int) -> None:

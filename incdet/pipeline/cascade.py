@@ -22,9 +22,9 @@ class Thresholds:
     """Lowest probability of a class, in [0, 1], with which a region reaches the next stage; 0 lets every region pass.
 
     Attributes:
-        min_probability: from the rejection network to the members of the ensemble.
-        half_resolution_min_probability: from the half-resolution stage to the rejection network; 0 leaves that stage
-            out.
+        min_probability: threshold between the rejection network and the members of the ensemble.
+        half_resolution_min_probability: threshold between the half-resolution stage and the rejection network; 0 leaves
+            the half-resolution stage out.
     """
 
     min_probability: float = 0.0
@@ -95,10 +95,10 @@ class Cascade:
     Args:
         members: the ensemble's networks.
         rejection_network: a network in front of them; None sends every region to the members.
-        thresholds: which regions pass; without a rejection network they have no effect.
+        thresholds: the probabilities with which regions pass; without a rejection network they have no effect.
 
     Attributes:
-        members, rejection_network, thresholds: as given.
+        members, rejection_network, thresholds: the arguments.
         stages: the stages in their order.
         num_classes: C, without background.
     """

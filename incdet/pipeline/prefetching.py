@@ -39,7 +39,7 @@ class PhotoLoader:
     """Reads photos and runs proposers on them.
 
     Attributes:
-        images: what can be read.
+        images: limits of the photos that can be read.
         proposers: the methods that run at once.
         photo_cropper: prepares photos for MultiBox, where it is none of these methods; None elsewhere.
         num_threads: number of threads of selective search; None is one for each core.

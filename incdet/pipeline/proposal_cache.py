@@ -25,7 +25,7 @@ class ProposalCache:
     Args:
         folder: the cache; made when it is needed.
         config: the methods and their settings.
-        device: where networks run.
+        device: "auto", "cpu" or "cuda", which computes networks.
 
     Raises:
         WeightsError: the weights of MultiBox are missing.
@@ -72,7 +72,7 @@ class ProposalCache:
 
         Args:
             paths: the photos.
-            images: how they are read.
+            images: limits of the photos that can be read.
             num_processes: number of processes; None is one for each core, and none where there are so few photos that
                 starting them takes longer than it saves.
         """

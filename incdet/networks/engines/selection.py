@@ -1,4 +1,4 @@
-"""What computes the networks, and how precisely: torch on any device, OpenVINO on CPUs."""
+"""The choice of what computes the networks, and how precisely: torch on any device, OpenVINO on CPUs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
@@ -21,22 +21,35 @@ PRECISIONS: dict[torch.dtype, Precision] = {
 
 
 class Backend(Protocol):
-    """A network in two halves, whatever computes it."""
+    """Computes one network, whole or in two parts."""
 
     def trunk(self, crops: Tensor) -> Tensor:
-        """Stages 1 to 3: crops [B, 3, S, S] -> maps."""
+        """Computes stages 1 to 3.
 
-    def head(self, maps: Tensor) -> Tensor:
-        """The rest: maps -> logits [B, columns] float32; after them, four corrections of the region's box where the
-        network has a regression, see `boxes.apply_box_deltas`.
+        Args:
+            crops: [B, 3, S, S] float32, preprocessed.
+
+        Returns:
+            Feature maps [B, 480, S / 16, S / 16] of the published network, in the precision of the backend.
+        """
+
+    def head(self, feature_maps: Tensor) -> Tensor:
+        """Computes the rest of the network.
+
+        Args:
+            feature_maps: the trunk's result.
+
+        Returns:
+            Logits [B, C + 1] float32 or, where the network has a box regressor, [B, C + 1 + 4] with box deltas behind
+            the logits; see `apply_box_deltas`.
         """
 
     def full(self, crops: Tensor) -> Tensor:
-        """Crops [B, 3, S, S] -> logits, as `head`; faster than the halves where nobody else needs the maps."""
+        """Computes trunk and head, faster than one after the other, where nobody else needs the feature maps."""
 
 
 def openvino_works_on(device: torch.device) -> bool:
-    """Whether OpenVINO is what "auto" stands for: on a CPU, where it can be loaded."""
+    """Whether the engine "auto" is OpenVINO: on a CPU where the package can be imported."""
     if device.type != "cpu":
         return False
     try:
@@ -49,18 +62,20 @@ def openvino_works_on(device: torch.device) -> bool:
 class Engine:
     """Makes networks ready to be computed.
 
+    Args:
+        config: engine and precision that were asked for. The engine "auto" is OpenVINO on CPUs that have it, unless a
+            network is a variant that OpenVINO's backend does not know.
+        device: the device that computes.
+        networks: all networks that will be computed.
+
     Attributes:
+        device: the device that computes.
         name: "torch" or "openvino".
         precision: "float32", "bfloat16" or "int8".
 
-    Args:
-        config: what was asked for; engine "auto" is OpenVINO on CPUs where it is installed and knows the networks.
-        device: where.
-        networks: all that will be computed.
-
     Raises:
-        ConfigurationError: OpenVINO was asked for on another device or for a variant of the network, or eight bits of
-            torch.
+        ConfigurationError: OpenVINO was asked for on another device or for a variant of the network, or torch was asked
+            for eight bits.
         PackageError: OpenVINO was asked for and is not installed.
     """
 
@@ -74,26 +89,31 @@ class Engine:
             openvino_package()
             if device.type != "cpu":
                 raise ConfigurationError("scores.engine=openvino computes on the CPU; add device=cpu or leave it out")
+        # torch's dtypes know no eight bits for networks, so `choose_precision` refuses them
         eight_bits = self.name == "openvino" and config.precision == "int8"
         precision = torch.int8 if eight_bits else choose_precision(config.precision, device)
         self.precision = PRECISIONS[precision]
 
     def describe(self) -> str:
-        """In words, for people and for `run.json`."""
+        """The engine in words, for people and for `run.json`."""
         return f"{self.name}, {self.precision}"
 
     def prepare(self, network: GoogLeNet) -> GoogLeNet:
-        """The network on its device, in the form that `halves` takes."""
-        # OpenVINO rounds by itself
+        """Puts a network on the device, in the form that `backend` takes; its weights must not change afterwards."""
+        # OpenVINO takes float32 weights and rounds by itself
         precision = torch.bfloat16 if (self.name, self.precision) == ("torch", "bfloat16") else torch.float32
         return prepare_network(network, self.device, precision)
 
     def backend(self, network: GoogLeNet, ranges: Mapping[str, float] | None = None) -> Backend:
-        """What computes a prepared network.
+        """Makes the backend of a prepared network.
 
         Args:
-            network: as `prepare` gave it.
-            ranges: for eight bits: of its maps, see `networks/calibration.py`.
+            network: a network that `prepare` returned.
+            ranges: name of a feature map -> its largest value; only eight bits need them, see
+                `networks/calibration.py`.
+
+        Raises:
+            WeightsError: eight bits without ranges.
         """
         if self.name == "torch":
             return TorchBackend(network)

@@ -1,9 +1,9 @@
-"""GoogLeNet computed by torch, whole or in two halves that an ensemble can share."""
+"""GoogLeNet computed by torch, whole or as trunk and head, which an ensemble can share."""
 
 import threading
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,19 +13,25 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
 
 CPU_ROWS = 8
-"""Rows at a time on a CPU: what they leave behind between two layers should stay in its caches."""
+"""Rows that a CPU computes at a time: what they leave behind between two layers should stay in its caches."""
 
-GRAPH_ROWS = 64
-"""For so many rows a GPU needs less time than it takes to tell it what to do, operation by operation."""
+MAX_GRAPH_ROWS = 64
+"""Up to this number of rows a GPU needs less time to compute than to be told what to do, operation by operation."""
 
-Half = Callable[[Tensor], Tensor]
-"""Rows [B, ...] -> what a half of the network says of each."""
+Part = Callable[[Tensor], Tensor]
+"""A part of the network: rows [B, ...] -> its result for each row."""
 
 
 def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.dtype) -> GoogLeNet:
-    """The network in the form it computes fastest: on the device, in `precision`, channels last, gradients off.
+    """Brings a network into the form that is computed fastest: channels last, 1x1 convolutions joined, no gradients.
 
-    Its weights must not change afterwards.
+    Args:
+        network: changed in place; its weights must not change afterwards.
+        device: the device that computes.
+        precision: torch.float32 or torch.bfloat16.
+
+    Returns:
+        The same network.
     """
     network.to(device, precision).to(memory_format=torch.channels_last)
     for parameter in network.parameters():
@@ -37,88 +43,100 @@ def prepare_network(network: GoogLeNet, device: torch.device, precision: torch.d
 
 
 class TorchBackend:
-    """A prepared network's halves, computed by torch.
+    """Computes a prepared network by torch; see `Backend`.
 
-    Zeros fill batches up to a few sizes: oneDNN and cuDNN keep memory for every size that they have seen, and cuDNN
-    takes its time for a new one.
+    Zeros fill batches up to one of a few sizes: oneDNN and cuDNN keep memory for every size that they have seen, and
+    cuDNN takes its time for a new one.
+
+    Args:
+        network: a network that `prepare_network` returned.
     """
 
     def __init__(self, network: GoogLeNet):
         self.network = network
-        made = _OnGpu if network.classifier.weight.device.type == "cuda" else _OnCpu
-        self._trunk = made(network, network.trunk)
-        self._head = made(network, lambda maps: network.head(maps).float())
-        self._full = made(network, lambda crops: network.head(network.trunk(crops)).float())
+        runner = _GpuRunner if network.classifier.weight.device.type == "cuda" else _CpuRunner
+        self._trunk = runner(network, network.trunk)
+        self._head = runner(network, lambda feature_maps: network.head(feature_maps).float())
+        self._full = runner(network, lambda crops: network.head(network.trunk(crops)).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
-        """As `GoogLeNet.trunk`."""
+        """Computes stages 1 to 3; see `Backend.trunk`."""
         return self._trunk(self._prepared(crops))
 
-    def head(self, maps: Tensor) -> Tensor:
-        """As `GoogLeNet.head`."""
-        return self._head(maps)
+    def head(self, feature_maps: Tensor) -> Tensor:
+        """Computes the rest of the network; see `Backend.head`."""
+        return self._head(feature_maps)
 
     def full(self, crops: Tensor) -> Tensor:
-        """Both, one after the other."""
+        """Computes trunk and head; see `Backend.full`."""
         return self._full(self._prepared(crops))
 
     def _prepared(self, crops: Tensor) -> Tensor:
         return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
-class _OnCpu:
+class _CpuRunner:
     """Computes a few rows at a time."""
 
-    def __init__(self, _: GoogLeNet, half: Half):
-        self.half = half
+    def __init__(self, _: GoogLeNet, part: Part):
+        self.part = part
 
     def __call__(self, rows: Tensor) -> Tensor:
-        return torch.cat([self.half(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, CPU_ROWS)])
+        return torch.cat([self.part(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, CPU_ROWS)])
 
 
-class _Recording(NamedTuple):
-    """A half as a GPU has computed it once ("CUDA graph"): it always reads these rows and writes this answer."""
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    """A part of the network as a GPU has computed it once ("CUDA graph").
+
+    Attributes:
+        graph: the recorded operations.
+        rows: the memory that the graph reads.
+        result: the memory that the graph writes.
+        weights: the tensors that the graph reads, too; held here, so that they outlive the network.
+    """
 
     graph: torch.cuda.CUDAGraph
     rows: Tensor
-    answer: Tensor
+    result: Tensor
     weights: list[Tensor]
-    """Whose memory it reads, too, whatever becomes of the network."""
 
 
-_one_recording_at_a_time = threading.Lock()
+_recording_lock = threading.Lock()
+"""CUDA records for one thread at a time."""
 
 
-class _OnGpu:
-    """Computes all rows; small batches are recorded, one for each size, and replayed."""
+class _GpuRunner:
+    """Computes all rows at once; small batches are recorded, one graph for each size, and replayed."""
 
-    def __init__(self, network: GoogLeNet, half: Half):
-        self.network, self.half = network, half
-        self._records = True
+    def __init__(self, network: GoogLeNet, part: Part):
+        self.network, self.part = network, part
+        self._can_record = True
         self._recordings: dict[tuple[int, ...], _Recording] = {}
-        # recordings share memory for what lies between their rows and their answer: threads take turns
+        # graphs share memory for what lies between their rows and their result, so threads take turns
         self._lock = threading.Lock()
 
     def __call__(self, rows: Tensor) -> Tensor:
         filled = _filled_up(rows)
-        if self._records and 0 < len(filled) <= GRAPH_ROWS:
+        if self._can_record and 0 < len(filled) <= MAX_GRAPH_ROWS:
             with self._lock:
                 recording = self._recordings.get(tuple(filled.shape)) or self._record(filled)
                 if recording is not None:
                     recording.rows.copy_(filled)
                     recording.graph.replay()
-                    return recording.answer[: len(rows)].clone()
-        return self.half(filled)[: len(rows)]
+                    # the next replay overwrites the result
+                    return recording.result[: len(rows)].clone()
+        return self.part(filled)[: len(rows)]
 
     def _record(self, rows: Tensor) -> _Recording | None:
-        """None where the GPU cannot: small batches are then computed as large ones are."""
+        """Records the part for this shape; None where the GPU cannot, and small batches are then computed as large."""
         current = torch.cuda.current_stream(rows.device)
         try:
             # a recording that fails would leave its own stream behind
-            with _one_recording_at_a_time, torch.cuda.stream(current), torch.inference_mode(False), torch.no_grad():
+            with _recording_lock, torch.cuda.stream(current), torch.inference_mode(False), torch.no_grad():
                 recording = self._try_to_record(rows.clone(), current)
         except RuntimeError as error:
-            self._records = False
+            self._can_record = False
             warnings.warn(f"the GPU does not replay small batches, which costs some time: {error}", stacklevel=2)
             return None
         self._recordings[tuple(rows.shape)] = recording
@@ -128,20 +146,20 @@ class _OnGpu:
         aside = torch.cuda.Stream(rows.device)  # type: ignore[no-untyped-call]
         aside.wait_stream(current)
         with torch.cuda.stream(aside):
-            # at first, libraries choose how to compute and take memory, which cannot be recorded
+            # in the first runs libraries choose algorithms and take memory, which cannot be recorded
             for _ in range(2):
-                self.half(rows)
+                self.part(rows)
         current.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        others = next((recording.graph.pool() for recording in self._recordings.values()), None)
-        with torch.cuda.graph(graph, pool=others, capture_error_mode="thread_local"):
-            answer = self.half(rows)
+        shared_memory = next((recording.graph.pool() for recording in self._recordings.values()), None)
+        with torch.cuda.graph(graph, pool=shared_memory, capture_error_mode="thread_local"):
+            result = self.part(rows)
         weights = [tensor.detach() for tensor in (*self.network.parameters(), *self.network.buffers())]
-        return _Recording(graph, rows, answer, weights)
+        return _Recording(graph, rows, result, weights)
 
 
 def _filled_up(rows: Tensor) -> Tensor:
-    """Rows [B, ...] and zeros after them, up to the next of the sizes 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ..."""
+    """Rows [B, ...] with zeros behind them, up to the next of the sizes 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, ..."""
     power = 1 << (len(rows) - 1).bit_length() if len(rows) else 0
     size = power * 3 // 4 if len(rows) <= power * 3 // 4 and power > 2 else power
     missing = size - len(rows)
