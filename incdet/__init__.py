@@ -1,78 +1,37 @@
 """incdet: the detection system that won ILSVRC 2014 ("Going Deeper with Convolutions"), complete and open.
 
-import incdet
-found = incdet.detect("photo.jpg")
-print(found.labels, found.scores, found.boxes)
+>>> import incdet
+>>> found = incdet.detect("photo.jpg")  # doctest: +SKIP
+>>> found.labels, found.scores, found.boxes  # doctest: +SKIP
+
+Public names are imported when they are first used, so that `import incdet` and `incdet --help` do not wait for torch.
+Their list is `__init__.pyi`, which type checkers read, too.
 """
 
-from __future__ import annotations
-
-from functools import cache
-from typing import TYPE_CHECKING
+import ast
+from importlib import import_module
+from pathlib import Path
 
 __version__ = "0.1.0"
-__all__ = [
-    "Config",
-    "Detections",
-    "Detector",
-    "GroundTruth",
-    "Image",
-    "IncdetError",
-    "Proposals",
-    "detect",
-    "read_image",
-]
-
-if TYPE_CHECKING:
-    from incdet.config.sections import Config
-    from incdet.detections import Detections
-    from incdet.detector import Detector
-    from incdet.errors import IncdetError
-    from incdet.images import ImageSource, read_image
-    from incdet.structures import GroundTruth, Image, Proposals
-
-_HOMES = {
-    "Config": "config.sections",
-    "Detections": "detections",
-    "Detector": "detector",
-    "GroundTruth": "structures",
-    "Image": "structures",
-    "IncdetError": "errors",
-    "Proposals": "structures",
-    "read_image": "images",
-}
 
 
-def detect(source: ImageSource, score_threshold: float = 0.75) -> Detections:
-    """Detections in one photo with the default weights, which are loaded at the first call.
-
-    Args:
-        source: a path, encoded bytes, or an RGB or grey array [H, W(, 3)] uint8.
-        score_threshold: lowest probability that is returned, in [0, 1]; below 0.01 there is nothing.
-
-    Raises:
-        ImageError: the photo cannot be read.
-        ConfigurationError: the threshold is no probability.
-    """
-    if not 0 <= score_threshold <= 1:
-        from incdet.errors import ConfigurationError
-
-        raise ConfigurationError(f"score_threshold is {score_threshold}; expected a probability from 0 to 1")
-    found = _default_detector().detect(source)
-    return found[found.scores >= score_threshold]
+def _read_homes() -> dict[str, tuple[str, str]]:
+    """Public name -> its module and its name there."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name: (node.module or "", alias.name) for node in imports for alias in node.names}
 
 
-@cache
-def _default_detector() -> Detector:
-    from incdet.detector import Detector
-
-    return Detector.from_pretrained()
+_HOMES = _read_homes()
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
-    """The public names, imported when first used: `import incdet` alone does not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'incdet' has no attribute '{name}'")
-    from importlib import import_module
+    module, own_name = _HOMES[name]
+    return getattr(import_module(module), own_name)
 
-    return getattr(import_module(f"incdet.{_HOMES[name]}"), name)
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -242,6 +243,33 @@ class Detector:
                 load it, too.
         """
         return stream_detections(self, sources, num_workers)
+
+
+def detect(source: ImageSource, score_threshold: float = 0.75) -> Detections:
+    """Detections in one photo with the default weights, which are loaded at the first call.
+
+    Example:
+        >>> import skimage.data
+        >>> detect(skimage.data.chelsea()).labels  # doctest: +SKIP
+        ['cat']
+
+    Args:
+        source: a path, encoded bytes, or an RGB or grey array [H, W, 3] or [H, W] uint8.
+        score_threshold: lowest probability of a detection, in [0, 1]; there are none below 0.01.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        ConfigurationError: the threshold is no probability.
+    """
+    if not 0 <= score_threshold <= 1:
+        raise ConfigurationError(f"score_threshold is {score_threshold}; expected a probability from 0 to 1")
+    found = _default_detector().detect(source)
+    return found[found.scores >= score_threshold]
+
+
+@cache
+def _default_detector() -> Detector:
+    return Detector.from_pretrained()
 
 
 def _load(file: Path, config: Config) -> LoadedNetwork:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from incdet.config.sections import ProposalsConfig
+from incdet.images import ImageSource, read_image
 from incdet.ops.boxes import box_iou
 from incdet.proposers import selective_search
 from incdet.proposers.photo_crops import PhotoCropper
@@ -83,18 +84,25 @@ def _load_multibox(config: ProposalsConfig, device: Literal["auto", "cpu", "cuda
     return MultiBoxProposer(config.multibox, choose_device(device))
 
 
-def propose(image: Image, config: ProposalsConfig, num_threads: int | None = None) -> Proposals:
-    """All proposals of one image; for many images, `Proposers` loads its networks once.
+def propose(source: ImageSource, config: ProposalsConfig | None = None, num_threads: int | None = None) -> Proposals:
+    """All proposals of one photo; for many photos, `Proposers` loads its networks once.
+
+    Example:
+        >>> import skimage.data
+        >>> quick = ProposalsConfig(methods=("selective_search",), limit=5)
+        >>> propose(skimage.data.chelsea(), quick).boxes.shape
+        (5, 4)
 
     Args:
-        image: the photo.
-        config: the methods and their settings.
+        source: a path, encoded bytes, an RGB or grey array, or an `Image`.
+        config: the methods and their settings; None is the default, MultiBox and selective search.
         num_threads: number of threads of selective search; None is one for each core.
 
     Raises:
+        ImageError: the photo cannot be read.
         WeightsError: a network's weights are missing, damaged or of another kind.
     """
-    return Proposers(config)(image, num_threads)
+    return Proposers(config or ProposalsConfig())(read_image(source), num_threads)
 
 
 def merge_proposals(parts: list[Proposals], duplicate_iou: float = 1.0) -> Proposals:

@@ -1,11 +1,5 @@
 """Other processes read photos and propose regions: same results, same order, bounded, and nobody is left behind."""
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +14,7 @@ from incdet.images import read_image
 from incdet.pipeline.prefetching import PhotoLoader, default_num_workers, prefetch_photos
 from incdet.proposals import Proposers
 from incdet.proposers.photo_crops import PhotoCropper
-from incdet.runtime.worker_processes import MAX_FAILED_STARTS, MAX_WORKERS, num_cores
+from incdet.runtime.worker_processes import MAX_WORKERS, num_cores
 
 SEARCH = {"methods": ["selective_search"], "selective_search": {"width": 160, "strategies": "single"}, "limit": 12}
 FLOAT32 = {"engine": "torch", "precision": "float32"}
@@ -83,63 +77,6 @@ def test_processes_crop_photos_for_a_network_that_runs_elsewhere(photos, propose
         if not isinstance(read, ImageError):
             assert np.array_equal(read.photo_crops, photo_cropper(read_image(source)))
             assert read.by_method.keys() == {"selective_search"}
-
-
-def kill_children():
-    children = {child.pid for child in multiprocessing.active_children()}
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-    return children
-
-
-def test_a_process_that_dies_costs_no_photo_and_another_takes_its_place(photos, proposers, alone):
-    reader = prefetch_photos([*photos, *photos], PhotoLoader(ImagesConfig(), proposers), 1)
-    found = [next(reader)]
-    killed = kill_children()
-    # two were under way, and perhaps done, and one is done here
-    found += [next(reader) for _ in range(4)]
-    others = {child.pid for child in multiprocessing.active_children()} - killed
-    assert killed
-    assert others
-    same([*found, *reader], [*alone, *alone])
-
-
-def test_processes_that_die_again_and_again_are_not_started_for_ever(photos, proposers, alone):
-    found, killed = [], set()
-    for entry in prefetch_photos(4 * photos, PhotoLoader(ImagesConfig(), proposers), 1):
-        found.append(entry)
-        killed |= kill_children()
-    same(found, 4 * alone)
-    assert len(killed) == MAX_FAILED_STARTS
-
-
-def test_processes_end_with_the_one_that_started_them(chelsea_file):
-    code = f"""
-import itertools, multiprocessing, os, signal
-from incdet.config.sections import ImagesConfig, ProposalsConfig
-from incdet.proposals import Proposers
-from incdet.pipeline.prefetching import PhotoLoader, prefetch_photos
-if __name__ == "__main__":
-    proposers = Proposers(ProposalsConfig(methods=("selective_search",)))
-    next(prefetch_photos(itertools.repeat({str(chelsea_file)!r}), PhotoLoader(ImagesConfig(), proposers), 1))
-    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=120)
-    children = [int(text) for text in result.stdout.split()]
-    assert children
-    deadline = time.monotonic() + 30
-    while any(map(_runs, children)):
-        assert time.monotonic() < deadline, "a process that reads ahead outlives the one that started it"
-        time.sleep(0.1)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process is there and no mere entry that nobody has collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_default_num_workers():
