@@ -56,6 +56,7 @@ class _Queue:
         """Removes the first `count` regions, or all where there are fewer."""
         taken = []
         while self._entries and count > 0:
+            # the last photo of a batch may fit in part; the rest of it stays first in the queue
             entry, rest = self._entries.popleft().split(count)
             if len(rest.rows):
                 self._entries.appendleft(rest)
@@ -80,6 +81,7 @@ class _Batcher:
 
     def run(self, min_regions: int) -> None:
         """Runs each stage in turn as long as at least `min_regions` wait for it."""
+        # from the first stage to the last, so that what passes one stage is there for the next in the same round
         for stage, queue, following in zip(self.stages, self._queues, self._queues[1:], strict=False):
             while queue.length >= min_regions:
                 self._run_batch(stage, queue.take(self.batch_size), following)
@@ -115,7 +117,9 @@ def score_across_photos(
         photo = PhotoRegions(cropper, boxes, classifier)
         under_way.append(photo)
         batcher.add(photo)
+        # full batches only, until too many photos wait; then every region that waits is computed
         batcher.run(batch_size if len(under_way) < MAX_PHOTOS_UNDER_WAY else 1)
+        # photos come out in order, so a finished one waits for those before it
         while under_way and not under_way[0].num_waiting:
             yield under_way.popleft()
     batcher.run(1)

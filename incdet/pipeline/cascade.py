@@ -80,6 +80,7 @@ class EnsembleStage:
     def __call__(self, crops: Crops, feature_maps: Tensor | None) -> StageOutput:
         """Classifies a batch; see `CascadeStage`."""
         output = self.ensemble(crops, feature_maps)
+        # the end of the cascade
         passed = torch.zeros(len(output.probabilities), dtype=torch.bool)
         return StageOutput(output.probabilities, passed, None, output.box_deltas, output.by_member)
 
@@ -127,6 +128,7 @@ class Cascade:
         network = self.rejection_network
         if network is None:
             return (last,)
+        # R-CNN and the paper classify every region by every network; both thresholds at 0 do the same
         full = RejectionStage(
             network, self.thresholds.min_probability, keeps_feature_maps=self._ensemble.takes_feature_maps
         )

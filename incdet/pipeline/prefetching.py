@@ -84,6 +84,7 @@ def prefetch_photos(
         num_workers: number of processes that load photos ahead, on the CPU and with one thread each; 0 loads a photo
             here when it is asked for.
     """
+    # networks are not sent: every process loads its own
     make_work = partial(_make_loader, loader.images, loader.proposers.config, loader.photo_cropper)
     return map_in_processes(make_work, sources, num_workers, loader)
 

@@ -54,6 +54,7 @@ class ProposalCache:
         Raises:
             OutputError: the folder cannot be written to.
         """
+        # the name tells pixels and settings, so a changed photo or setting never finds an old file
         file = self.folder / self._settings_key / f"{image_key(image)}.npz"
         arrays = load_arrays(file, "boxes", "scores", "sources")
         if arrays is not None:
@@ -114,6 +115,7 @@ def use_one_thread(config: ProposalsConfig) -> None:
 
 def _decisive_settings(config: ProposalsConfig) -> str:
     """The settings that decide the proposals, as text."""
+    # without MultiBox, its settings and the merging of two methods decide nothing
     if "multibox" not in config.methods:
         return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
     from incdet.networks.weights import find_weights, sha256

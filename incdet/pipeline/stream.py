@@ -101,6 +101,7 @@ def _stream_across_photos(
             if isinstance(photo, ImageError):
                 waiting.append(PhotoResult(source, None, photo))
                 continue
+            # the regions of this photo go into batches; the photo waits for them to come out
             proposals, watch = _propose(stages, photo)
             waiting.append(_UnderWay(source, photo.image, watch))
             yield stages.cropper(photo.image), proposals.boxes
@@ -126,6 +127,7 @@ def _loader(stages: DetectionStages, num_workers: int) -> PhotoLoader:
     images, proposers = stages.config.images, stages.proposers
     if not num_workers or stages.device.type == "cpu":
         return PhotoLoader(images, proposers)
+    # MultiBox runs on the GPU, in this process; preparing its crops is the part that CPUs can do ahead
     methods = tuple(method for method in proposers.config.methods if method != "multibox")
     others = Proposers(proposers.config.model_copy(update={"methods": methods}))
     return PhotoLoader(images, others, proposers.photo_cropper)
