@@ -2,9 +2,9 @@
 
     python experiments/compare_svms.py googlenet-voc --root VOC2012 --set scores.precision=int8
 
-R-CNN scores regions with SVMs, GoogLeNet's detector is not said to. As in R-CNN, objects' own boxes are what SVMs learn
-from, and regions stay where they were proposed. VOC's rules judge, whatever the data set. Interrupted, the same command
-goes on where it stopped.
+R-CNN scores regions with SVMs; the paper says nothing of SVMs for GoogLeNet. As in R-CNN, the positive examples are the
+boxes of the objects, and regions stay where they were proposed. VOC's rules judge, whatever the data set. Interrupted,
+the same command goes on where it stopped.
 """
 
 import json
@@ -43,14 +43,18 @@ LEARN_FROM += ["selective_search.similarities=[color_texture_size_fill]"]
 
 
 def main(
-    weights: Annotated[str, typer.Argument(help="Name or file.")],
+    weights: Annotated[str, typer.Argument(help="Name or file of weights.")],
     root: Annotated[Path, typer.Option(help="The data set's folder, in its official layout.")],
     dataset: Annotated[Collection, typer.Option(help="Layout of the folder.")] = Collection.voc,
     train_split: Annotated[str, typer.Option(help="Photos that the SVMs learn from.")] = "train",
     split: Annotated[str, typer.Option(help="Photos that are judged.")] = "val",
-    photos: Annotated[int | None, typer.Option(min=2, help="To learn from, evenly spaced; default: all.")] = None,
-    judged_photos: Annotated[int | None, typer.Option(min=1, help="To judge, likewise.")] = None,
-    regions: Annotated[int, typer.Option(min=1, help="Proposals of each of them, besides the objects' boxes.")] = 10,
+    photos: Annotated[
+        int | None, typer.Option(min=2, help="Number of photos to learn from, evenly spaced (default: all).")
+    ] = None,
+    judged_photos: Annotated[
+        int | None, typer.Option(min=1, help="Number of photos to judge, evenly spaced (default: all).")
+    ] = None,
+    regions: Annotated[int, typer.Option(min=1, help="Proposals of each photo to learn from.")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the detector.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the two reports.")] = Path("runs/compare_svms"),
@@ -81,21 +85,20 @@ def main(
 
 
 def _features(weights: str, config: Config, cache: Path) -> tuple[RegionFeatures, torch.nn.Linear, tuple[str, ...]]:
-    """(what the classifier's last layer sees of regions, that layer, the classes)."""
+    """The features of regions, the network's last layer that takes them, and the class names."""
     file = find_weights(weights)
     network, record = load_network(file)
     classifier = network.classifier
     width = classifier.in_features
-    # the engines compute logits, so the features pass as such
+    # a backend computes logits; with an identity as the last layer, these are the features
     network.classifier = torch.nn.Linear(width, width)
     torch.nn.init.eye_(network.classifier.weight)
     torch.nn.init.zeros_(network.classifier.bias)
     engine = Engine(config.scores, choose_device("cpu"), [network])
-    halves = engine.backend(
-        engine.prepare(network), load_activation_ranges(file) if engine.precision == "int8" else None
-    )
+    ranges = load_activation_ranges(file) if engine.precision == "int8" else None
+    backend = engine.backend(engine.prepare(network), ranges)
     folder = cache / "features" / f"{fingerprint(file)[:16]}-last-{engine.describe().replace(', ', '-')}"
-    compute = RegionFeatures(halves.full, record.preprocessing, folder)
+    compute = RegionFeatures(backend.full, record.preprocessing, folder)
     return compute, classifier, record.classes
 
 
@@ -115,7 +118,7 @@ def _annotated(
 
 @torch.inference_mode()
 def _probabilities(features: torch.Tensor, classifier: torch.nn.Linear, svms: Svms) -> dict[str, np.ndarray]:
-    """[R, C] of both; an SVM's distance becomes one by a logistic function, which keeps each class's order."""
+    """Probabilities [R, C] by softmax and by SVMs; a logistic function of the distance keeps the order in each class."""
     softmax = classifier(features.float()).softmax(dim=1)[:, : svms.bias.shape[0]]
     return {"softmax": softmax.numpy(), "SVMs": svms(features).sigmoid().numpy()}
 
@@ -132,7 +135,7 @@ def _report(found: dict[str, list[Detections]], data: Dataset, output: Path) -> 
     plain = {name: [plain_number(value) for value in values] for name, values in numbers.items()}
     write_text(output / "map.json", json.dumps(plain, indent=2) + "\n")
     notes.print(table)
-    notes.print(f"wrote {output}; tools/compare_runs.py {output}/softmax {output}/svms says more", markup=False)
+    notes.print(f"wrote {output}; `incdet compare {output}/softmax {output}/svms` says more", markup=False)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from incdet.training.samples.distortions import DistortionsConfig, distorted_cro
 
 def main(
     photo: Annotated[Path, typer.Argument(help="The photo.")],
-    output: Annotated[Path, typer.Option(help="Where the picture goes (JPEG).")] = Path("distortions.jpg"),
+    output: Annotated[Path, typer.Option(help="The picture (JPEG).")] = Path("distortions.jpg"),
     rows: Annotated[int, typer.Option(min=1, max=20)] = 4,
     columns: Annotated[int, typer.Option(min=1, max=20)] = 8,
-    size: Annotated[int, typer.Option(min=16, max=512, help="Of each crop, in pixels.")] = 160,
+    size: Annotated[int, typer.Option(min=16, max=512, help="Side of each crop in pixels.")] = 160,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Of the distortions: photometric=0; repeatable.")
+        list[str] | None, typer.Option("--set", help="A setting of the distortions, such as photometric=0; repeatable.")
     ] = None,
 ) -> None:
     """Draw rows x columns training crops of a photo."""

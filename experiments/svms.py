@@ -1,4 +1,4 @@
-"""Linear SVMs on a region classifier's last features, which R-CNN has in the place of softmax (appendix B)."""
+"""Linear SVMs on the last features of a region classifier, which R-CNN uses in place of softmax (appendix B)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,33 +13,38 @@ from incdet.ops.boxes import box_iou
 from incdet.structures import GroundTruth, Image, Proposals
 
 BACKGROUND_IOU = 0.3
-"""A region that overlaps no object of a class by so much is an example of what is not that class (R-CNN)."""
+"""Jaccard index with every object of a class below which a region is a negative example of that class (R-CNN)."""
 
 POSITIVE_WEIGHT = 2.0
+"""Factor by which an error on an object costs more than one on background (R-CNN's code)."""
+
 FEATURE_NORM = 20.0
-"""What an error on an object costs more than one on background, and the mean norm of scaled features (R-CNN's code)."""
+"""Mean Euclidean norm to which features are scaled (R-CNN's code)."""
 
 COSTS = (1e-4, 1e-3, 1e-2)
-"""Of errors against large weights; R-CNN's is 1e-3."""
+"""Costs of errors, relative to large weights, that are tried; R-CNN's is 1e-3."""
 
 MAX_STEPS = 200
-"""Of the quasi-Newton method, at most."""
+"""Largest number of steps of the quasi-Newton method."""
 
 HELD_OUT = 5
-"""Every so many-th photo chooses the cost."""
+"""Every fifth photo is held out to choose the cost."""
 
-NEAR_SHARE, NEAR_IOU = 0.5, 0.1
-"""Share of a photo's proposals that touch an object, by so much at least."""
+NEAR_SHARE = 0.5
+"""Share of a photo's drawn proposals that touch an object, where there are enough of those."""
+
+NEAR_IOU = 0.1
+"""Smallest Jaccard index with an object at which a proposal touches it."""
 
 
 @dataclass(frozen=True, eq=False)
 class SvmExamples:
-    """Regions, what the network sees of them, and what they are.
+    """Regions with their features and labels.
 
     Attributes:
-        features: [R, F] float16.
-        labels: [R, C] int8: 1 an object of the class, -1 none, 0 something between.
-        photos: [R] int64, number of the photo.
+        features: [R, F] float16, the input of the classifier's last layer.
+        labels: [R, C] int8; 1 is an object of the class, -1 is none, 0 is left out.
+        photos: [R] int64, number of the photo that each region comes from.
     """
 
     features: Tensor
@@ -63,7 +68,7 @@ class Svms:
     bias: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Distances [R, C] from the margins' middle, for features [R, F]: above 0 is the class."""
+        """Signed distances [R, C] of features [R, F] from the separating planes; above 0 is the class."""
         return features.float() @ self.weight + self.bias
 
 
@@ -74,14 +79,14 @@ def collect_examples(
     per_photo: int,
     seed: int,
 ) -> SvmExamples:
-    """The objects' own boxes, and proposals drawn at random, half of which touch an object where so many do.
+    """Examples of every photo: the boxes of its objects, and proposals drawn at random.
 
     Args:
-        features_of: photo and boxes [R, 4] -> [R, F] float16.
-        photos: with their objects and proposals.
+        features_of: function of a photo and boxes [R, 4] that returns [R, F] float16.
+        photos: the photos, their objects and their proposals.
         num_classes: C.
-        per_photo: proposals of each photo.
-        seed: of the drawing.
+        per_photo: number of proposals drawn from each photo.
+        seed: seed of the drawing.
 
     Raises:
         DataError: the photos show no object.
@@ -110,9 +115,10 @@ def _draw(truth: GroundTruth, boxes: np.ndarray, count: int, generator: np.rando
 
 
 def svm_labels(boxes: np.ndarray, truth: GroundTruth, num_classes: int) -> np.ndarray:
-    """[R, C] int8: 1 where a box is an object's own, -1 where it overlaps none of the class by `BACKGROUND_IOU`.
+    """Labels [R, C] int8 of boxes [R, 4] as R-CNN gives them.
 
-    R-CNN leaves out what lies between, and so are ignored objects and what overlaps them.
+    1 is the box of an object itself, -1 a box that overlaps no object of the class by `BACKGROUND_IOU`. Boxes between
+    the two are left out (0), and so are ignored objects and boxes that overlap them.
     """
     labels = np.full((len(boxes), num_classes), -1, np.int8)
     overlaps = box_iou(boxes, truth.boxes)
@@ -124,7 +130,10 @@ def svm_labels(boxes: np.ndarray, truth: GroundTruth, num_classes: int) -> np.nd
 
 
 def fit_svms(examples: SvmExamples, costs: Sequence[float] = COSTS) -> tuple[Svms, dict[float, float]]:
-    """The SVMs of the cost that serves photos held out best, fitted to all; and the mean loss there by cost.
+    """Fits SVMs to all examples with the cost that gives the smallest loss on held-out photos.
+
+    Returns:
+        The SVMs, and the mean loss on the held-out photos for each cost.
 
     Raises:
         DataError: no photo is left to hold out or to learn from.
@@ -140,17 +149,17 @@ def fit_svms(examples: SvmExamples, costs: Sequence[float] = COSTS) -> tuple[Svm
 
 
 def _losses(margins: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squared hinge losses [R, C] and their slopes; squared, as by default in liblinear, they are smooth."""
+    """Squared hinge losses [R, C] and their slopes; the square makes them smooth, as liblinear's default does."""
     missing = (1 - labels * margins).clip(min=0)
     weights = abs(labels) * np.where(labels > 0, POSITIVE_WEIGHT, 1.0)
     return weights * missing**2, -2 * weights * labels * missing
 
 
 def _fit(examples: SvmExamples, cost: float) -> Svms:
-    """Minimises half the squared weights and `cost` times all losses, of all classes together."""
+    """Minimises half the squared weights plus `cost` times all losses, for all classes at once."""
     features = examples.features.float().numpy()
     scale = FEATURE_NORM / np.linalg.norm(features, axis=1).mean()
-    # a last feature that is always 1 takes the bias, which costs nothing
+    # a last feature that is always 1 stands for the bias, which is not penalised
     features = np.concatenate([features * scale, np.ones((len(features), 1), np.float32)], axis=1)
     shape = features.shape[1], examples.labels.shape[1]
 
