@@ -118,7 +118,7 @@ def _annotated(
 
 @torch.inference_mode()
 def _probabilities(features: torch.Tensor, classifier: torch.nn.Linear, svms: Svms) -> dict[str, np.ndarray]:
-    """Probabilities [R, C] by softmax and by SVMs; a logistic function of the distance keeps the order in each class."""
+    """Probabilities [R, C] by softmax and by SVMs; a logistic function of the distance keeps the order."""
     softmax = classifier(features.float()).softmax(dim=1)[:, : svms.bias.shape[0]]
     return {"softmax": softmax.numpy(), "SVMs": svms(features).sigmoid().numpy()}
 

@@ -81,7 +81,7 @@ class _Batcher:
 
     def run(self, min_regions: int) -> None:
         """Runs each stage in turn as long as at least `min_regions` wait for it."""
-        # from the first stage to the last, so that what passes one stage is there for the next in the same round
+        # in the order of the cascade, so that what passes one stage is there for the next in the same round
         for stage, queue, following in zip(self.stages, self._queues, self._queues[1:], strict=False):
             while queue.length >= min_regions:
                 self._run_batch(stage, queue.take(self.batch_size), following)
