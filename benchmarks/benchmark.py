@@ -42,7 +42,7 @@ from incdet.config.sections import SelectiveSearchConfig
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.errors import IncdetError
 from incdet.evaluation.columns import DetectionColumns, object_columns
-from incdet.evaluation.predictions import submission_text
+from incdet.evaluation.submission import submission_text
 from incdet.images import find_images, read_image
 from incdet.runtime.files import write_text
 from incdet.runtime.provenance import gigabytes_of

@@ -25,13 +25,14 @@ from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
 from incdet.detections import Detections, select_detections
 from incdet.errors import DataError
-from incdet.evaluation.average_precision import Evaluation, plain_number
+from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import detection_columns
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report
 from incdet.images import read_image
 from incdet.networks.engines.selection import Engine
 from incdet.networks.sidecar_files import fingerprint, load_activation_ranges
 from incdet.networks.weights import find_weights, load_network
+from incdet.ops.decimals import plain_number
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device
 from incdet.runtime.files import write_text

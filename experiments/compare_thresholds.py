@@ -30,12 +30,14 @@ from incdet.data.readers import Collection, read_dataset
 from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError
-from incdet.evaluation.average_precision import Evaluation, plain_number
+from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import detection_columns
-from incdet.evaluation.comparison import FILE_NAME, Judgement, compare_judgements, load_judgement, save_judgement
+from incdet.evaluation.comparison import compare_evaluations
 from incdet.evaluation.dataset_evaluation import evaluate_dataset
 from incdet.evaluation.detection_run import require_same_classes
+from incdet.evaluation.stored_evaluation import FILE_NAME, StoredEvaluation, load_evaluation, save_evaluation
 from incdet.images import read_image
+from incdet.ops.decimals import plain_number
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import write_text
@@ -157,16 +159,16 @@ def _report(rows: dict[Thresholds, _Row], data: Dataset, output: Path) -> None:
     objects = sum(int((~truth.ignored).sum()) for truth in data.ground_truths)
     title = f"{data.name}: {len(data)} photos, {objects} objects"
     table = Table(*COLUMNS, title=title)
-    judgements: list[Judgement] = []
+    judgements: list[StoredEvaluation] = []
     written = []
     for thresholds, row in rows.items():
         half, minimum = thresholds.half_resolution_min_probability, thresholds.min_probability
         evaluation = evaluate_dataset(data, detection_columns(row.found), "voc", "pycocotools", None, lambda _: None)
         assert isinstance(evaluation, Evaluation)
         folder = output / f"half-resolution-{half:g}-min-probability-{minimum:g}"
-        save_judgement(folder / FILE_NAME, evaluation, data.name, [truth.image for truth in data.ground_truths])
-        judgements.append(load_judgement(folder))
-        compared = compare_judgements(judgements[0], judgements[-1])
+        save_evaluation(folder / FILE_NAME, evaluation, data.name, [truth.image for truth in data.ground_truths])
+        judgements.append(load_evaluation(folder))
+        compared = compare_evaluations(judgements[0], judgements[-1])
         means = evaluation.mean_average_precision, evaluation.pooled_average_precision
         difference = compared.mean_average_precision[1] - compared.mean_average_precision[0]
         numbers = [half, minimum, *row.shares(), *means, difference, *compared.interval]

@@ -1,4 +1,4 @@
-"""Boxes + probabilities -> Detections: threshold, per-class NMS, limits."""
+"""The last stage: region scores become detections by threshold, per-class NMS and box voting."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ class Detections:
     """Labelled boxes of one image, best score first.
 
     Attributes:
-        image: the image's name.
-        width, height: the image's size in pixels.
+        image: The image's name.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
         boxes: [N, 4] float32, xyxy pixels.
         scores: [N] float32 in [0, 1].
         class_ids: [N] int64, index into `class_names`.
-        class_names: the C classes, without background.
-        seconds: how long each stage took; empty where not measured.
+        class_names: The C classes, without background.
+        seconds: Duration of each stage of the pipeline by its name; empty where it was not measured.
     """
 
     image: str
@@ -57,7 +58,12 @@ class Detections:
         require_class_ids(self, self.class_ids, self.class_names)
 
     def rescaled(self, width: int, height: int) -> Detections:
-        """The same detections in the same image at another size, such as an annotation states; 0 states none."""
+        """Returns the same detections for the image at another size, such as an annotation states.
+
+        Args:
+            width: The new width in pixels; 0 states none and changes nothing.
+            height: The new height in pixels; 0 states none and changes nothing.
+        """
         if min(width, height) < 1:
             return self
         return replace(
@@ -71,7 +77,7 @@ class Detections:
         return len(self.boxes)
 
     def __getitem__(self, index: Any) -> Detections:
-        """A slice, boolean mask or integer array selects detections; a number selects one, still as `Detections`."""
+        """Returns the detections that a slice, a boolean mask, an integer array or one number selects."""
         if isinstance(index, int | np.integer):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"detection {index} of {len(self)}")
@@ -85,13 +91,16 @@ class Detections:
         return [self.class_names[class_id] for class_id in self.class_ids]
 
     def draw(self, image: ImageSource) -> np.ndarray:
-        """The photo with boxes, labels and scores drawn in: [H, W, 3] uint8 RGB; the best detections lie on top.
+        """Draws boxes, labels and scores into the photo; the best detections lie on top.
 
         Args:
-            image: the photo that these are the detections of.
+            image: The photo of these detections.
+
+        Returns:
+            [H, W, 3] uint8, RGB; a copy.
 
         Raises:
-            ImageError: the photo cannot be read.
+            ImageError: The photo cannot be read.
         """
         colors = [class_color(class_id) for class_id in self.class_ids]
         texts = [f"{label} {score:.2f}" for label, score in zip(self.labels, self.scores, strict=True)]
@@ -100,11 +109,11 @@ class Detections:
     def to_coco(
         self, image_id: int | str | None = None, category_ids: Mapping[str, int] | None = None
     ) -> list[dict[str, Any]]:
-        """Entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
+        """Returns entries of a COCO results file: image_id, category_id, bbox [x, y, width, height], score.
 
         Args:
-            image_id: the id that the data set gives this image; its name where not given.
-            category_ids: class name -> the data set's id; class id + 1 where not given.
+            image_id: Id of the image in the data set, default the image's name.
+            category_ids: Id in the data set by class name, default class id + 1.
         """
         boxes_xywh, scores = shortest_decimals(boxes_to_xywh(self.boxes)), shortest_decimals(self.scores)
         return [
@@ -121,14 +130,23 @@ class Detections:
 def select_detections(
     scores: RegionScores, image: Image, class_names: tuple[str, ...], config: DetectionsConfig
 ) -> Detections:
-    """The best non-overlapping boxes of every class, best score first; equal scores keep the regions' order.
+    """Returns the best boxes of every class that do not overlap each other, best score first.
 
-    A region may be detected as several classes. Per-class NMS at IoU 0.3 and at most 100 boxes, as R-CNN's ILSVRC
-    submission (FACTS, section 3), but 100 per image, and each box is the mean of those around it.
+    The defaults follow R-CNN's ILSVRC submission, with per-class NMS at IoU 0.3. They differ in two points. R-CNN keeps
+    at most 100 boxes per image and class, incdet 100 per image. R-CNN takes the boxes as they are, incdet averages each
+    with the boxes around it (`voting_iou`).
+
+    Args:
+        scores: Class probabilities of the image's regions.
+        image: The image.
+        class_names: The C classes.
+        config: Thresholds and limits.
     """
     wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
+    # a region may be detected as several classes: one candidate for each probability [R, C] above the threshold
     regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
     boxes, values = scores.boxes[regions], scores.probabilities[regions, class_ids]
+    # equal scores keep the regions' order
     order = np.argsort(-values, kind="stable")
     boxes, values, class_ids = boxes[order], values[order], class_ids[order].astype(np.int64)
     kept = _suppress_by_class(boxes, class_ids, config.iou_threshold)[: config.max_per_image]
@@ -140,6 +158,7 @@ def select_detections(
         width=image.width,
         height=image.height,
         boxes=found,
+        # averages of float32 probabilities may exceed 1 by a rounding
         scores=np.minimum(values[kept], 1),
         class_ids=class_ids[kept],
         class_names=class_names,
@@ -147,11 +166,17 @@ def select_detections(
 
 
 def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Rows of the boxes, best first, that survive NMS among those of their class, ascending."""
+    """Returns the rows that survive NMS among the boxes of their class, ascending.
+
+    Args:
+        boxes: [N, 4] float32, best score first.
+        class_ids: [N] int64.
+        iou_threshold: IoU with a better box above which a box is removed.
+    """
     survivors = [np.zeros(0, np.int64)]
     for class_id in np.unique(class_ids):
         rows = np.flatnonzero(class_ids == class_id)
-        # float64: in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
+        # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
         survivors.append(rows[nms(boxes[rows].astype(np.float64), iou_threshold)])
     return np.sort(np.concatenate(survivors))
 
@@ -159,16 +184,30 @@ def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: 
 def _vote(
     boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, kept: np.ndarray, voting_iou: float
 ) -> np.ndarray:
-    """The kept boxes [K, 4], each moved to the mean of its class's boxes around it, weighted by their probabilities.
+    """Moves each kept box to the mean of the boxes of its class around it, weighted by their probabilities.
 
-    Source: bounding box voting in Gidaris and Komodakis 2015, "Object detection via a multi-region and semantic
-    segmentation-aware CNN model".
+    The source is the bounding box voting of Gidaris and Komodakis 2015, "Object detection via a multi-region and
+    semantic segmentation-aware CNN model".
+
+    Args:
+        boxes: [N, 4] float32, boxes before NMS.
+        values: [N] float32, their probabilities.
+        class_ids: [N] int64.
+        kept: [K] int64, rows that survived NMS.
+        voting_iou: Smallest IoU with a kept box that has a vote.
+
+    Returns:
+        [K, 4] float32.
     """
     moved = boxes[kept]
     for class_id in np.unique(class_ids[kept]):
-        mine, rows = class_ids[kept] == class_id, class_ids == class_id
-        weights = np.where(box_iou(moved[mine], boxes[rows]) >= voting_iou, values[rows].astype(np.float64), 0.0)
+        is_class = class_ids[kept] == class_id
+        voters = class_ids == class_id
+        # [kept of the class, all of the class]
+        overlaps = box_iou(moved[is_class], boxes[voters])
+        weights = np.where(overlaps >= voting_iou, values[voters].astype(np.float64), 0.0)
         total = weights.sum(axis=1, keepdims=True)
-        # a box without surface overlaps nothing, not even itself
-        moved[mine] = np.where(total > 0, weights @ boxes[rows] / np.where(total > 0, total, 1), moved[mine])
+        # a box without area overlaps nothing, not even itself, and stays in its place
+        means = weights @ boxes[voters] / np.where(total > 0, total, 1)
+        moved[is_class] = np.where(total > 0, means, moved[is_class])
     return moved

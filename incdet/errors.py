@@ -1,8 +1,8 @@
-"""Every error a user can cause or meet; the message is one sentence: attempted, on what, found, what to do."""
+"""The errors that a user can cause or meet. A message is one sentence: the attempt, the input, the finding, advice."""
 
 
 class IncdetError(Exception):
-    """Base of all errors that incdet raises on purpose; the command line turns it into `exit_code`."""
+    """Base of all errors that incdet raises on purpose. The command line ends with `exit_code`."""
 
     exit_code = 2
 
@@ -30,7 +30,7 @@ class WeightsError(IncdetError):
 
 
 class PackageError(IncdetError):
-    """An installed package that lacks what incdet needs of it."""
+    """A package that is missing or broken, or lacks a part that incdet needs."""
 
     exit_code = 3
 
@@ -40,6 +40,6 @@ class OutputError(IncdetError):
 
 
 def reason(error: Exception) -> str:
-    """The system's own words for why a file could not be used, fit for the middle of a sentence."""
+    """Returns the system's own words for an error, fit for the middle of a sentence."""
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(words.split()).lower()

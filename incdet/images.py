@@ -1,4 +1,4 @@
-"""Files, folders, globs, bytes and arrays -> `Image`. The only file that opens images."""
+"""The start of the pipeline: files, folders, patterns, bytes and arrays become `Image`. No other module opens one."""
 
 import glob
 import io
@@ -16,13 +16,11 @@ import PIL.Image
 
 from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError, reason
+from incdet.runtime.provenance import RUN_FILE
 from incdet.structures import Image
 
 ImageSource = str | Path | bytes | np.ndarray | PIL.Image.Image | Image
-"""What one image may be given as: a file's path, its bytes, an RGB or grey array, a Pillow image, or an `Image`."""
-
-RESULT_MARK = "run.json"
-"""A folder with this file holds results of incdet, which are no photos to work on."""
+"""The forms of one image: a file's path, its bytes, an RGB or grey array, a Pillow image, or an `Image`."""
 
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,30 +31,34 @@ _UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what turns the picture upright."""
+"""The operation that turns a picture upright, by its EXIF orientation."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 """File endings that count as images when a folder is read."""
 
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, RuntimeError, struct.error)
-"""What Pillow's decoders raise on damaged files."""
+"""The errors that Pillow's decoders raise on damaged files."""
 
 _PILLOW_LIMIT = threading.Lock()
+"""Held while Pillow's global size limit is lifted."""
 
 
 def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image:
-    """One upright RGB image.
+    """Reads one image as upright RGB.
 
-    EXIF orientation is applied; grey, palette, 16-bit and CMYK are converted; transparent parts become white; of an
-    animation the first frame is taken.
+    The EXIF orientation is applied. Grey, palette, 16-bit and CMYK images are converted. Transparent parts become
+    white. Of an animation only the first frame is read.
 
     Args:
-        source: path, encoded bytes, Pillow image, or array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of uint8 or
-            uint16.
-        config: the size limit; 100 megapixels by default.
+        source: Path, encoded bytes, Pillow image, `Image`, or array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of uint8
+            or uint16, RGB.
+        config: The size limit, default 100 megapixels.
 
     Raises:
-        ImageError: missing, not an image, truncated, too large, or an array that is no picture.
+        ImageError: The source is missing, not an image, truncated, too large, or an array that is no picture.
+
+    >>> read_image(np.zeros((20, 30), np.uint8)).pixels.shape
+    (20, 30, 3)
     """
     config = config or ImagesConfig()
     if isinstance(source, Image):
@@ -84,17 +86,19 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
 
 
 def find_images(sources: Iterable[str | Path], tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Photos named by files, folders (searched recursively) and glob patterns, sorted within each, no file twice.
+    """Finds the photos that files, folders and glob patterns name, sorted within each, no file twice.
 
-    Folders inside that hold incdet's own results are left out, and so are empty folders that a pattern names. A plain
-    path is returned as it is, even when missing, so that reading it reports the error.
+    Folders are searched recursively. Folders inside them that hold incdet's own results are left out, and so are empty
+    folders that a pattern matches. A plain path is returned as it is, even when missing, so that reading it reports the
+    error.
 
     Args:
-        sources: the paths.
-        tell: takes a sentence about every folder inside that cannot be read; without it the first one is an error.
+        sources: The files, folders and patterns.
+        tell: Function that takes a sentence about every folder inside that cannot be read. Without it the first such
+            folder is an error.
 
     Raises:
-        ImageError: a folder without photos, or a pattern that matches nothing.
+        ImageError: A folder has no photos, or a pattern matches nothing.
     """
     found: dict[Path, Path] = {}
     for source in sources:
@@ -110,6 +114,7 @@ def _refuse(sentence: str) -> None:
 
 
 def _expand(path: Path, tell: Callable[[str], None]) -> Iterator[Path]:
+    """Yields the photos that one file, folder or pattern names. A file whose name looks like a pattern is a file."""
     if _exists(path, Path.is_dir):
         photos = _photos_under(path, tell)
         if not photos:
@@ -121,11 +126,9 @@ def _expand(path: Path, tell: Callable[[str], None]) -> Iterator[Path]:
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
             raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
-        found = [
-            photo
-            for match in map(Path, matches)
-            for photo in (_photos_under(match, tell) if match.is_dir() else [match])
-        ]
+        found: list[Path] = []
+        for match in map(Path, matches):
+            found += _photos_under(match, tell) if match.is_dir() else [match]
         if not found:
             raise ImageError(f"the pattern {path} matches only folders without photos; check it")
         yield from found
@@ -134,11 +137,13 @@ def _expand(path: Path, tell: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _photos_under(folder: Path, tell: Callable[[str], None]) -> list[Path]:
+    """Returns all photos in a folder and its subfolders, sorted."""
     found: list[Path] = []
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append):
-        folders[:] = [name for name in folders if not (Path(parent, name, RESULT_MARK)).is_file()]
-        found += [file for name in files if _is_photo(file := Path(parent, name))]
+        # os.walk goes on with the folders that stay in the list
+        folders[:] = [name for name in folders if not Path(parent, name, RUN_FILE).is_file()]
+        found += filter(_is_photo, (Path(parent, name) for name in files))
     sentences = [f"cannot read the folder {error.filename}: {reason(error)}; check its rights" for error in unreadable]
     if sentences and not found:
         raise ImageError(sentences[0])
@@ -148,7 +153,7 @@ def _photos_under(folder: Path, tell: Callable[[str], None]) -> list[Path]:
 
 
 def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
-    """Path.exists or Path.is_dir, false for a name that the system cannot have."""
+    """Returns the result of Path.exists or Path.is_dir; false for a name that the system cannot have."""
     try:
         return kind(path)
     except (OSError, ValueError):
@@ -156,14 +161,15 @@ def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
 
 
 def _is_photo(file: Path) -> bool:
-    """By its ending; hidden files are left out, as macOS puts `._photo.jpg` beside each photo on foreign disks."""
+    """Whether a file's ending is that of a photo. Hidden files are none: macOS puts `._photo.jpg` beside photos."""
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
+    """Returns the pixels [H, W, 3] uint8 of an encoded image; the name is for messages."""
     try:
         with warnings.catch_warnings():
-            # our own limit replaces Pillow's warning; other oddities of a readable file are not the user's problem
+            # incdet's own limit replaces Pillow's warning; a readable file with other oddities is no problem
             warnings.simplefilter("ignore")
             with _open_whatever_its_size(file) as picture:
                 _check_size(picture.width, picture.height, name, config)
@@ -183,7 +189,7 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
 
 
 def _open_whatever_its_size(file: IO[bytes]) -> PIL.Image.Image:
-    """Reads the header only; Pillow's own size limit, a global, is lifted because ours is checked next."""
+    """Reads the header only. Pillow's own size limit, a global, is lifted, because incdet's limit is checked next."""
     with _PILLOW_LIMIT:
         limit = PIL.Image.MAX_IMAGE_PIXELS
         PIL.Image.MAX_IMAGE_PIXELS = None
@@ -205,8 +211,9 @@ def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> Non
 
 
 def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Applies the EXIF orientation; an EXIF that cannot be read says nothing."""
-    picture.load()  # some of Pillow's decoders turn the picture themselves, and then say that it is upright
+    """Applies the EXIF orientation; an EXIF that cannot be read is ignored."""
+    # some of Pillow's decoders turn the picture when it is loaded, and correct its orientation only then
+    picture.load()
     try:
         orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
     except _DAMAGED:
@@ -216,9 +223,11 @@ def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
+    """Returns the pixels [H, W, 3] uint8 of a picture of any mode."""
     if picture.mode.startswith("I") or picture.mode == "F":
         return _grey_to_rgb(_to_8_bit(np.asarray(picture), picture.mode))
     if picture.has_transparency_data:
+        # transparent parts show a white ground
         picture = picture.convert("RGBA")
         canvas = PIL.Image.new("RGBA", picture.size, "white")
         picture = PIL.Image.alpha_composite(canvas, picture)
@@ -226,20 +235,30 @@ def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
 
 
 def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
-    """Deep grey to uint8: 16 bits by their full range; floats up to 1 are shares of white; others by their size."""
+    """Converts deep grey values [H, W] to uint8.
+
+    16-bit values use their full range. Floats up to 1 are shares of white. Other values are 16-bit if any exceeds 255,
+    otherwise 8-bit.
+    """
     values = np.nan_to_num(values.astype(np.float64))
-    if mode == "F" and values.max(initial=0) <= 1:
+    largest = values.max(initial=0)
+    if mode == "F" and largest <= 1:
         factor = 255.0
+    elif mode.startswith("I;16") or largest > 255:
+        # 65535 / 257 = 255
+        factor = 1 / 257
     else:
-        factor = 1 / 257 if mode.startswith("I;16") or values.max(initial=0) > 255 else 1.0
+        factor = 1.0
     return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)
 
 
 def _grey_to_rgb(grey: np.ndarray) -> np.ndarray:
+    """Returns [H, W, 3] with three equal channels."""
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _pixels_of_array(array: np.ndarray, config: ImagesConfig) -> np.ndarray:
+    """Returns pixels [H, W, 3] uint8 of a grey or RGB array, checked."""
     expected = "expected uint8 or uint16 RGB of shape [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]"
     picture_like = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
     if array.dtype not in (np.uint8, np.uint16) or not picture_like or array.size == 0:

@@ -1,7 +1,8 @@
-"""The values that flow through the pipeline: small, frozen, checked when made.
+"""The values that flow through the pipeline. They are small and frozen, and they are checked when they are made.
 
-Shape letters, used in every docstring: H height, W width, B batch, R regions, N boxes, C classes (without background),
-M models. Boxes are float32 [N, 4], x1 y1 x2 y2 in pixels of the upright original image, 0-based and half-open.
+Shape letters of every docstring: H height, W width, B batch, R regions, N boxes, P priors, C classes (without
+background), M members. Boxes are float32 [N, 4], x1 y1 x2 y2 in pixels of the upright original image, 0-based and
+half-open.
 """
 
 from __future__ import annotations
@@ -11,15 +12,32 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_COORDINATE = 1e9
+"""Largest coordinate in files, in pixels. No image is larger, so a larger number is a mistake."""
+
 
 def require(condition: bool, owner: object, expected: str, got: object) -> None:
-    """Raises ValueError that names the value's class, what was expected and what came."""
+    """Raises ValueError unless the condition holds.
+
+    Args:
+        condition: The condition.
+        owner: The value that is checked; the message names its class.
+        expected: The condition in words.
+        got: The value that breaks it.
+    """
     if not condition:
         raise ValueError(f"{type(owner).__name__}: expected {expected}, got {got}")
 
 
 def require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> None:
-    """Checks dtype and shape of a field; None stands for any length."""
+    """Checks dtype and shape of a field.
+
+    Args:
+        owner: The value that is checked.
+        name: Name of the field.
+        dtype: The expected dtype.
+        shape: The expected lengths; None stands for any length.
+    """
     array = getattr(owner, name)
     letters = ", ".join("N" if size is None else str(size) for size in shape)
     expected = f"{name} to be a {np.dtype(dtype).name} array [{letters}]"
@@ -30,7 +48,7 @@ def require_array(owner: object, name: str, dtype: Any, *shape: int | None) -> N
 
 
 def require_boxes(owner: object, boxes: np.ndarray) -> None:
-    """Checks that `owner.boxes` are [N, 4] float32, finite, with their corners in order."""
+    """Checks that `owner.boxes` are [N, 4] float32 and finite, and that their corners are in order."""
     require_array(owner, "boxes", np.float32, None, 4)
     require(bool(np.isfinite(boxes).all()), owner, "finite boxes", "NaN or infinity")
     ordered = bool((boxes[:, 2:] >= boxes[:, :2]).all())
@@ -42,8 +60,8 @@ class Image:
     """An upright photo.
 
     Attributes:
-        pixels: [H, W, 3] uint8, RGB; copied where they are a view that does not lie row by row in memory.
-        name: where it came from, as the user gave it (a path), or "array", "bytes".
+        pixels: [H, W, 3] uint8, RGB. A view that does not lie row by row in memory is copied.
+        name: The image's path as the user gave it, or "array", "bytes" or "picture"; default "array".
     """
 
     pixels: np.ndarray
@@ -68,12 +86,12 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Boxes that may hold an object, best first, whatever its class.
+    """Boxes that may hold an object of any class, best first.
 
     Attributes:
         boxes: [N, 4] float32, xyxy pixels.
-        scores: [N] float32, descending; comparable only within one source.
-        sources: [N] str array: the proposer that made each box ("selective_search", "multibox").
+        scores: [N] float32, descending within each source; not comparable between sources.
+        sources: [N] str, the proposer of each box ("selective_search", "multibox").
     """
 
     boxes: np.ndarray
@@ -90,19 +108,20 @@ class Proposals:
         return len(self.boxes)
 
     def __getitem__(self, index: Any) -> Proposals:
-        """A slice, boolean mask or integer array selects rows."""
+        """Returns the proposals that a slice, a boolean mask or an integer array selects."""
         return Proposals(self.boxes[index], self.scores[index], self.sources[index])
 
 
 @dataclass(frozen=True, eq=False)
 class RegionScores:
-    """Class probabilities of every region of an image; what NMS and the evaluation can be repeated from.
+    """Class probabilities of every region of an image. NMS and evaluation can be repeated from them.
 
     Attributes:
-        boxes: [R, 4] float32, xyxy pixels: the proposals, or where a regression has moved them.
-        probabilities: [R, C] float32 in [0, 1], background dropped (a row sums to at most 1).
-        by_network: [N, R, C], the same, of every network: the first stage, if any, and the members, which have its
-            answer where they did not look; None where that was not kept.
+        boxes: [R, 4] float32, xyxy pixels: the proposals, moved by box deltas where a network has them.
+        probabilities: [R, C] float32 in [0, 1]. The background is left out, so a row sums to at most 1.
+        by_network: [M, R, C] float32 in [0, 1], the probabilities of each network, or None where they were not kept.
+            The rejection network comes first, if the detector has one, then the members. Where a region did not reach
+            a member, its row is that of the rejection network.
     """
 
     boxes: np.ndarray
@@ -124,13 +143,14 @@ class RegionScores:
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What a whole photo shows.
+    """The class probabilities of a whole photo.
 
     Attributes:
-        image: the image's name.
-        width, height: the image's size in pixels.
+        image: The image's name.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
         probabilities: [C] float32 in [0, 1].
-        class_names: the C classes, without background.
+        class_names: The C classes, without background.
     """
 
     image: str
@@ -145,7 +165,7 @@ class Classification:
         require(inside, self, "probabilities in [0, 1]", "a value outside")
 
     def best(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k most probable classes with their probabilities, best first; equal ones by class id."""
+        """Returns the k most probable classes with their probabilities, best first; equal ones by class id."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.class_names[class_id], float(self.probabilities[class_id])) for class_id in order]
 
@@ -155,11 +175,12 @@ class GroundTruth:
     """The annotated objects of one image.
 
     Attributes:
-        image: the image's name in its data set: the file's stem.
-        width, height: the size the boxes refer to, in pixels.
+        image: The image's name in its data set: the file's stem.
+        width: Width of the image to which the boxes refer, in pixels; 0 where the annotation states none.
+        height: Height of the same image, in pixels; 0 where the annotation states none.
         boxes: [N, 4] float32, xyxy pixels.
         class_ids: [N] int64, index into the data set's class names.
-        ignored: [N] bool: neither required nor wrong to find (VOC `difficult`, COCO `iscrowd`).
+        ignored: [N] bool, whether the object is neither required nor wrong to find (VOC `difficult`, COCO `iscrowd`).
     """
 
     image: str
@@ -178,7 +199,14 @@ class GroundTruth:
         return len(self.boxes)
 
     def rescaled(self, width: int, height: int) -> GroundTruth:
-        """The same objects for a file of another size than the annotation states: the pixels are right."""
+        """Returns the same objects for an image of another size.
+
+        Some annotations state another size than their file has. The pixels decide.
+
+        Args:
+            width: The new width in pixels.
+            height: The new height in pixels.
+        """
         return replace(
             self,
             width=width,
@@ -188,12 +216,12 @@ class GroundTruth:
 
 
 def rescaled_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]) -> np.ndarray:
-    """Boxes [N, 4] as they lie in the same image at another size; where a size is not stated (0), as they are.
+    """Returns boxes [N, 4] float32 for the same image at another size; unchanged where a size is not stated (0).
 
     Args:
         boxes: [N, 4] float32, xyxy pixels of the image at `size`.
-        size: (width, height) in pixels.
-        new_size: (width, height) in pixels.
+        size: Width and height in pixels.
+        new_size: New width and height in pixels.
     """
     if size == new_size or min(*size, *new_size) < 1:
         return boxes
@@ -201,5 +229,6 @@ def rescaled_boxes(boxes: np.ndarray, size: tuple[int, int], new_size: tuple[int
 
 
 def require_class_ids(owner: object, class_ids: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Checks that class ids [N] lie in 0..C-1."""
     inside = bool(((class_ids >= 0) & (class_ids < len(class_names))).all())
     require(inside, owner, f"class ids 0..{len(class_names) - 1}", class_ids.tolist()[:5])

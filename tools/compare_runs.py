@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 
 from incdet.cli.console import notes, progress_bar, run_program
-from incdet.evaluation.comparison import compare_judgements, load_judgement
+from incdet.evaluation.comparison import compare_evaluations
 from incdet.evaluation.report import comparison_table
+from incdet.evaluation.stored_evaluation import load_evaluation
 from incdet.runtime.files import write_text
 
 
@@ -28,9 +29,9 @@ def main(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Difference in mAP with its 95 % interval (paired bootstrap over images), and the classes each run wins."""
-    runs = load_judgement(first), load_judgement(second)
+    runs = load_evaluation(first), load_evaluation(second)
     with progress_bar("resampling", samples, quiet) as update:
-        comparison = compare_judgements(*runs, samples, seed, lambda done: update(done, ""))
+        comparison = compare_evaluations(*runs, samples, seed, lambda done: update(done, ""))
     screen = notes if json_file == Path("-") else Console(highlight=False)
     screen.print(comparison_table(comparison, ("A", "B")))
     (mean_a, mean_b), (low, high) = comparison.mean_average_precision, comparison.interval

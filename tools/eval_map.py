@@ -25,13 +25,15 @@ from incdet.data.dataset import Dataset, Warn
 from incdet.data.ilsvrc import IlsvrcFiles
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import ConfigurationError, DataError
-from incdet.evaluation.average_precision import Evaluation, plain_number
+from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.columns import DetectionColumns, detection_columns
-from incdet.evaluation.comparison import bootstrap_interval, load_judgement
+from incdet.evaluation.comparison import bootstrap_interval
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report, write_submission
 from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
+from incdet.evaluation.stored_evaluation import load_evaluation
+from incdet.ops.decimals import plain_number
 from incdet.runtime.files import write_text
 from incdet.runtime.worker_processes import num_cores
 
@@ -206,7 +208,7 @@ def _report(
         screen.print(error_table(analysis), size_table(analysis))
         notes.print(f"wrote {output / 'report.html'}", markup=False)
         if interval:
-            low, high = bootstrap_interval(load_judgement(output))
+            low, high = bootstrap_interval(load_evaluation(output))
             screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
             more["interval"] = [plain_number(low), plain_number(high)]
     if by_network:
@@ -232,7 +234,7 @@ def _network_reports(
         folder = output / "networks" / name.replace(" ", "-")
         write_report(own, data, folder)
         if interval:
-            intervals[name] = bootstrap_interval(load_judgement(folder))
+            intervals[name] = bootstrap_interval(load_evaluation(folder))
     return intervals
 
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from incdet.cli.console import notes, run_program
-from incdet.data.coco import read_json
 from incdet.errors import DataError
 from incdet.networks.weights import load_record, read_tensors, save_weights
+from incdet.runtime.json_files import read_json
 
 
 def main(

@@ -1,7 +1,7 @@
-"""All annotations of a split at once: parsed in parallel, and kept so that the next time they are only read.
+"""All annotations of a split at once: parsed in parallel, and cached, so that the next time they are only read.
 
-The cache is a file named by a checksum of everything it is made from, the annotations' content included; another
-content is another name, so nothing stale is ever used.
+The cache is a file whose name is a checksum of everything that decides its content, the annotations' bytes included. A
+changed annotation gives another name, so nothing stale is ever used.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from incdet.errors import DataError, OutputError
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import GroundTruth
 
-_WORTH_PROCESSES = 4000
-"""Fewer files are parsed sooner than processes start."""
+_MIN_FILES_FOR_PROCESSES = 4000
+"""Number of files from which worker processes are worth their start. Fewer are parsed sooner in this process."""
 
 _FORMAT = 1
-"""Of the cache file; part of its checksum."""
+"""Version of the cache file's form; part of its checksum."""
 
 Parsed = tuple[list[GroundTruth], Counter[str]]
-"""The images' objects, and how often each class occurs that nobody asked for."""
+"""The images' objects, and the number of objects of each class that the data set does not have."""
 
 
 def read_annotations(
@@ -38,38 +38,49 @@ def read_annotations(
     cache: Path | None = None,
     num_processes: int = 1,
 ) -> Parsed:
-    """The objects of all images, in the order of the files.
+    """Returns the objects of all images, in the order of the files, and the number of objects that were left out.
 
     Args:
-        files: one annotation per image.
-        class_ids: class name -> class id; objects of other classes are left out and counted.
-        convention: how boxes are written.
-        cache: folder that keeps what was parsed; None keeps nothing, a folder that cannot be written to neither.
-        num_processes: for many files; more than one only where the main module can be imported again without harm.
+        files: One annotation file per image.
+        class_ids: Class id by class name. Objects of other classes are left out and counted.
+        convention: The form of the boxes.
+        cache: Folder of the cache, default none. A folder that cannot be written to is not used either.
+        num_processes: Number of worker processes for many files, default 1. More than one needs a main module that can
+            be imported again without harm.
 
     Raises:
-        DataError: files are missing (says how many and the first three), or one is malformed.
+        DataError: Files are missing (the message counts them and names three), or one is malformed.
     """
     _require_files(files)
     contents = [read_content(file) for file in files]
-    stored = cache / f"{_checksum(files, contents, class_ids, convention)}.npz" if cache is not None else None
-    if stored is not None and (arrays := load_arrays(stored)) is not None:
-        with suppress(KeyError, ValueError, IndexError):  # damaged, or made by something else: parsed again
+    pairs = list(zip(files, contents, strict=True))
+    if cache is None:
+        return _parse(pairs, class_ids, convention, num_processes)
+    cache_file = cache / f"{_checksum(files, contents, class_ids, convention)}.npz"
+    arrays = load_arrays(cache_file)
+    if arrays is not None:
+        # a file that is damaged or made by something else is parsed again
+        with suppress(KeyError, ValueError, IndexError):
             return _from_arrays(arrays)
-    parsed = _parse(list(zip(files, contents, strict=True)), class_ids, convention, num_processes)
-    if stored is not None:
-        with suppress(OutputError):
-            save_arrays(stored, **_to_arrays(*parsed))
-    return parsed
+    truths, unknown = _parse(pairs, class_ids, convention, num_processes)
+    with suppress(OutputError):
+        save_arrays(cache_file, **_to_arrays(truths, unknown))
+    return truths, unknown
 
 
 def unknown_objects(unknown: Counter[str], owner: str) -> str:
-    """A sentence about objects that were left out."""
+    """Returns a sentence about objects that were left out.
+
+    Args:
+        unknown: Number of objects by class name.
+        owner: The owner of the class list, for the sentence.
+    """
     names = ", ".join(sorted(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
     return f"{sum(unknown.values()):,} objects of {len(unknown)} classes that {owner} lacks ({names}) do not count"
 
 
 def _require_files(files: Sequence[Path]) -> None:
+    # listing a folder once is much faster than asking for every file, above all on a network disk
     folders = [folder for folder in {file.parent for file in files} if folder.is_dir()]
     present = {file for folder in folders for file in folder.iterdir()}
     if missing := [file for file in files if file not in present]:
@@ -94,17 +105,24 @@ def _checksum(
 def _parse(
     contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int], convention: BoxConvention, num_processes: int
 ) -> Parsed:
+    """Parses all annotations, in worker processes where there are many."""
     work = partial(_parse_part, class_ids=class_ids, convention=convention)
-    if num_processes == 1 or len(contents) < _WORTH_PROCESSES:
+    if num_processes == 1 or len(contents) < _MIN_FILES_FOR_PROCESSES:
         return work(contents)
-    size = -(-len(contents) // num_processes)
-    parts = [contents[start : start + size] for start in range(0, len(contents), size)]
+    # one part per process, the last one may be smaller
+    part_size = -(-len(contents) // num_processes)
+    parts = [contents[start : start + part_size] for start in range(0, len(contents), part_size)]
+    truths: list[GroundTruth] = []
+    unknown = Counter[str]()
     with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
-        results = list(pool.map(work, parts))
-    return [truth for truths, _ in results for truth in truths], sum((count for _, count in results), Counter())
+        for part_truths, part_unknown in pool.map(work, parts):
+            truths += part_truths
+            unknown += part_unknown
+    return truths, unknown
 
 
 def _parse_part(contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int], convention: BoxConvention) -> Parsed:
+    """Parses some of the annotations; runs in a worker process."""
     truths, unknown = [], Counter[str]()
     for file, content in contents:
         truth, others = parse_annotation(content, file, class_ids, convention)
@@ -114,6 +132,7 @@ def _parse_part(contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int]
 
 
 def _to_arrays(truths: Sequence[GroundTruth], unknown: Counter[str]) -> dict[str, np.ndarray]:
+    """Returns the objects of all images as joined columns; `sizes` [I, 3] holds width, height and number of objects."""
     return {
         "images": np.array([truth.image for truth in truths]),
         "sizes": np.array([(truth.width, truth.height, len(truth)) for truth in truths], np.int64),
@@ -125,9 +144,13 @@ def _to_arrays(truths: Sequence[GroundTruth], unknown: Counter[str]) -> dict[str
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Parsed:
+    """Inverts `_to_arrays`."""
+    names, sizes = arrays["images"].tolist(), arrays["sizes"].tolist()
     ends = np.cumsum(arrays["sizes"][:, 2])[:-1]
-    columns = [np.split(arrays[name], ends) for name in ("boxes", "class_ids", "ignored")]
-    heads = zip(arrays["images"].tolist(), arrays["sizes"].tolist(), strict=True)
-    rows = zip(heads, *columns, strict=True)
-    truths = [GroundTruth(name, width, height, *values) for (name, (width, height, _)), *values in rows]
+    boxes = np.split(arrays["boxes"], ends)
+    class_ids = np.split(arrays["class_ids"], ends)
+    ignored = np.split(arrays["ignored"], ends)
+    truths = []
+    for index, (width, height, _) in enumerate(sizes):
+        truths.append(GroundTruth(names[index], width, height, boxes[index], class_ids[index], ignored[index]))
     return truths, Counter(json.loads(str(arrays["unknown"])))

@@ -1,6 +1,5 @@
-"""COCO: `annotations/instances_<split>.json`, photos in `<split>/`; or any JSON of that form."""
+"""COCO's layout: `annotations/instances_<split>.json` and photos in `<split>/`; or any JSON of that form."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -10,34 +9,44 @@ import numpy as np
 from incdet.data.dataset import Dataset
 from incdet.errors import DataError
 from incdet.ops.boxes import boxes_from_xywh
-from incdet.runtime.files import read_text
+from incdet.runtime.json_files import read_json
 from incdet.structures import GroundTruth
 
 
 def read_coco_folder(root: Path | str, split: str) -> Dataset:
-    """A split of a folder in COCO's layout.
+    """Reads a split of a folder in COCO's layout.
+
+    Args:
+        root: The folder.
+        split: Name of the split.
 
     Raises:
-        DataError: the annotation file is missing or malformed.
+        DataError: The annotation file is missing or malformed.
     """
     root = Path(root)
-    photos = next(
-        (root / name for name in (split, f"images/{split}", "images") if (root / name).is_dir()), root / split
-    )
+    # the official archives unpack to <split>/, other programs expect images/<split>/ or images/
+    candidates = [root / split, root / "images" / split, root / "images"]
+    photos = next((folder for folder in candidates if folder.is_dir()), root / split)
     return read_coco(root / "annotations" / f"instances_{split}.json", photos, f"{root.resolve().name} {split}")
 
 
 def read_coco(file: Path, photos: Path, name: str) -> Dataset:
-    """The annotations of one JSON file; classes in the order of the file's categories, images in the file's order.
+    """Reads the annotations of one JSON file.
 
-    An object marked `iscrowd` is ignored; boxes are x, y, width, height.
+    Classes keep the order of the file's categories, images that of the file. Objects marked `iscrowd` are ignored ones.
+
+    Args:
+        file: The annotation file.
+        photos: Folder of the photos.
+        name: Name of the data set.
 
     Raises:
-        DataError: missing, not JSON, or without the expected keys.
+        DataError: The file is missing, not JSON, or lacks expected keys.
     """
     document = read_json(file)
     try:
         class_names = tuple(str(category["name"]) for category in document["categories"])
+        # category ids may have gaps, class ids are 0..C-1
         class_ids = {category["id"]: index for index, category in enumerate(document["categories"])}
         objects: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for entry in document["annotations"]:
@@ -62,19 +71,6 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
         category_ids=tuple(class_ids),
         coco_file=file,
     )
-
-
-def read_json(file: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        DataError: missing or not JSON.
-    """
-    text = read_text(file, "the annotations", "check --root and --split")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{file} is not valid JSON: {error}") from None
 
 
 def _ground_truth(image: dict[str, Any], objects: list[dict[str, Any]], class_ids: dict[int, int]) -> GroundTruth:

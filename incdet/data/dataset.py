@@ -1,4 +1,4 @@
-"""A data set as every part of incdet sees it, whatever its files look like."""
+"""The form in which every part of incdet sees a data set, whatever the form of its files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from incdet.config.class_choice import find_classes
+from incdet.ops.even_spacing import evenly_spaced
 from incdet.structures import GroundTruth
 
 Warn = Callable[[str], None]
-"""Takes one sentence about something in the data that a careful reader wants to know; may raise to be strict."""
+"""A function that takes one sentence about a peculiarity of the data; it may raise an error to be strict."""
 
 
 def no_warning(_: str) -> None:
-    """A `Warn` for callers who do not care."""
+    """Ignores the sentence: a `Warn` for callers who do not need it."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,16 @@ class Dataset:
     """Photos with their annotated objects.
 
     Attributes:
-        name: for tables and messages ("voc2012-subset val").
-        class_names: the C classes, in the order of the class ids.
-        image_paths: one file per photo; a file may be missing (annotations without photos can still be evaluated).
-        ground_truths: one per photo, in the same order.
-        image_ids: how the collection's result files name each photo: COCO's id, ILSVRC's index, VOC's file stem.
-        category_ids: how they name each class: COCO's id, ILSVRC's 1..200.
-        other_image_ids: ids of the photos that belong to the collection but not to this split; None where the
+        name: Name for tables and messages ("voc2012-subset val").
+        class_names: The C classes, in the order of the class ids.
+        image_paths: One file per photo. A file may be missing: annotations without photos can still be evaluated.
+        ground_truths: One per photo, in the same order.
+        image_ids: The photos' ids in the collection's result files: COCO's id, ILSVRC's index, VOC's file stem.
+        category_ids: The classes' ids in the same files: COCO's id, ILSVRC's 1..200.
+        other_image_ids: Ids of the photos that belong to the collection but not to this split; None where the
             collection's whole list is not known.
-        coco_file: the COCO document that it was read from, if any.
-        blacklist: (position of a photo, class id) that counts neither way (ILSVRC).
+        coco_file: The COCO document of the data set; None for other layouts and for subsets.
+        blacklist: Pairs of photo position and class id that count neither way (ILSVRC).
     """
 
     name: str
@@ -58,21 +59,23 @@ class Dataset:
         return iter(zip(self.image_paths, self.ground_truths, strict=True))
 
     def without_classes(self, names: Sequence[str]) -> "Dataset":
-        """The data set without the photos that show objects of these classes, marked as ignored or not.
+        """Returns the data set without the photos that show objects of these classes, ignored objects included.
 
         Raises:
-            ConfigurationError: there is no such class.
+            ConfigurationError: The data set has no such class.
         """
         left_out = find_classes(names, self.class_names, self.name)
-        return self.subset([
-            index for index, truth in enumerate(self.ground_truths) if not np.isin(truth.class_ids, left_out).any()
-        ])  # fmt: skip
+        kept = []
+        for index, truth in enumerate(self.ground_truths):
+            if not np.isin(truth.class_ids, left_out).any():
+                kept.append(index)
+        return self.subset(kept)
 
     def joined(self, other: "Dataset") -> "Dataset":
-        """Both sets' photos, this one's first, to learn from: what names photos in result files is gone.
+        """Returns both sets' photos, this one's first, as training data. Photos are numbered anew, 0, 1, 2, ...
 
         Raises:
-            ValueError: their classes differ.
+            ValueError: Their classes differ.
         """
         if other.class_names != self.class_names:
             raise ValueError("Dataset: expected two sets with the same classes to join")
@@ -86,21 +89,23 @@ class Dataset:
         )
 
     def evenly_spaced(self, count: int | None) -> "Dataset":
-        """So many of the photos, evenly spaced; all where there are no more or `count` is None."""
+        """Returns `count` photos at equal steps; the whole data set where it has no more or `count` is None."""
         if count is None or count >= len(self):
             return self
-        return self.subset([number * len(self) // count for number in range(count)])
+        return self.subset(evenly_spaced(len(self), count))
 
     def subset(self, indices: list[int]) -> "Dataset":
-        """The data set with only these photos, in this order."""
+        """Returns the data set with only these photos, in this order."""
         positions = {index: position for position, index in enumerate(indices)}
+        image_ids = tuple(self.image_ids[index] for index in indices)
+        # detections on the photos left out are no error in a file of predictions
+        left_out = set(self.image_ids) - set(image_ids)
         return replace(
             self,
             coco_file=None,
             image_paths=tuple(self.image_paths[index] for index in indices),
             ground_truths=tuple(self.ground_truths[index] for index in indices),
-            image_ids=tuple(self.image_ids[index] for index in indices),
-            other_image_ids=(self.other_image_ids or frozenset())
-            | set(self.image_ids) - {self.image_ids[index] for index in indices},
+            image_ids=image_ids,
+            other_image_ids=(self.other_image_ids or frozenset()) | left_out,
             blacklist=frozenset((positions[index], kind) for index, kind in self.blacklist if index in positions),
         )

@@ -1,4 +1,4 @@
-"""ImageNet classification: the class list, and photos with their classes in the layouts that people have them in."""
+"""ImageNet classification: the class list, and photos with their classes in the layouts that are in use."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from incdet.images import find_images
 from incdet.runtime.files import read_text
 
 SOLUTION = "LOC_val_solution.csv"
-"""The classes of ILSVRC's val photos, as its official download names the file."""
+"""Name of the file with the classes of ILSVRC's val photos in its official download."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,20 +30,20 @@ class LabelledPhotos:
 
 
 def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None = None) -> LabelledPhotos:
-    """All photos under a folder, with their classes.
+    """Finds all photos under a folder, with their classes.
 
-    A photo's class is what the list of labels says, or the name of its folder, or the beginning of its own name up to
-    an underscore (n01440764.jpg, n01440764_10026.JPEG).
+    A photo's class comes from the list of labels where there is one. Otherwise it is the name of its folder, or the
+    beginning of its own name up to an underscore (n01440764.jpg, n01440764_10026.JPEG).
 
     Args:
-        root: the folder.
-        classes: names in the order of the class ids: WordNet ids for ImageNet.
-        labels: lines of "<file> <class>", the class being a name or a class id, or ILSVRC's LOC_val_solution.csv; None
+        root: The folder.
+        classes: Names in the order of the class ids: WordNet ids for ImageNet.
+        labels: Lines of "<file> <class>", the class being a name or a class id, or ILSVRC's LOC_val_solution.csv; None
             looks for the latter in the folder.
 
     Raises:
-        ImageError: there are no photos.
-        DataError: a photo's class is not known, or the list cannot be read.
+        ImageError: There are no photos.
+        DataError: A photo's class is not known, or the list cannot be read.
     """
     ids = {name: index for index, name in enumerate(classes)}
     if labels is None and (root / SOLUTION).is_file():
@@ -54,6 +54,14 @@ def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None
 
 
 def _class_id(photo: Path, ids: Mapping[str, int], listed: Mapping[str, int] | None, labels: Path | None) -> int:
+    """Returns the class of a photo. See `find_labelled_photos`.
+
+    Args:
+        photo: The photo.
+        ids: Class id by name.
+        listed: Class id by photo stem, from the list of labels, or None.
+        labels: The list, for the message.
+    """
     if listed is not None:
         if photo.stem not in listed:
             raise DataError(f"{photo} is not in the list of labels {labels}; add it, or move the photo away")
@@ -68,14 +76,9 @@ def _class_id(photo: Path, ids: Mapping[str, int], listed: Mapping[str, int] | N
 
 
 def _read_labels(file: Path, ids: Mapping[str, int]) -> dict[str, int]:
-    """Photo's stem -> class id."""
+    """Returns the class id by the photo's stem."""
     text = read_text(file, "the list of labels", "check --labels")
-    if text.startswith("ImageId,"):
-        # the prediction string is "<wnid> <box>", once per object, all of one class
-        rows = csv.DictReader(io.StringIO(text), restval="")
-        pairs = [(row["ImageId"], " ".join((row.get("PredictionString") or "").split()[:1])) for row in rows]
-    else:
-        pairs = [(fields[0], fields[-1]) for line in text.splitlines() if (fields := line.split())]
+    pairs = _pairs_of_solution(text) if text.startswith("ImageId,") else _pairs_of_lines(text)
     listed = {}
     for number, (photo, name) in enumerate(pairs, 1):
         if name not in ids and not (name.isdecimal() and int(name) < len(ids)):
@@ -84,11 +87,27 @@ def _read_labels(file: Path, ids: Mapping[str, int]) -> dict[str, int]:
     return listed
 
 
+def _pairs_of_solution(text: str) -> list[tuple[str, str]]:
+    """Returns photo and class of every row of LOC_val_solution.csv; the class is "" where a row has none."""
+    pairs = []
+    for row in csv.DictReader(io.StringIO(text), restval=""):
+        # the prediction string is "<wnid> <box>", once per object, all of one class
+        words = (row.get("PredictionString") or "").split()
+        pairs.append((row["ImageId"], words[0] if words else ""))
+    return pairs
+
+
+def _pairs_of_lines(text: str) -> list[tuple[str, str]]:
+    """Returns photo and class of every line that is not blank."""
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    return [(fields[0], fields[-1]) for fields in rows]
+
+
 def read_synset_words(file: Path) -> list[tuple[str, str]]:
-    """(WordNet id, names) per class, in the order of the network's columns.
+    """Returns WordNet id and names of every class, in the order of the network's columns.
 
     Raises:
-        DataError: missing, or a line that is not '<wnid> <names>'.
+        DataError: The file is missing, or a line is not '<wnid> <names>'.
     """
     lines = read_text(file, "the class list", "check the path").splitlines()
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]

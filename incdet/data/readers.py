@@ -1,21 +1,13 @@
-"""Any collection -> `Dataset`."""
+"""The reader for every collection: VOC, COCO and ILSVRC become the same `Dataset`."""
 
-from enum import StrEnum
 from pathlib import Path
 
 from incdet.data.coco import read_coco_folder
+from incdet.data.collection import Collection as Collection  # callers of `read_dataset` need it
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
 from incdet.data.voc import read_voc
 from incdet.errors import DataError
-
-
-class Collection(StrEnum):
-    """Layout of the data set's folder."""
-
-    voc = "voc"
-    coco = "coco"
-    ilsvrc = "ilsvrc"
 
 
 def read_dataset(
@@ -27,33 +19,35 @@ def read_dataset(
     num_processes: int = 1,
     warn: Warn = no_warning,
 ) -> Dataset:
-    """A split of a collection in its official layout.
+    """Reads a split of a collection in its official layout.
 
     Args:
-        collection: whose layout.
-        root: the collection's folder.
-        split: its name there.
-        files: ILSVRC only, see `read_ilsvrc`; so are the next two.
-        cache: folder that keeps parsed annotations.
-        num_processes: that parse them.
-        warn: told what does not count.
+        collection: The layout.
+        root: The collection's folder.
+        split: Name of the split, such as "val".
+        files: Replacements of ILSVRC's class map and blacklist; ignored for other layouts.
+        cache: Folder of the cache of parsed annotations, default none; used for ILSVRC.
+        num_processes: Number of processes that parse annotations, default 1; used for ILSVRC.
+        warn: Function that is told about objects that do not count.
 
     Raises:
-        DataError: the folder, the split or an annotation is missing or malformed, or two photos have the same name.
+        DataError: The folder, the split or an annotation is missing or malformed, or two photos have the same name.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"cannot read the data set {root}: there is no such folder; check --root")
     if collection == "ilsvrc":
         dataset = read_ilsvrc(root, split, files, cache, num_processes, warn)
+    elif collection == "voc":
+        dataset = read_voc(root, split, warn)
     else:
-        dataset = read_voc(root, split, warn) if collection == "voc" else read_coco_folder(root, split)
-    _require_names(dataset)
+        dataset = read_coco_folder(root, split)
+    _require_different_names(dataset)
     return dataset
 
 
-def _require_names(dataset: Dataset) -> None:
-    """Results go by the names of photos."""
+def _require_different_names(dataset: Dataset) -> None:
+    """Raises DataError where two photos have the same name, because files of results identify photos by their names."""
     known: dict[str, Path] = {}
     for path, truth in dataset:
         if truth.image in known:

@@ -1,9 +1,9 @@
-"""Tar shards in WebDataset's layout, read in place: `key.jpg` beside `key.cls`, thousands of pairs a file.
+"""Tar shards in WebDataset's layout, read in place: `key.jpg` beside `key.cls`, thousands of pairs per file.
 
-Few large files suit network disks and object stores better than millions of small ones. Unlike a stream, an index of
-where each photo lies lets any process read any photo, so the order of a training does not depend on how many
-processes and workers read it, and a resumed one goes on where it was. The standard library's `tarfile` finds the
-photos; only their class ids are read when the shards are opened.
+Few large files suit network disks and object stores better than millions of small ones. WebDataset streams them. Here
+an index holds the place of each photo, so that any process can read any photo: the order of a training does not depend
+on the number of processes and workers, and a resumed training goes on where it stopped. The standard library's
+`tarfile` finds the photos; only their class ids are read when the shards are opened.
 """
 
 import tarfile
@@ -18,11 +18,11 @@ from incdet.images import SUFFIXES, read_image
 from incdet.structures import Image
 
 SHUFFLED_TOGETHER = 16
-"""Shards whose photos are mixed: so many files are read at a time."""
+"""Number of shards whose photos are mixed, which is the number of files read at a time."""
 
 
 class _Place(NamedTuple):
-    """Where a photo's bytes are."""
+    """The place of a photo's bytes: number of the shard, first byte, number of bytes."""
 
     shard: int
     start: int
@@ -31,7 +31,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pair:
-    """What a shard says under one key."""
+    """The photo and the class that a shard holds under one key."""
 
     image: tarfile.TarInfo | None = None
     label: tarfile.TarInfo | None = None
@@ -41,11 +41,11 @@ class ShardPhotos:
     """A `PhotoSource` of the tar files in a folder.
 
     Args:
-        folder: with `*.tar`, in whose alphabetical order the photos are counted.
-        class_names: the C classes; a `.cls` holds an index into them, or a name.
+        folder: Folder of `*.tar` files. Photos are numbered in the alphabetical order of the files.
+        class_names: The C classes; a `.cls` holds an index into them, or a name.
 
     Raises:
-        DataError: no shards, a damaged one, a photo without a class, or a class that is not known.
+        DataError: The folder has no shards, a shard is damaged, or a photo has no class or an unknown one.
     """
 
     def __init__(self, folder: Path, class_names: tuple[str, ...]):
@@ -62,16 +62,22 @@ class ShardPhotos:
                 places.append(place)
                 keys.append(key.encode(errors="surrogateescape"))
                 class_ids.append(ids[label])
-        # arrays, which worker processes share; of a million objects each of them would soon have its own copy
+        # worker processes share arrays; a million Python objects would soon be copied into each of them
         self._places, self._keys = np.array(places, np.int64).reshape(-1, 3), np.array(keys)
         self.class_ids = np.array(class_ids, np.int64)
         self.groups = np.arange(len(class_ids))
 
     def name(self, index: int) -> str:
+        """Returns the shard and the key of a photo, for messages."""
         key = bytes(self._keys[index]).decode(errors="replace")
         return f"{self._shards[self._places[index][0]]}: {key}"
 
     def read(self, index: int) -> Image:
+        """Reads one photo.
+
+        Raises:
+            ImageError: The shard or the photo cannot be read.
+        """
         place = _Place(*self._places[index].tolist())
         try:
             with self._shards[place.shard].open("rb") as stream:
@@ -82,21 +88,27 @@ class ShardPhotos:
             raise ImageError(f"cannot read {self.name(index)}: {reason(error)}") from None
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
-        """Shards in random order, and the photos of a few neighbours in this order mixed."""
+        """Returns all indices in a random order that reads few shards at a time.
+
+        The shards come in random order, and the photos of `SHUFFLED_TOGETHER` successive shards are mixed.
+        """
         rank = generator.permutation(len(self._shards))
+        # photos are sorted by window, within a window at random
         window = rank[self._places[:, 0]] // SHUFFLED_TOGETHER
         return np.lexsort((generator.random(len(window)), window))
 
 
 def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
-    """(key, place, class) of every photo of a shard, in its order."""
+    """Returns key, place and class of every photo of a shard, in its order."""
     pairs: dict[str, _Pair] = {}
     try:
         with tarfile.open(file, "r:") as archive:
             for member in archive:
+                # WebDataset's key is the path up to the first dot of the file's name
                 folder, _, name = member.name.rpartition("/")
                 stem, _, suffix = name.partition(".")
-                key, pair = f"{folder}/{stem}".lstrip("/"), pairs.get(f"{folder}/{stem}".lstrip("/"), _Pair())
+                key = f"{folder}/{stem}".lstrip("/")
+                pair = pairs.get(key, _Pair())
                 if member.isfile() and f".{suffix.lower()}" in SUFFIXES:
                     pairs[key] = _Pair(member, pair.label)
                 elif member.isfile() and suffix == "cls":

@@ -1,4 +1,4 @@
-"""PASCAL VOC: `Annotations/*.xml`, `ImageSets/Main/<split>.txt`, `JPEGImages/*.jpg`."""
+"""PASCAL VOC's layout: `Annotations/*.xml`, `ImageSets/Main/<split>.txt`, `JPEGImages/*.jpg`."""
 
 from pathlib import Path
 
@@ -14,23 +14,24 @@ VOC_CLASSES = (
 
 
 CLASSES_FILE = "classes.txt"
-"""In the folder of own data: its classes, one in a line, instead of VOC's."""
+"""Name of a file in the folder of own data: its classes, one per line, which replace VOC's."""
 
 
 def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
-    """A split of a folder in VOC's layout; own data in this form names its classes in `classes.txt`.
+    """Reads a split of a folder in VOC's layout. Own data in this form names its classes in `classes.txt`.
 
     Args:
-        root: the folder.
-        split: its name in ImageSets/Main.
-        warn: told about objects of unknown classes.
+        root: The folder.
+        split: Name of the split in ImageSets/Main.
+        warn: Function that is told about objects of unknown classes.
 
     Raises:
-        DataError: the split or an annotation is missing or malformed, or a class is listed twice.
+        DataError: The split or an annotation is missing or malformed, or a class is listed twice.
     """
     root = Path(root)
     own = root / CLASSES_FILE
     class_names = read_class_list(own) if own.is_file() else VOC_CLASSES
+    # VOC's lists of single classes have a second column, 1 or -1, which says nothing about the annotations
     names = tuple(name for name, _ in read_image_list(root / "ImageSets" / "Main" / f"{split}.txt"))
     class_ids = {name: index for index, name in enumerate(class_names)}
     truths, unknown = read_annotations([root / "Annotations" / f"{name}.xml" for name in names], class_ids, VOC_BOXES)

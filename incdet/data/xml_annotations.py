@@ -10,41 +10,49 @@ import numpy as np
 
 from incdet.errors import DataError, reason
 from incdet.runtime.files import read_text
-from incdet.structures import GroundTruth
+from incdet.structures import LARGEST_COORDINATE, GroundTruth
 
 
 @dataclass(frozen=True)
 class BoxConvention:
-    """How a collection writes boxes: what must be added to (xmin, ymin) and (xmax, ymax) to get half-open 0-based."""
+    """The form of a collection's boxes, as the numbers that make them half-open and 0-based.
+
+    Attributes:
+        low: Number that is added to xmin and ymin.
+        high: Number that is added to xmax and ymax.
+    """
 
     low: int
     high: int
 
 
 VOC_BOXES = BoxConvention(low=-1, high=0)
-"""1-based inclusive."""
+"""VOC counts pixels from 1, and the last pixel belongs to the box."""
 
 ILSVRC_BOXES = BoxConvention(low=0, high=1)
-"""0-based inclusive (FACTS, section 5.8)."""
-
-_LARGEST_NUMBER = 1e9
-"""In pixels; beyond it a number is no place in an image."""
+"""ILSVRC DET counts pixels from 0, and the last pixel belongs to the box: xmax never equals the width."""
 
 
 def read_annotation(file: Path, class_ids: Mapping[str, int], convention: BoxConvention) -> GroundTruth:
-    """One annotation file; objects of classes that are not asked for are left out.
+    """Reads one annotation file.
+
+    Args:
+        file: The file.
+        class_ids: Class id by class name. Objects of other classes are left out.
+        convention: The form of the boxes.
 
     Raises:
-        DataError: missing, not XML, or without size or box numbers; names the file and the element.
+        DataError: The file is missing, not XML, or lacks size or box numbers; the message names file and element.
     """
-    return parse_annotation(read_content(file), file, class_ids, convention)[0]
+    truth, _ = parse_annotation(read_content(file), file, class_ids, convention)
+    return truth
 
 
 def read_content(file: Path) -> bytes:
-    """The bytes of an annotation file.
+    """Returns the bytes of an annotation file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: The file cannot be read.
     """
     try:
         return file.read_bytes()
@@ -55,10 +63,19 @@ def read_content(file: Path) -> bytes:
 def parse_annotation(
     content: bytes, file: Path, class_ids: Mapping[str, int], convention: BoxConvention
 ) -> tuple[GroundTruth, list[str]]:
-    """(the objects, the class names of objects left out because nobody asked for their class).
+    """Parses one annotation.
+
+    Args:
+        content: The XML.
+        file: Its file, for the image's name and for messages.
+        class_ids: Class id by class name. Objects of other classes are left out.
+        convention: The form of the boxes.
+
+    Returns:
+        The objects, and the class names of the objects that were left out.
 
     Raises:
-        DataError: not XML, or without size or box numbers; names the file and the element.
+        DataError: The content is not XML, or lacks size or box numbers; the message names file and element.
     """
     try:
         root = ElementTree.fromstring(content)
@@ -86,6 +103,7 @@ def parse_annotation(
 
 
 def _box(element: ElementTree.Element, name: str, file: Path, convention: BoxConvention) -> list[float]:
+    """Returns a half-open box [x1, y1, x2, y2]; ILSVRC writes the elements in another order than VOC."""
     corners = {key: _number(element, f"bndbox/{key}", file) for key in ("xmin", "ymin", "xmax", "ymax")}
     low = [corners["xmin"] + convention.low, corners["ymin"] + convention.low]
     high = [corners["xmax"] + convention.high, corners["ymax"] + convention.high]
@@ -95,29 +113,39 @@ def _box(element: ElementTree.Element, name: str, file: Path, convention: BoxCon
 
 
 def read_image_list(file: Path) -> list[tuple[str, int | None]]:
-    """(name, number) of every line of an image set file, in order; the number is None where a line has none.
+    """Returns name and number of every line of an image list, in order; the number is None where a line has none.
 
     Raises:
-        DataError: missing, empty, or an image is listed twice.
+        DataError: The file is missing or empty, or lists an image twice.
     """
     text = read_text(file, "the image list", "check --root and --split")
     rows = [line.split() for line in text.splitlines() if line.strip()]
     if not rows:
         raise DataError(f"the image list {file} is empty; check --split")
-    entries = [(row[0], int(row[1]) if len(row) > 1 and row[1].isdecimal() else None) for row in rows]
-    if len({name for name, _ in entries}) < len(entries):
-        seen: set[str] = set()
-        twice = next(name for name, _ in entries if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise DataError(f"the image list {file} names {twice} twice; remove the second line")
+    entries: list[tuple[str, int | None]] = []
+    seen: set[str] = set()
+    for row in rows:
+        name = row[0]
+        if name in seen:
+            raise DataError(f"the image list {file} names {name} twice; remove the second line")
+        seen.add(name)
+        has_number = len(row) > 1 and row[1].isdecimal()
+        entries.append((name, int(row[1]) if has_number else None))
     return entries
 
 
 def _number(element: ElementTree.Element, path: str, file: Path) -> float:
+    """Returns the number of pixels at a path below an element.
+
+    Raises:
+        DataError: The element is missing or holds no number that could be a place in an image.
+    """
     text = element.findtext(path)
     try:
         number = float(text or "")
     except ValueError:
         number = math.nan
-    if not abs(number) <= _LARGEST_NUMBER:  # false for NaN too
+    # the comparison is false for NaN, too
+    if not abs(number) <= LARGEST_COORDINATE:
         raise DataError(f"the annotation {file} has no number of pixels in <{path}> (found {text!r}); correct the file")
     return number

@@ -1,20 +1,17 @@
-"""COCO's twelve numbers, by the code that defines them: pycocotools, or faster-coco-eval where it is installed."""
+"""COCO's twelve numbers, computed by the code that defines them: pycocotools, or faster-coco-eval."""
 
 import contextlib
 import copy
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
-from incdet.data.dataset import Dataset
 from incdet.errors import PackageError
-from incdet.evaluation.average_precision import results_json
-from incdet.evaluation.columns import DetectionColumns
-from incdet.ops.boxes import boxes_to_xywh
+from incdet.evaluation.evaluation_json import results_json
+from incdet.runtime.optional_packages import is_installed, require_package
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
 
@@ -22,20 +19,21 @@ NUMBERS = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
     "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
 )  # fmt: skip
-"""Names of the twelve, in pycocotools' order."""
+"""Names of the twelve numbers, in pycocotools' order."""
 
 
 @dataclass(frozen=True, eq=False)
 class CocoEvaluation:
-    """COCO's judgement.
+    """The evaluation of a data set's detections under COCO's rules.
 
     Attributes:
-        class_names: the C classes.
-        numbers: the twelve, by name; -1 where there is nothing to measure.
+        class_names: The C classes.
+        numbers: The twelve numbers by name; -1 where there is nothing to measure.
         average_precision: [C] float64, mean over IoU 0.5 to 0.95; NaN for a class without objects.
-        recall: [C] float64, likewise, with 100 detections per image.
-        num_objects: [C] int64, without crowds.
-        num_images, num_detections: what was judged.
+        recall: [C] float64, mean over the same IoU with 100 detections per image; NaN for a class without objects.
+        num_objects: [C] int64, number of objects, crowds left out.
+        num_images: Number of images that were evaluated.
+        num_detections: Number of detections that were evaluated.
     """
 
     class_names: tuple[str, ...]
@@ -48,12 +46,12 @@ class CocoEvaluation:
 
     @property
     def rules(self) -> str:
-        """Under which it was made."""
+        """The rules under which it was made, "coco"."""
         return "coco"
 
     @property
     def mean_average_precision(self) -> float:
-        """COCO's AP, over IoU 0.5 to 0.95; NaN without objects."""
+        """COCO's AP, the mean over IoU 0.5 to 0.95; NaN without objects."""
         return self.numbers["AP"] if self.num_objects.any() else float("nan")
 
     @property
@@ -62,100 +60,96 @@ class CocoEvaluation:
         return float(np.nanmedian(self.average_precision)) if self.num_objects.any() else float("nan")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers at full precision; a class without objects has AP null."""
+        """Returns plain numbers at full precision; the AP of a class without objects is null."""
         return results_json(self) | {"coco": self.numbers}
 
 
 def evaluate_coco(
     annotations: Mapping[str, Any], results: Sequence[Mapping[str, Any]], backend: Backend = "pycocotools"
 ) -> CocoEvaluation:
-    """Judges results under COCO's rules.
+    """Evaluates results under COCO's rules.
 
     Args:
-        annotations: a COCO annotation document; areas, crowd flags and ids of annotations are added where missing.
-        results: COCO results; their images must be in the document.
-        backend: which program computes.
+        annotations: A COCO annotation document. Areas, crowd flags and ids of annotations are added where missing.
+        results: COCO results whose images are in the document.
+        backend: The package that computes, default pycocotools.
 
     Raises:
-        PackageError: the backend is not installed.
+        PackageError: The package is not installed.
     """
-    module = _load(backend)
+    coco_class, evaluator_class = _load(backend)
+    # the packages report their progress on stdout, which belongs to the caller
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = module.COCO()
+        truth = coco_class()
         truth.dataset = _completed(annotations)
         truth.createIndex()
-        found = truth.loadRes(copy.deepcopy(list(results))) if results else _nothing(module, truth.dataset)
-        judge = (module.COCOeval_faster if backend == "faster-coco-eval" else module.COCOeval)(truth, found, "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    categories = [category["id"] for category in annotations["categories"]]
-    # both arrays are ordered by category id: [IoU, recall, class, area, detections], [IoU, class, area, detections]
-    columns = [judge.params.catIds.index(category) for category in categories]
+        # loadRes writes areas and ids into the entries, so it gets a copy
+        copied = copy.deepcopy(list(results))
+        found = truth.loadRes(copied) if copied else _no_results(coco_class, truth.dataset)
+        evaluator = evaluator_class(truth, found, "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return _evaluation_of(evaluator, truth.dataset, len(results))
+
+
+def _evaluation_of(evaluator: Any, document: Mapping[str, Any], num_results: int) -> CocoEvaluation:
+    """Reads the numbers of a finished COCOeval."""
+    categories = [category["id"] for category in document["categories"]]
     counts = dict.fromkeys(categories, 0)
-    for annotation in truth.dataset["annotations"]:
+    for annotation in document["annotations"]:
         counts[annotation["category_id"]] += not annotation["iscrowd"]
+    average_precision, recall = [], []
+    for category in categories:
+        # the arrays are ordered by category id, the document's categories need not be
+        column = evaluator.params.catIds.index(category)
+        # precision [IoU, recall, class, area, detections] and recall [IoU, class, area, detections]:
+        # area 0 is all sizes, the last number of detections is 100
+        average_precision.append(_mean(evaluator.eval["precision"][:, :, column, 0, -1]))
+        recall.append(_mean(evaluator.eval["recall"][:, column, 0, -1]))
     return CocoEvaluation(
-        class_names=tuple(category["name"] for category in annotations["categories"]),
-        numbers=dict(zip(NUMBERS, map(float, judge.stats[:12]), strict=True)),
-        average_precision=np.array([_mean(judge.eval["precision"][:, :, column, 0, -1]) for column in columns]),
-        recall=np.array([_mean(judge.eval["recall"][:, column, 0, -1]) for column in columns]),
+        class_names=tuple(category["name"] for category in document["categories"]),
+        numbers=dict(zip(NUMBERS, map(float, evaluator.stats[:12]), strict=True)),
+        average_precision=np.array(average_precision),
+        recall=np.array(recall),
         num_objects=np.array([counts[category] for category in categories], np.int64),
-        num_images=len(annotations["images"]),
-        num_detections=len(results),
+        num_images=len(document["images"]),
+        num_detections=num_results,
     )
 
 
-def coco_annotations(dataset: Dataset) -> dict[str, Any]:
-    """Any data set as a COCO annotation document; images are numbered 1, 2, 3, ... in their order."""
-    images, annotations = [], []
-    for number, truth in enumerate(dataset.ground_truths, 1):
-        images.append({"id": number, "file_name": truth.image, "width": truth.width, "height": truth.height})
-        boxes = boxes_to_xywh(truth.boxes.astype(np.float64)).tolist()
-        for box, class_id, ignored in zip(boxes, truth.class_ids.tolist(), truth.ignored.tolist(), strict=True):
-            category = dataset.category_ids[class_id]
-            annotations.append({"image_id": number, "category_id": category, "bbox": box, "iscrowd": int(ignored)})
-    names = zip(dataset.category_ids, dataset.class_names, strict=True)
-    categories = [{"id": category, "name": name} for category, name in names]
-    return {"images": images, "annotations": annotations, "categories": categories}
+def require_backend(backend: Backend) -> None:
+    """Makes sure that a backend can compute, before a detector runs over a data set for hours.
 
-
-def coco_results_of(
-    columns: DetectionColumns, dataset: Dataset, image_ids: Sequence[int | str]
-) -> list[dict[str, Any]]:
-    """Detections as COCO results, for an annotation document with these image ids."""
-    corners = columns.boxes_inclusive
-    sides = corners[:, 2:] - corners[:, :2] + 1
-    rows = zip(columns.images.tolist(), columns.class_ids.tolist(), columns.scores.tolist(), strict=True)
-    boxes = np.concatenate([corners[:, :2], sides], axis=1).tolist()
-    return [
-        {"image_id": image_ids[image], "category_id": dataset.category_ids[class_id], "bbox": box, "score": score}
-        for (image, class_id, score), box in zip(rows, boxes, strict=True)
-    ]
-
-
-def _load(backend: Backend) -> ModuleType:
+    Raises:
+        PackageError: The backend is not installed.
+    """
     if backend == "pycocotools":
-        from types import SimpleNamespace
+        require_package("pycocotools", "COCO's rules", "eval")
+    elif not is_installed("faster_coco_eval"):
+        raise PackageError(
+            "faster-coco-eval is not installed; run: pip install 'incdet[coco]', or use --coco-backend pycocotools"
+        )
 
+
+def _load(backend: Backend) -> tuple[Any, Any]:
+    """Returns the classes COCO and COCOeval of a backend."""
+    require_backend(backend)
+    if backend == "pycocotools":
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        return SimpleNamespace(COCO=COCO, COCOeval=COCOeval)  # type: ignore[return-value]
-    try:
-        import faster_coco_eval
-    except ImportError:
-        raise PackageError(
-            "faster-coco-eval is not installed; run: pip install 'incdet[coco]', or use --coco-backend pycocotools"
-        ) from None
-    return faster_coco_eval
+        return COCO, COCOeval
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    return COCO, COCOeval_faster
 
 
 def _completed(annotations: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with what pycocotools insists on and many files leave out."""
+    """Returns a copy with the entries that pycocotools insists on and many files leave out."""
     document = copy.deepcopy(dict(annotations))
     for number, annotation in enumerate(document["annotations"], 1):
-        # pycocotools takes the id 0 for "nothing found"
+        # pycocotools takes the id 0 for "nothing found", so that an object of id 0 could never be found
         annotation["id"] = number
         annotation.setdefault("iscrowd", 0)
         annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
@@ -163,15 +157,15 @@ def _completed(annotations: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _nothing(module: ModuleType, document: Mapping[str, Any]) -> Any:
-    """Results without any detection, which `loadRes` cannot make."""
-    found = module.COCO()
+def _no_results(coco_class: Any, document: Mapping[str, Any]) -> Any:
+    """Returns results without any detection, which `loadRes` refuses to make."""
+    found = coco_class()
     found.dataset = {"images": document["images"], "categories": document["categories"], "annotations": []}
     found.createIndex()
     return found
 
 
 def _mean(values: np.ndarray) -> float:
-    """The mean of what was measured; COCO marks the rest with -1."""
+    """Returns the mean of the measured values; COCO marks the others with -1."""
     measured = values[values > -1]
     return float(measured.mean()) if measured.size else float("nan")

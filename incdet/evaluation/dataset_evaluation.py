@@ -1,27 +1,31 @@
-"""Detections of a data set -> the judgement under a choice of rules, and the files that explain it."""
+"""Evaluation of a data set's detections under a choice of rules, and the files that explain it."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
-from incdet.data.coco import read_json
 from incdet.data.dataset import Dataset, Warn
-from incdet.evaluation.average_precision import Evaluation, Rules, evaluate_columns
-from incdet.evaluation.coco_rules import Backend, CocoEvaluation, coco_annotations, coco_results_of, evaluate_coco
+from incdet.evaluation.average_precision import Evaluation, evaluate_columns
+from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
+from incdet.evaluation.coco_rules import Backend, CocoEvaluation, evaluate_coco
 from incdet.evaluation.columns import DetectionColumns, object_columns
-from incdet.evaluation.comparison import FILE_NAME, save_judgement
 from incdet.evaluation.contact_sheet import contact_sheet
 from incdet.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from incdet.evaluation.html_report import html_report
-from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
-from incdet.evaluation.predictions import has_coco_results, submission_text
+from incdet.evaluation.plots import average_precision_plot, missing_plots, precision_recall_plot
+from incdet.evaluation.predictions import has_coco_results
+from incdet.evaluation.rules import Rules
+from incdet.evaluation.stored_evaluation import FILE_NAME, save_evaluation
+from incdet.evaluation.submission import submission_text
 from incdet.output.draw import save_picture
 from incdet.runtime.files import atomic_file, write_text
+from incdet.runtime.json_files import read_json, write_json
 
 RulesChoice = Literal[Rules, "coco"]
+"""Names of all rules."""
 
 
 def evaluate_dataset(
@@ -32,44 +36,54 @@ def evaluate_dataset(
     predictions: Path | None,
     warn: Warn,
 ) -> Evaluation | CocoEvaluation:
-    """Judges the detections of a data set.
+    """Evaluates the detections of a data set.
 
     Args:
-        dataset: what was to be found.
-        detections: what was found.
-        rules: of ILSVRC, VOC (two kinds) or COCO.
-        coco_backend: for COCO's rules.
-        predictions: the file of the detections; under COCO's rules its numbers are used as they stand there.
-        warn: told which classes have no objects.
+        dataset: The data set.
+        detections: Its detections.
+        rules: The rules of ILSVRC, VOC (two kinds) or COCO.
+        coco_backend: The package that computes COCO's numbers.
+        predictions: File of the detections, or None. Under COCO's rules its numbers are used as they stand there.
+        warn: Function that is told which classes have no objects.
     """
+    evaluation: Evaluation | CocoEvaluation
     if rules == "coco":
-        result: Evaluation | CocoEvaluation = _evaluate_coco(dataset, detections, coco_backend, predictions)
+        evaluation = _evaluate_coco(dataset, detections, coco_backend, predictions)
     else:
         objects = object_columns(dataset.ground_truths)
+        # only ILSVRC's kit knows pairs of image and class that do not count
         blacklist = dataset.blacklist if rules == "ilsvrc" else ()
-        result = evaluate_columns(dataset.class_names, len(dataset), objects, detections, rules, blacklist)
-    empty = np.flatnonzero(result.num_objects == 0).tolist()
+        evaluation = evaluate_columns(dataset.class_names, len(dataset), objects, detections, rules, blacklist)
+    empty = np.flatnonzero(evaluation.num_objects == 0).tolist()
     if empty:
         names = ", ".join(dataset.class_names[class_id] for class_id in empty[:3])
         missing = f"{len(empty)} of {len(dataset.class_names)} classes have no objects in {dataset.name} ({names})"
         warn(f"{missing}: mAP is the mean over the others")
-    return result
+    return evaluation
 
 
 def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> ErrorAnalysis:
-    """Writes errors.json, two plots, a sheet of photos where there are any, report.html, and what
-    `tools/compare_runs.py` reads; returns the analysis.
+    """Writes a report about an evaluation and returns its error analysis.
+
+    The files are errors.json, report.html, two plots, a contact sheet where photos can be read, and the stored
+    evaluation for `incdet compare`. Without matplotlib the plots are left out.
+
+    Args:
+        evaluation: The evaluation.
+        dataset: Its data set.
+        folder: The folder of the report; it is made where it does not exist.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: The folder cannot be written to.
     """
     analysis = analyse_errors(evaluation)
-    save_judgement(folder / FILE_NAME, evaluation, dataset.name, [truth.image for truth in dataset.ground_truths])
-    write_text(folder / "errors.json", json.dumps(analysis.to_json(), indent=2) + "\n")
-    plots = {
-        "precision_recall.png": precision_recall_plot(evaluation),
-        "average_precision.png": average_precision_plot(evaluation),
-    }
+    image_names = [truth.image for truth in dataset.ground_truths]
+    save_evaluation(folder / FILE_NAME, evaluation, dataset.name, image_names)
+    write_json(folder / "errors.json", analysis.to_json())
+    plots = {}
+    if missing_plots() is None:
+        plots["precision_recall.png"] = precision_recall_plot(evaluation)
+        plots["average_precision.png"] = average_precision_plot(evaluation)
     for name, png in plots.items():
         with atomic_file(folder / name) as stream:
             stream.write(png)
@@ -80,11 +94,33 @@ def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> Erro
     return analysis
 
 
+def write_network_reports(
+    by_network: Mapping[str, Evaluation | CocoEvaluation], dataset: Dataset, folder: Path
+) -> dict[str, Path]:
+    """Writes a report for every network of an ensemble, where the rules have one, and returns the folders by name.
+
+    Args:
+        by_network: Evaluation of each network by its name.
+        dataset: The data set.
+        folder: The folder of the ensemble's report.
+
+    Raises:
+        OutputError: The folder cannot be written to.
+    """
+    folders: dict[str, Path] = {}
+    for name, evaluation in by_network.items():
+        # COCO's rules have no report
+        if isinstance(evaluation, Evaluation):
+            folders[name] = folder / "networks" / name.replace(" ", "-")
+            write_report(evaluation, dataset, folders[name])
+    return folders
+
+
 def write_submission(detections: DetectionColumns, dataset: Dataset, folder: Path) -> Path:
     """Writes submission.txt, the form in which ILSVRC's server takes detections, and returns its path.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: The folder cannot be written to.
     """
     write_text(folder / "submission.txt", submission_text(detections, dataset))
     return folder / "submission.txt"
@@ -94,6 +130,7 @@ def _evaluate_coco(
     dataset: Dataset, detections: DetectionColumns, backend: Backend, predictions: Path | None
 ) -> CocoEvaluation:
     if dataset.coco_file is None:
+        # a data set of another layout becomes a COCO document with images 1, 2, 3, ...
         numbers = range(1, len(dataset) + 1)
         return evaluate_coco(coco_annotations(dataset), coco_results_of(detections, dataset, numbers), backend)
     results = _stored_results(predictions, dataset) if predictions is not None else None
@@ -103,13 +140,13 @@ def _evaluate_coco(
 
 
 def _stored_results(predictions: Path, dataset: Dataset) -> list[dict[str, Any]] | None:
-    """The entries of a COCO results file on the data set's images; None where the file has another form."""
+    """Returns the entries of a COCO results file on the data set's images; None where the file has another form."""
     if not has_coco_results(predictions):
         return None
-    # as `read_predictions` does, images may go by their names too
-    ids: dict[Any, int | str] = {
-        truth.image: image for truth, image in zip(dataset.ground_truths, dataset.image_ids, strict=True)
-    }
+    # entries may name images by their names too, as in `read_predictions`; an id wins over a name
+    ids: dict[Any, int | str] = {}
+    for truth, image in zip(dataset.ground_truths, dataset.image_ids, strict=True):
+        ids[truth.image] = image
     ids |= {image: image for image in dataset.image_ids}
-    entries = read_json(predictions)
+    entries = read_json(predictions, "the predictions", "check the path")
     return [entry | {"image_id": ids[entry["image_id"]]} for entry in entries if entry["image_id"] in ids]

@@ -1,9 +1,10 @@
-"""A detector over a whole data set; region scores stay on disk, so it can be interrupted and NMS repeated for free."""
+"""A detector over a whole data set. Region scores stay on disk: a run can be interrupted, and NMS repeated for free."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from incdet.data.dataset import Dataset
 from incdet.detections import Detections
@@ -12,22 +13,23 @@ from incdet.errors import DataError, ImageError, OutputError
 from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
+from incdet.runtime.provenance import RUN_FILE, run_text
 from incdet.structures import GroundTruth, Image, RegionScores
 
 
 class DetectionRun:
-    """Region scores of a data set's photos in `folder/region_scores`, computed where missing.
+    """The detections of a data set's photos. Their region scores lie in `folder/region_scores`, computed where missing.
 
     Args:
-        folder: of the run; `run.json` in it says what made the scores.
-        detector: must know exactly the data set's classes.
-        dataset: photos and their names.
-        cache: of proposals.
-        each_network: scores of every network are kept, too.
+        folder: Folder of the run. Its `run.json` says which detector and settings made the scores.
+        detector: The detector, which must know exactly the data set's classes.
+        dataset: The data set.
+        cache: Cache of proposals.
+        each_network: Whether the scores of every network are kept, too.
 
     Raises:
-        DataError: the detector knows other classes than the data set.
-        OutputError: the folder holds the scores of another detector, configuration or data set.
+        DataError: The detector knows other classes than the data set.
+        OutputError: The folder holds the scores of another detector, configuration or data set.
     """
 
     def __init__(
@@ -37,16 +39,15 @@ class DetectionRun:
         self.folder, self.detector, self.dataset, self.cache = folder, detector, dataset, cache
         self.each_network = each_network
         self.failures: list[str] = []
-        self._claim()
+        self._claim_folder()
 
-    def _claim(self) -> None:
-        """Writes what decides the scores beside them, or finds the same there."""
-        detector = self.detector
-        description = detector.describe() | {"dataset": self.dataset.name}
-        # what comes after the scores may change from one evaluation to the next
+    def _claim_folder(self) -> None:
+        """Writes the description of everything that decides the scores, or finds an equal one there."""
+        description = self.detector.describe() | {"dataset": self.dataset.name}
+        # the settings of NMS act after the scores, so they may change from one evaluation to the next
         del description["configuration"]["detections"]
-        text = json.dumps(description, indent=2, sort_keys=True) + "\n"
-        file = self.folder / "run.json"
+        text = run_text(description)
+        file = self.folder / RUN_FILE
         if file.exists() and file.read_text() != text:
             raise OutputError(
                 f"{self.folder} holds region scores made with other weights, settings or versions (see {file}); give "
@@ -55,12 +56,13 @@ class DetectionRun:
         write_text(file, text)
 
     def detections(self, report: Callable[[int, str], None]) -> Iterator[list[Detections]]:
-        """For every photo what is found, with `each_network` also what each network by itself finds in the same
-        regions, in the order of `Ensemble.network_names`; a photo that cannot be read has nothing and is noted in
-        `failures`.
+        """Yields for every photo the detections of the detector, followed with `each_network` by those of each network.
+
+        A single network is evaluated on the same regions as the detector, in the order of the cascade's
+        `network_names`. A photo that cannot be read has no detections and is noted in `failures`.
 
         Args:
-            report: called with the number of photos done and the next photo's name.
+            report: Function that is called with the number of photos done and the name of the next photo.
         """
         for done, (path, truth) in enumerate(self.dataset):
             report(done, truth.image)
@@ -73,19 +75,27 @@ class DetectionRun:
         report(len(self.dataset), "")
 
     def _detect(self, path: Path, truth: GroundTruth) -> list[Detections]:
-        read = read_image(path, self.detector.config.images)
-        image = Image(read.pixels, truth.image)
+        image = Image(read_image(path, self.detector.config.images).pixels, truth.image)
+        # the key is a checksum of the pixels, so a photo that was replaced is scored again
         file = self.folder / "region_scores" / f"{truth.image}-{image_key(image)}.npz"
-        names = ("boxes", "probabilities", *(["by_network"] if self.each_network else []))
+        names = ["boxes", "probabilities"]
+        if self.each_network:
+            names.append("by_network")
         arrays: dict[str, Any] | None = load_arrays(file, *names)
         if arrays is None:
             scores = self.detector.score(image, self.cache(image))
-            arrays = {"boxes": scores.boxes, "probabilities": scores.probabilities}
-            arrays |= {"by_network": scores.by_network} if self.each_network else {}
+            arrays = {name: getattr(scores, name) for name in names}
             save_arrays(file, **arrays)
-        answers = [arrays["probabilities"], *(arrays["by_network"] if self.each_network else [])]
-        found = (self.detector.select(RegionScores(arrays["boxes"], answer), image) for answer in answers)
-        return [entry.rescaled(truth.width, truth.height) for entry in found]
+        # [R, C] of the detector, then of each network in by_network [M, R, C]
+        all_probabilities = [arrays["probabilities"]]
+        if self.each_network:
+            all_probabilities.extend(arrays["by_network"])
+        found = []
+        for probabilities in all_probabilities:
+            detections = self.detector.select(RegionScores(arrays["boxes"], probabilities), image)
+            # the annotation may state another size than the photo has
+            found.append(detections.rescaled(truth.width, truth.height))
+        return found
 
 
 def require_same_classes(detector: Detector, dataset: Dataset) -> None:
@@ -99,8 +109,13 @@ def require_same_classes(detector: Detector, dataset: Dataset) -> None:
 
 
 def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:
-    """An empty result for an annotated photo."""
-    from incdet.output.writers import detections_from_json
-
-    line = {"image": truth.image, "width": truth.width, "height": truth.height, "detections": []}
-    return detections_from_json(line, class_names)
+    """Returns an empty result for an annotated photo."""
+    return Detections(
+        image=truth.image,
+        width=truth.width,
+        height=truth.height,
+        boxes=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        class_ids=np.zeros(0, np.int64),
+        class_names=class_names,
+    )

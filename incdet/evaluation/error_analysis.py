@@ -1,18 +1,20 @@
-"""What costs mAP: the error types of TIDE (Bolya et al. 2020), each with the mAP that mending it alone would give.
+"""Error types of TIDE (Bolya et al. 2020), each with the mAP that is gained when all of its errors are mended.
 
-A false detection is, by the first rule that holds:
+The type of a false detection is the first one in this list whose rule holds:
 
-- localisation: it overlaps an object of its class by 0.1 or more, but less than that object asks for (of several, the
-  one that it overlaps most decides),
-- classification: it overlaps an object of another class as much as that one asks for,
-- duplicate: it overlaps an object of its class enough, but a better-scored detection has taken it,
-- background: it overlaps no object that must be found by 0.1,
-- both: what is left, a wrong class in a wrong place.
+- localisation: It overlaps an object of its class by 0.1 or more, but less than that object's threshold. Of several
+  objects the one that it overlaps most decides.
+- classification: It overlaps an object of another class by at least that object's threshold.
+- duplicate: It overlaps an object of its class enough, but a better-scored detection has taken the object.
+- background: It overlaps no required object by 0.1.
+- both: All others, a wrong class in a wrong place.
 
-A missed object is one that no detection found and no localisation or classification error could have found. Mending
-moves a localisation or classification error onto its object, if that is free (the best-scored one of several; the
-others go), removes the other false detections, and no longer requires missed objects. Average precision is that of the
-evaluation's own rules, where TIDE's program takes COCO's.
+A missed object is one that no detection found and that no localisation or classification error could have found.
+
+Mending moves a localisation or classification error onto its object, if the object is free. Of several errors with the
+same object the best-scored one is moved and the others are removed. Mending removes the other false detections, and no
+longer requires missed objects. Average precision follows the evaluation's own rules, whereas TIDE's program takes
+COCO's.
 """
 
 from dataclasses import dataclass
@@ -20,33 +22,29 @@ from typing import Any
 
 import numpy as np
 
-from incdet.evaluation.average_precision import (
-    FALSE,
-    IGNORED,
-    TRUE,
-    Evaluation,
-    average_precision_of,
-    object_thresholds,
-    plain_number,
-)
-from incdet.evaluation.columns import inclusive_areas
+from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.columns import SIZES, inclusive_areas
 from incdet.evaluation.matching import find_pairs
+from incdet.evaluation.precision_recall import average_precision_of
+from incdet.evaluation.rules import FALSE, IGNORED, TRUE, object_thresholds
+from incdet.ops.decimals import plain_number
 
 BACKGROUND_OVERLAP = 0.1
-"""Below this overlap a detection has nothing to do with an object (TIDE's t_b)."""
+"""IoU below which a detection has nothing to do with an object (TIDE's t_b)."""
 
 NONE, LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH = range(6)
 ERROR_NAMES = ("", "localisation", "classification", "duplicate", "background", "both")
 
-SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, np.inf))
-"""COCO's bins: name, area from, area below, in square pixels."""
-
 
 @dataclass(frozen=True, eq=False)
 class SizeResult:
-    """How well objects of a size are found: their number, mAP and mean recall over the classes that have such objects.
+    """The results on objects of one size. False detections count by their own size.
 
-    False detections count by their own size.
+    Attributes:
+        name: "small", "medium" or "large".
+        num_objects: Number of required objects of this size.
+        mean_average_precision: Mean over the classes that have such objects; NaN where none has.
+        recall: Mean recall over the same classes.
     """
 
     name: str
@@ -57,15 +55,15 @@ class SizeResult:
 
 @dataclass(frozen=True, eq=False)
 class ErrorAnalysis:
-    """What was wrong, and what it cost.
+    """The errors of an evaluation and their cost.
 
     Attributes:
-        kinds: [D] int8, the error type of every false detection, NONE for all others.
-        targets: [D] int64, the object that a localisation or classification error meant, else -1.
+        kinds: [D] int8, error type of every false detection, NONE for all others.
+        targets: [D] int64, row of the object that a localisation or classification error meant, -1 for the others.
         missed: [M] int64, rows of the missed objects.
-        counts: error name -> number of detections, "missed" -> number of objects.
-        costs: error name -> mAP gained when all of its kind are mended, in mAP points (0..100).
-        sizes: by object size.
+        counts: Number of detections by the name of their error, and number of objects under "missed".
+        costs: mAP gained by mending all errors of one name, in mAP points (0..100).
+        sizes: Results by object size.
     """
 
     kinds: np.ndarray
@@ -76,106 +74,134 @@ class ErrorAnalysis:
     sizes: tuple[SizeResult, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        errors = {
-            name: {"count": self.counts[name], "mAP_points": plain_number(self.costs[name])} for name in self.costs
-        }
-        sizes = {
-            size.name: {
+        """Returns plain numbers; NaN becomes null."""
+        errors = {}
+        for name, points in self.costs.items():
+            errors[name] = {"count": self.counts[name], "mAP_points": plain_number(points)}
+        sizes = {}
+        for size in self.sizes:
+            sizes[size.name] = {
                 "num_ground_truth": size.num_objects,
                 "mAP": plain_number(size.mean_average_precision),
                 "recall": plain_number(size.recall),
             }
-            for size in self.sizes
-        }
         return {"errors": errors, "sizes": sizes}
 
 
 def analyse_errors(evaluation: Evaluation) -> ErrorAnalysis:
-    """Sorts the false detections of an evaluation into types and measures what each costs."""
+    """Sorts the false detections of an evaluation into types and measures the cost of each type."""
     kinds, targets = _kinds(evaluation)
     found = np.zeros(len(evaluation.objects), bool)
     found[evaluation.matches[evaluation.matches >= 0]] = True
-    within_reach = np.zeros(len(evaluation.objects), bool)
-    within_reach[targets[targets >= 0]] = True
+    is_target = np.zeros(len(evaluation.objects), bool)
+    is_target[targets[targets >= 0]] = True
     required = ~_ignored(evaluation)
-    missed = np.flatnonzero(required & ~found & ~within_reach)
+    missed = np.flatnonzero(required & ~found & ~is_target)
+
+    counts, costs = {}, {}
     ranking = _Ranking(evaluation)
-    costs = {}
     for kind in range(LOCALISATION, len(ERROR_NAMES)):
-        mended = _mend(evaluation, kinds, targets, kind, found)
-        costs[ERROR_NAMES[kind]] = ranking.points_over(evaluation, *mended, evaluation.num_objects)
-    lost = np.bincount(evaluation.objects.class_ids[missed], minlength=len(evaluation.class_names))
-    unchanged = evaluation.verdicts, evaluation.detections.class_ids
-    costs["missed"] = ranking.points_over(evaluation, *unchanged, evaluation.num_objects - lost)
-    counts = {name: int((kinds == kind).sum()) for kind, name in enumerate(ERROR_NAMES) if name}
-    sizes = tuple(_by_size(evaluation, ranking, *size) for size in SIZES)
-    return ErrorAnalysis(kinds, targets, missed, counts | {"missed": len(missed)}, costs, sizes)
+        name = ERROR_NAMES[kind]
+        counts[name] = int((kinds == kind).sum())
+        verdicts, class_ids = _mend(evaluation, kinds, targets, kind, found)
+        costs[name] = ranking.points_over(evaluation, verdicts, class_ids, evaluation.num_objects)
+    # missed objects are mended by not requiring them; the detections stay as they are
+    counts["missed"] = len(missed)
+    num_missed = np.bincount(evaluation.objects.class_ids[missed], minlength=len(evaluation.class_names))
+    still_required = evaluation.num_objects - num_missed
+    costs["missed"] = ranking.points_over(
+        evaluation, evaluation.verdicts, evaluation.detections.class_ids, still_required
+    )
+    sizes = tuple(_by_size(evaluation, ranking, name, low, high) for name, low, high in SIZES)
+    return ErrorAnalysis(kinds, targets, missed, counts, costs, sizes)
 
 
 class _Ranking:
-    """The order of all detections by score, found once; mAP under changed verdicts and classes."""
+    """mAP under changed verdicts and classes. The order of all detections by score is found once.
 
-    def __init__(self, evaluation: Evaluation):
+    Args:
+        evaluation: The evaluation whose detections and rules are taken.
+    """
+
+    def __init__(self, evaluation: Evaluation) -> None:
         self.rules = evaluation.rules
+        # equal scores are ordered by image, then by the order of the file: both sorts are stable
         by_image = np.argsort(evaluation.detections.images, kind="stable")
         self.order = by_image[np.argsort(-evaluation.detections.scores[by_image], kind="stable")]
 
     def mean_average_precision(
-        self, verdicts: np.ndarray, class_ids: np.ndarray, required: np.ndarray
+        self, verdicts: np.ndarray, class_ids: np.ndarray, num_required: np.ndarray
     ) -> tuple[float, float]:
-        """(mAP, mean recall) over the classes of which objects are required; NaN where none is."""
+        """Returns mAP and mean recall over the classes that have required objects; NaN where none has.
+
+        Args:
+            verdicts: [D] int8.
+            class_ids: [D] int64.
+            num_required: [C] int64, number of required objects per class.
+        """
+        # a stable sort by class keeps the ranking within each class
         by_class = self.order[np.argsort(class_ids[self.order], kind="stable")]
-        parts = np.split(by_class, np.searchsorted(class_ids[by_class], np.arange(1, len(required))))
-        rows = zip(parts, required.tolist(), strict=True)
-        results = [average_precision_of(verdicts[part], count, self.rules) for part, count in rows if count]
-        if not results:
+        rows_of_classes = np.split(by_class, np.searchsorted(class_ids[by_class], np.arange(1, len(num_required))))
+        precisions, recalls = [], []
+        for rows, count in zip(rows_of_classes, num_required.tolist(), strict=True):
+            if count:
+                average_precision, recall = average_precision_of(verdicts[rows], count, self.rules)
+                precisions.append(average_precision)
+                recalls.append(recall)
+        if not precisions:
             return float("nan"), float("nan")
-        return float(np.mean([ap for ap, _ in results])), float(np.mean([recall for _, recall in results]))
+        return float(np.mean(precisions)), float(np.mean(recalls))
 
     def points_over(
-        self, evaluation: Evaluation, verdicts: np.ndarray, class_ids: np.ndarray, required: np.ndarray
+        self, evaluation: Evaluation, verdicts: np.ndarray, class_ids: np.ndarray, num_required: np.ndarray
     ) -> float:
-        """mAP points above the evaluation's; where nothing is required any more, nothing is wrong any more."""
-        mended, _ = self.mean_average_precision(verdicts, class_ids, required)
+        """Returns the mAP points gained over the evaluation."""
+        mended, _ = self.mean_average_precision(verdicts, class_ids, num_required)
+        # where nothing is required any more, nothing is wrong any more
         if np.isnan(mended) and evaluation.num_objects.any():
             mended = 1.0
         return 100 * (mended - evaluation.mean_average_precision)
 
 
 def _ignored(evaluation: Evaluation) -> np.ndarray:
-    """[K] bool: objects that need not be found under the evaluation's rules."""
+    """Returns [K] bool: objects that need not be found under the evaluation's rules."""
     return evaluation.objects.ignored & (evaluation.rules != "ilsvrc")
 
 
 def _kinds(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-    """(kinds [D], targets [D]) of `ErrorAnalysis`."""
+    """Returns kinds [D] int8 and targets [D] int64 of `ErrorAnalysis`."""
     objects, detections = evaluation.objects, evaluation.detections
     false = np.flatnonzero(evaluation.verdicts == FALSE)
-    wanted = np.flatnonzero(~_ignored(evaluation))
-    asked = evaluation.rules, evaluation.iou_threshold
-    thresholds = object_thresholds(objects.boxes_inclusive[wanted], *asked)
+    required = np.flatnonzero(~_ignored(evaluation))
+    boxes = objects.boxes_inclusive[required]
+    thresholds = object_thresholds(boxes, evaluation.rules, evaluation.iou_threshold)
+    # tiny objects may have a threshold below 0.1 under ILSVRC's rules
     pairs = find_pairs(
         detections.images[false],
         detections.boxes_inclusive[false],
-        objects.images[wanted],
-        objects.boxes_inclusive[wanted],
+        objects.images[required],
+        boxes,
         np.minimum(thresholds, BACKGROUND_OVERLAP),
     )
-    same_class = detections.class_ids[false[pairs.detections]] == objects.class_ids[wanted[pairs.objects]]
+    same_class = detections.class_ids[false[pairs.detections]] == objects.class_ids[required[pairs.objects]]
     enough = pairs.overlaps >= thresholds[pairs.objects]
     own = pairs[same_class].best()
-    misplaced = own.overlaps < thresholds[own.objects]
+    misplaced = own[own.overlaps < thresholds[own.objects]]
+    well_placed = own[own.overlaps >= thresholds[own.objects]]
     other = pairs[~same_class & enough].best()
+
     kinds = np.full(len(false), BACKGROUND, np.int8)
     targets = np.full(len(false), -1, np.int64)
     kinds[pairs.detections] = BOTH
-    # from the last rule to the first, so that an earlier one wins
-    kinds[own.detections[~misplaced]] = DUPLICATE
-    for kind, part in ((CLASSIFICATION, other), (LOCALISATION, own[misplaced])):
+    # the rules are written from the last to the first, so that an earlier one wins
+    kinds[well_placed.detections] = DUPLICATE
+    for kind, part in ((CLASSIFICATION, other), (LOCALISATION, misplaced)):
         kinds[part.detections] = kind
-        targets[part.detections] = wanted[part.objects]
-    all_kinds, all_targets = np.zeros(len(detections), np.int8), np.full(len(detections), -1, np.int64)
+        targets[part.detections] = required[part.objects]
+
+    # from the false detections back to all of them
+    all_kinds = np.full(len(detections), NONE, np.int8)
+    all_targets = np.full(len(detections), -1, np.int64)
     all_kinds[false], all_targets[false] = kinds, targets
     return all_kinds, all_targets
 
@@ -183,27 +209,40 @@ def _kinds(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
 def _mend(
     evaluation: Evaluation, kinds: np.ndarray, targets: np.ndarray, kind: int, found: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(verdicts [D], class ids [D]) after one kind of error is mended."""
+    """Returns verdicts [D] and class ids [D] after all errors of one kind are mended.
+
+    Args:
+        evaluation: The evaluation.
+        kinds: [D] int8, error types.
+        targets: [D] int64, object that each error meant.
+        kind: The error type to mend.
+        found: [K] bool, whether a detection has found the object.
+    """
     verdicts, class_ids = evaluation.verdicts.copy(), evaluation.detections.class_ids.copy()
     wrong = np.flatnonzero(kinds == kind)
     verdicts[wrong] = IGNORED
-    aimed = wrong[targets[wrong] >= 0]
-    free = aimed[~found[targets[aimed]]]
-    ranked = free[np.lexsort((free, -evaluation.detections.scores[free]))]
-    _, first = np.unique(targets[ranked], return_index=True)
-    moved = ranked[first]
+    with_target = wrong[targets[wrong] >= 0]
+    movable = with_target[~found[targets[with_target]]]
+    # the best-scored error of each object takes it; of equal scores, the first in the file
+    ranked = movable[np.lexsort((movable, -evaluation.detections.scores[movable]))]
+    _, first_rows = np.unique(targets[ranked], return_index=True)
+    moved = ranked[first_rows]
     verdicts[moved] = TRUE
     class_ids[moved] = evaluation.objects.class_ids[targets[moved]]
     return verdicts, class_ids
 
 
 def _by_size(evaluation: Evaluation, ranking: _Ranking, name: str, low: float, high: float) -> SizeResult:
+    """Returns the results on objects whose area in square pixels is at least `low` and below `high`."""
     object_areas = inclusive_areas(evaluation.objects.boxes_inclusive)
     areas = inclusive_areas(evaluation.detections.boxes_inclusive)
-    hit = evaluation.matches >= 0
-    areas[hit] = object_areas[evaluation.matches[hit]]
+    # a detection that found an object has the object's size, any other one its own
+    is_match = evaluation.matches >= 0
+    areas[is_match] = object_areas[evaluation.matches[is_match]]
     verdicts = np.where((areas >= low) & (areas < high), evaluation.verdicts, IGNORED)
     wanted = (object_areas >= low) & (object_areas < high) & ~_ignored(evaluation)
-    required = np.bincount(evaluation.objects.class_ids[wanted], minlength=len(evaluation.class_names))
-    result = ranking.mean_average_precision(verdicts, evaluation.detections.class_ids, required)
-    return SizeResult(name, int(required.sum()), *result)
+    num_required = np.bincount(evaluation.objects.class_ids[wanted], minlength=len(evaluation.class_names))
+    mean_average_precision, recall = ranking.mean_average_precision(
+        verdicts, evaluation.detections.class_ids, num_required
+    )
+    return SizeResult(name, int(num_required.sum()), mean_average_precision, recall)

@@ -1,4 +1,4 @@
-"""One page that explains an evaluation: numbers, costs, curves, worst mistakes; self-contained, nothing is fetched."""
+"""One self-contained HTML page that explains an evaluation: numbers, costs, curves and the worst mistakes."""
 
 import base64
 import io
@@ -11,16 +11,23 @@ import PIL.Image
 
 from incdet.data.dataset import Dataset
 from incdet.errors import ImageError
-from incdet.evaluation.average_precision import FALSE, Evaluation
+from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes, inclusive_areas
 from incdet.evaluation.error_analysis import ERROR_NAMES, ErrorAnalysis
-from incdet.evaluation.plots import envelope
+from incdet.evaluation.plots import missing_plots
+from incdet.evaluation.precision_recall import envelope_at
+from incdet.evaluation.rules import FALSE
 from incdet.images import read_image
 
-_TILES = 24
-_TILES_PER_CLASS = 3
+_MAX_TILES = 24
+_MAX_TILES_PER_CLASS = 3
 _THUMBNAIL = 280
+"""Longest side of an embedded photo, in pixels."""
+
 _RECALLS = np.linspace(0, 1, 41)
+"""Recalls at which the small curve of a class is drawn."""
+
+_OBJECT_COLOR, _DETECTION_COLOR = "#1fa34a", "#e03131"
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --paper: #fdfdfc; --soft: #667; --line: #d8dade; --bar: #2f6fab; }
@@ -43,13 +50,13 @@ figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: 
 
 
 def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset, plots: Sequence[bytes]) -> str:
-    """The page.
+    """Returns the page. It fetches nothing: photos and plots are embedded.
 
     Args:
-        evaluation: of the data set.
-        analysis: of the evaluation.
-        dataset: gives names and photos; a photo that cannot be read is drawn as an empty frame with its boxes.
-        plots: PNG images that are shown as they are.
+        evaluation: The evaluation.
+        analysis: Its error analysis.
+        dataset: The data set, for names and photos. A photo that cannot be read becomes an empty frame with boxes.
+        plots: PNG images, shown as they are; may be empty.
     """
     title = escape(f"{dataset.name}: mAP {evaluation.mean_average_precision:.4f}")
     body = [
@@ -63,19 +70,27 @@ def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Datase
         "<h2>By object size</h2>",
         _sizes(analysis),
         "<h2>Curves and classes</h2>",
-        f'<div class="plots">{"".join(_picture(plot) for plot in plots)}</div>',
+        f'<div class="plots">{"".join(_picture(plot) for plot in plots)}</div>' + _missing_plots(plots),
         '<div class="wide">' + _classes(evaluation) + "</div>",
         "<h2>Worst false detections</h2><p>The most confident ones, at most three per class: red is the detection, "
         "green are the annotated objects.</p>",
         f'<div class="tiles">{"".join(_false_tiles(evaluation, analysis, dataset))}</div>',
-        "<h2>Largest missed objects</h2><p>No detection of their class touches them enough to count, nor nearly.</p>",
+        "<h2>Largest missed objects</h2><p>No detection found them, and no localisation or classification error is "
+        "close to them.</p>",
         f'<div class="tiles">{"".join(_missed_tiles(evaluation, analysis, dataset))}</div>',
     ]
+    # names of classes and data sets are the user's, so they are escaped wherever they appear
     head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
     page = "\n".join(body)
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n{page}\n</body></html>\n'
     )
+
+
+def _missing_plots(plots: Sequence[bytes]) -> str:
+    """Returns the sentence in place of plots that could not be drawn."""
+    sentence = missing_plots()
+    return "" if plots or sentence is None else f"<p>{escape(sentence).capitalize()}.</p>"
 
 
 def _table(headings: Sequence[str], rows: Iterator[str]) -> str:
@@ -88,13 +103,14 @@ def _row(*cells: str) -> str:
 
 
 def _errors(analysis: ErrorAnalysis) -> str:
+    # bars are relative to the largest cost; a cost may be NaN (no objects) or negative (a mended error may move down)
     largest = max(*np.nan_to_num(list(analysis.costs.values())), 1e-9)
     ranked = sorted(analysis.costs.items(), key=lambda item: -item[1])
     rows = (
         _row(name, f"{points:.2f}", f"{analysis.counts[name]:,}", _bar(max(float(np.nan_to_num(points)), 0) / largest))
         for name, points in ranked
     )
-    text = "mAP points that mending every error of one kind alone would give (TIDE, Bolya et al. 2020)."
+    text = "mAP points gained when all errors of one kind are mended and no others (TIDE, Bolya et al. 2020)."
     return _table(("error", "mAP points", "number", ""), rows) + f"<p>{text}</p>"
 
 
@@ -107,7 +123,8 @@ def _sizes(analysis: ErrorAnalysis) -> str:
         _row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
         for size in analysis.sizes
     )
-    return _table(("objects", "mAP", "recall", "number"), rows) + "<p>Borders: 32 x 32 and 96 x 96 pixels.</p>"
+    text = "Small is below 32 x 32 pixels, large from 96 x 96 pixels."
+    return _table(("objects", "mAP", "recall", "number"), rows) + f"<p>{text}</p>"
 
 
 def _classes(evaluation: Evaluation) -> str:
@@ -121,7 +138,7 @@ def _classes(evaluation: Evaluation) -> str:
             f"{evaluation.recall[class_id]:.4f}",
             f"{evaluation.num_objects[class_id]:,}",
             f"{counts[class_id]:,}",
-            _sparkline(envelope(*evaluation.curve(class_id), _RECALLS)),
+            _sparkline(envelope_at(*evaluation.curve(class_id), _RECALLS)),
         )
         for class_id in ranked
     )
@@ -129,6 +146,7 @@ def _classes(evaluation: Evaluation) -> str:
 
 
 def _sparkline(curve: np.ndarray) -> str:
+    # y grows downwards in SVG; one unit is kept free above the line's highest point
     points = " ".join(f"{100 * x:.1f},{20 - 19 * y:.1f}" for x, y in zip(_RECALLS, curve, strict=True))
     line = f'<polyline points="0,20 {points} 100,20" fill="#2f6fab44" stroke="#2f6fab"/>'
     return f'<svg width="100" height="21" viewBox="0 0 100 21">{line}</svg>'
@@ -137,10 +155,12 @@ def _sparkline(curve: np.ndarray) -> str:
 def _false_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset) -> Iterator[str]:
     detections = evaluation.detections
     false = np.flatnonzero(evaluation.verdicts == FALSE)
+    # the most confident mistakes cost most precision
     chosen = _spread(false[np.argsort(-detections.scores[false], kind="stable")], detections.class_ids)
     for row in chosen:
         image, name = int(detections.images[row]), evaluation.class_names[detections.class_ids[row]]
         target = analysis.targets[row]
+        # the caption names the type, and the object that the detection should have been
         kind = ERROR_NAMES[analysis.kinds[row]]
         if target >= 0:
             kind += f", object: {evaluation.class_names[evaluation.objects.class_ids[target]]}"
@@ -161,14 +181,14 @@ def _missed_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Data
 
 
 def _spread(rows: np.ndarray, class_ids: np.ndarray) -> list[int]:
-    """The first rows, few of every class."""
+    """Returns the first rows, at most three of every class."""
     taken: Counter[int] = Counter()
     chosen: list[int] = []
     for row in rows.tolist():
-        if len(chosen) == _TILES:
+        if len(chosen) == _MAX_TILES:
             break
         class_id = int(class_ids[row])
-        if taken[class_id] < _TILES_PER_CLASS:
+        if taken[class_id] < _MAX_TILES_PER_CLASS:
             taken[class_id] += 1
             chosen.append(row)
     return chosen
@@ -176,11 +196,12 @@ def _spread(rows: np.ndarray, class_ids: np.ndarray) -> list[int]:
 
 def _tile(dataset: Dataset, image: int, objects: np.ndarray, detections: np.ndarray, caption: str) -> str:
     truth = dataset.ground_truths[image]
+    # the drawing has the annotation's size, to which the boxes refer; the photo is stretched to it
     width, height = max(truth.width, 1), max(truth.height, 1)
     photo = _thumbnail(dataset, image)
     stroke = max(width, height) / 90
-    boxes = [(box, "#1fa34a") for box in half_open_boxes(objects)]
-    boxes += [(box, "#e03131") for box in half_open_boxes(detections)]
+    boxes = [(box, _OBJECT_COLOR) for box in half_open_boxes(objects)]
+    boxes += [(box, _DETECTION_COLOR) for box in half_open_boxes(detections)]
     shapes = "".join(_rectangle(box, color, stroke) for box, color in boxes)
     if photo:
         data = base64.b64encode(photo).decode()
@@ -197,7 +218,7 @@ def _rectangle(box: np.ndarray, color: str, stroke: float) -> str:
 
 
 def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
-    """The photo as a small JPEG, or None where there is none to read."""
+    """Returns the photo as a small JPEG, or None where it cannot be read."""
     path = dataset.image_paths[image]
     if not path.is_file():
         return None

@@ -1,28 +1,45 @@
 """Precision-recall curves, the bar chart of APs and the coverage of proposals, as PNG."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from incdet.evaluation.average_precision import Evaluation
-from incdet.evaluation.recall import NUMBERS, Coverage, average_recall, coverage_at
+from incdet.evaluation.precision_recall import envelope_at
+from incdet.evaluation.recall import PROPOSAL_COUNTS, Coverage, average_recall, coverage_at
+from incdet.runtime.optional_packages import is_installed, require_package
 
-_LABELLED = 5
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_NUM_LABELLED = 5
+"""Number of best classes, and of worst classes, that the legend names."""
+
 _RECALLS = np.linspace(0, 1, 201)
+"""Recalls at which the curves of all classes are drawn and averaged."""
 
 
 def precision_recall_plot(evaluation: Evaluation) -> bytes:
-    """The envelope of every class (thin), of the best and worst ones (named), and their mean (thick), as PNG."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """Draws the envelope of every class (thin), of the best and worst ones (named), and their mean (thick), as PNG.
+
+    Raises:
+        PackageError: matplotlib is not installed.
+    """
+    figure = empty_figure(7, 5)
     axes = figure.subplots()
     present = np.flatnonzero(evaluation.num_objects)
-    curves = {int(class_id): envelope(*evaluation.curve(int(class_id)), _RECALLS) for class_id in present}
+    curves = {}
+    for class_id in present.tolist():
+        precision, recall = evaluation.curve(class_id)
+        curves[class_id] = envelope_at(precision, recall, _RECALLS)
     ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")].tolist()
-    named = ranked[:_LABELLED] + ranked[_LABELLED:][-_LABELLED:]
+    # the second slice starts behind the first one, so that no class is named twice
+    named = ranked[:_NUM_LABELLED] + ranked[_NUM_LABELLED:][-_NUM_LABELLED:]
     for class_id, curve in curves.items():
         if class_id not in named:
             axes.plot(_RECALLS, curve, color="0.75", linewidth=0.6)
@@ -41,16 +58,22 @@ def precision_recall_plot(evaluation: Evaluation) -> bytes:
 
 
 def average_precision_plot(evaluation: Evaluation) -> bytes:
-    """A bar per class that has objects, the best first, with the mean as a line, as PNG."""
+    """Draws a bar per class that has objects, the best first, with the mean as a line, as PNG.
+
+    Raises:
+        PackageError: matplotlib is not installed.
+    """
     present = np.flatnonzero(evaluation.num_objects)
     ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")]
-    figure = Figure(figsize=(7, max(1.5, 0.6 + 0.16 * len(ranked))), layout="constrained")
+    # the height in inches grows with the number of classes, so that every name stays readable
+    figure = empty_figure(7, max(1.5, 0.6 + 0.16 * len(ranked)))
     axes = figure.subplots()
     places = np.arange(len(ranked))
     axes.barh(places, evaluation.average_precision[ranked], color="C0", height=0.75)
     axes.set_yticks(places, [plain_name(evaluation.class_names[class_id]) for class_id in ranked], fontsize=7)
     if len(ranked):
         axes.axvline(evaluation.mean_average_precision, color="black", linewidth=1, linestyle="--")
+    # the limits are exchanged, so that the first bar is at the top
     axes.set(
         xlabel=f"AP (mAP {evaluation.mean_average_precision:.3f})", xlim=(0, 1), ylim=(max(len(ranked), 1) - 0.5, -0.5)
     )
@@ -59,17 +82,23 @@ def average_precision_plot(evaluation: Evaluation) -> bytes:
 
 
 def coverage_over_number_plot(coverage: Coverage) -> bytes:
-    """Coverage at IoU 0.5 and 0.7 and average recall against the number of an image's best proposals, as PNG."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """Draws coverage at IoU 0.5 and 0.7 and average recall over the number of best proposals per image, as PNG.
+
+    Raises:
+        PackageError: matplotlib is not installed.
+    """
+    figure = empty_figure(7, 5)
     axes = figure.subplots()
     most = coverage.num_proposals.max(initial=1)
-    columns = [column for column, number in enumerate(NUMBERS) if number < most] + [len(NUMBERS)]
-    numbers = [*(NUMBERS[column] for column in columns[:-1]), most]
+    # the last column of the overlaps takes all proposals
+    columns = [column for column, count in enumerate(PROPOSAL_COUNTS) if count < most]
+    counts = [*(PROPOSAL_COUNTS[column] for column in columns), most]
+    columns.append(len(PROPOSAL_COUNTS))
     for threshold in (0.5, 0.7):
         curve = [coverage_at(coverage.overlaps[:, column], threshold) for column in columns]
-        axes.plot(numbers, curve, marker=".", label=f"coverage at IoU {threshold}")
+        axes.plot(counts, curve, marker=".", label=f"coverage at IoU {threshold}")
     curve = [average_recall(coverage.overlaps[:, column]) for column in columns]
-    axes.plot(numbers, curve, marker=".", color="black", label="average recall 0.5 to 1")
+    axes.plot(counts, curve, marker=".", color="black", label="average recall 0.5 to 1")
     axes.set(xscale="log", xlabel="proposals per image, best first", ylabel="share of objects", ylim=(0, 1.02))
     axes.legend(fontsize=8, loc="upper left")
     tidy(axes)
@@ -77,19 +106,24 @@ def coverage_over_number_plot(coverage: Coverage) -> bytes:
 
 
 def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Coverage at IoU 0.5 against the number of an image's best proposals, of several runs, as PNG.
+    """Draws coverage at IoU 0.5 over the number of best proposals per image, of several runs, as PNG.
 
     Args:
-        curves: name of a run -> `Coverage.to_json()`.
+        curves: The content of `Coverage.to_json()` by the name of the run.
+
+    Raises:
+        PackageError: matplotlib is not installed.
     """
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = empty_figure(7, 5)
     axes = figure.subplots()
     for name, numbers in curves.items():
-        points = [(point["proposals"], point["coverage"]) for point in numbers["by_number"]]
         mean = numbers["proposals_per_image"]
-        points = [point for point in points if point[0] < mean] + [(mean, numbers["coverage"])]
+        # beyond the mean number a curve would show only the images with more proposals
+        points = [point for point in numbers["by_number"] if point["proposals"] < mean]
+        counts = [point["proposals"] for point in points] + [mean]
+        coverages = [point["coverage"] for point in points] + [numbers["coverage"]]
         label = f"{plain_name(name)}: {numbers['coverage']:.3f} with {mean:.0f}"
-        axes.plot(*zip(*points, strict=True), marker=".", label=label)
+        axes.plot(counts, coverages, marker=".", label=label)
     axes.set(
         xscale="log",
         xlabel="proposals per image, best first",
@@ -102,8 +136,12 @@ def coverage_comparison_plot(curves: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def coverage_over_overlap_plot(coverage: Coverage) -> bytes:
-    """Coverage against the IoU that is asked for, of all proposals and by the objects' size, as PNG."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """Draws the coverage of all proposals over the IoU threshold, of all objects and by their size, as PNG.
+
+    Raises:
+        PackageError: matplotlib is not installed.
+    """
+    figure = empty_figure(7, 5)
     axes = figure.subplots()
     thresholds = np.linspace(0, 1, 101)
     for name, part in coverage.by_kind().items():
@@ -118,29 +156,39 @@ def coverage_over_overlap_plot(coverage: Coverage) -> bytes:
     return png(figure)
 
 
-def envelope(precision: np.ndarray, recall: np.ndarray, recalls: np.ndarray) -> np.ndarray:
-    """The best precision at each of these recalls or beyond; 0 where the recall is never reached.
+def missing_plots() -> str | None:
+    """Returns the sentence that replaces the plots where matplotlib is missing; None where it is installed."""
+    if is_installed("matplotlib"):
+        return None
+    return "there are no plots, because they need matplotlib, which is not installed; run: pip install 'incdet[eval]'"
 
-    >>> envelope(np.array([1.0, 0.5, 2 / 3]), np.array([0.5, 0.5, 1.0]), np.array([0.2, 0.8])).round(3).tolist()
-    [1.0, 0.667]
+
+def empty_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure of a size in inches; matplotlib is loaded for the first one.
+
+    Raises:
+        PackageError: matplotlib is not installed.
     """
-    monotone = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return monotone[np.searchsorted(recall, recalls - 1e-9)]
+    require_package("matplotlib", "plots", "eval")
+    from matplotlib.figure import Figure
+
+    # a figure made without pyplot belongs to no window and no global state
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plain_name(name: str) -> str:
-    """A class name as it is: matplotlib would read what stands between dollar signs as a formula."""
+    """Returns a name that matplotlib shows as it is; it reads text between dollar signs as a formula."""
     return name.replace("$", r"\$")
 
 
 def tidy(axes: Axes) -> None:
-    """A faint grid, and no frame above and to the right."""
+    """Adds a faint grid and removes the frame above and to the right."""
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def png(figure: Figure) -> bytes:
-    """The picture as a file's content."""
+    """Returns the figure as the content of a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""How well proposals cover the annotated objects, whatever their classes: coverage, average recall, best overlap."""
+"""Coverage of annotated objects by proposals, whatever their classes: coverage, average recall, mean best overlap."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from incdet.evaluation.average_precision import plain_number
-from incdet.evaluation.error_analysis import SIZES
+from incdet.evaluation.columns import SIZES
 from incdet.ops.boxes import box_areas, box_iou
+from incdet.ops.decimals import plain_number
 from incdet.structures import GroundTruth, Proposals
 
 COVERED = 0.5
-"""The Jaccard index from which an object counts as covered (R-CNN: inclusive)."""
+"""The Jaccard index from which an object counts as covered, inclusive as in R-CNN's recall."""
 
-NUMBERS = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
-"""Of an image's best proposals at which coverage is measured, besides all of them."""
+PROPOSAL_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
+"""Numbers of best proposals per image at which coverage is measured, besides all of them. P is their number."""
 
 _EPSILON = 1e-9
+"""Tolerance for overlaps that are float32 and thresholds that are float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +26,12 @@ class Coverage:
     """The best overlap of each object with any proposal.
 
     Attributes:
-        overlaps: [K, len(NUMBERS) + 1] float32, Jaccard index with the best of the first so many proposals; in the
-            last column with the best of all.
+        overlaps: [K, P + 1] float32, Jaccard index with the best among the first `PROPOSAL_COUNTS[p]` proposals; the
+            last column takes all proposals.
         areas: [K] float64, square pixels.
         class_ids: [K] int64.
         difficult: [K] bool.
-        num_proposals: [I] int64, of each image.
+        num_proposals: [I] int64, number of proposals of each image.
     """
 
     overlaps: np.ndarray
@@ -41,11 +42,11 @@ class Coverage:
 
     @property
     def best(self) -> np.ndarray:
-        """[K] Jaccard index with the best of all proposals."""
+        """[K] float32, Jaccard index with the best of all proposals."""
         return self.overlaps[:, -1]
 
     def subset(self, chosen: np.ndarray) -> "Coverage":
-        """The same images with these objects only, given by a mask [K]."""
+        """Returns the same images with only the objects that a mask [K] bool selects."""
         return Coverage(
             self.overlaps[chosen],
             self.areas[chosen],
@@ -55,25 +56,31 @@ class Coverage:
         )
 
     def by_kind(self) -> dict[str, "Coverage"]:
-        """Small, medium and large objects (COCO's limits), and those that are not difficult."""
-        sizes = {name: self.subset((self.areas >= low) & (self.areas < high)) for name, low, high in SIZES}
-        return sizes | {"not difficult": self.subset(~self.difficult)}
+        """Returns small, medium and large objects (COCO's bins), and those that are not difficult, by name."""
+        kinds = {}
+        for name, low, high in SIZES:
+            kinds[name] = self.subset((self.areas >= low) & (self.areas < high))
+        kinds["not difficult"] = self.subset(~self.difficult)
+        return kinds
 
     def mean_average_best_overlap(self) -> float:
-        """MABO: the mean over classes of the mean best overlap (Uijlings et al. 2013, section 5)."""
+        """Returns MABO: the mean over classes of the mean best overlap (Uijlings et al. 2013, section 5)."""
         classes = np.unique(self.class_ids)
         return _mean([self.best[self.class_ids == class_id].mean() for class_id in classes])
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers, by kind of object and by number of proposals, too."""
-        curve = [
-            {"proposals": number, **numbers(self.overlaps[:, column])}
-            for column, number in enumerate(NUMBERS)
-            if number < self.num_proposals.max(initial=0)
-        ]
-        kinds = {name: {"num_objects": len(part.best), **numbers(part.best)} for name, part in self.by_kind().items()}
+        """Returns the numbers of all objects, of each kind of object, and for each number of proposals."""
+        most = self.num_proposals.max(initial=0)
+        curve = []
+        for column, count in enumerate(PROPOSAL_COUNTS):
+            # beyond the longest list of proposals the curve is flat
+            if count < most:
+                curve.append({"proposals": count, **overlap_statistics(self.overlaps[:, column])})
+        kinds = {}
+        for name, part in self.by_kind().items():
+            kinds[name] = {"num_objects": len(part.best), **overlap_statistics(part.best)}
         return {
-            **numbers(self.best),
+            **overlap_statistics(self.best),
             "mean_average_best_overlap": plain_number(self.mean_average_best_overlap()),
             "proposals_per_image": plain_number(_mean(self.num_proposals)),
             "num_images": len(self.num_proposals),
@@ -84,7 +91,11 @@ class Coverage:
 
 
 def coverage_at(overlaps: np.ndarray, threshold: float = COVERED) -> float:
-    """The share of objects whose best overlap [K] is at least this.
+    """Returns the share of objects whose best overlap reaches a threshold.
+
+    Args:
+        overlaps: [K], best overlap of each object.
+        threshold: Smallest overlap that counts, default 0.5.
 
     >>> coverage_at(np.array([0.5, 0.49, 1.0, 0.0]))
     0.5
@@ -93,7 +104,9 @@ def coverage_at(overlaps: np.ndarray, threshold: float = COVERED) -> float:
 
 
 def average_recall(overlaps: np.ndarray) -> float:
-    """The mean of `coverage_at` over all thresholds from 0.5 to 1, exactly: twice the mean overlap beyond 0.5.
+    """Returns the mean of `coverage_at` over all thresholds from 0.5 to 1, for best overlaps [K].
+
+    The integral is exact: it equals twice the mean of the part of each overlap beyond 0.5.
 
     >>> average_recall(np.array([0.75, 0.2]))
     0.25
@@ -104,43 +117,53 @@ def average_recall(overlaps: np.ndarray) -> float:
 def measure_coverage(truths: Iterable[GroundTruth], proposals: Iterable[Proposals]) -> Coverage:
     """Compares every object with its image's proposals.
 
-    All annotated boxes count, `difficult` ones too, as in R-CNN's recall; leave out of the annotations what should not.
+    All annotated boxes count, `difficult` ones too, as in R-CNN's recall. A caller who wants it otherwise leaves them
+    out of the annotations.
 
     Args:
-        truths: one per image.
-        proposals: of the same images, best first.
+        truths: The objects of each image.
+        proposals: The proposals of the same images, best first.
     """
-    pairs = [
-        (truth, _best_overlaps(truth.boxes, found.boxes), len(found))
-        for truth, found in zip(truths, proposals, strict=True)
-    ]
-    overlaps = [found for _, found, _ in pairs]
+    # an empty first entry gives shape and dtype where there are no images
+    overlaps = [np.zeros((0, len(PROPOSAL_COUNTS) + 1), np.float32)]
+    areas, class_ids, difficult = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)]
+    num_proposals = []
+    for truth, found in zip(truths, proposals, strict=True):
+        overlaps.append(_best_overlaps(truth.boxes, found.boxes))
+        areas.append(box_areas(truth.boxes.astype(np.float64)))
+        class_ids.append(truth.class_ids)
+        difficult.append(truth.ignored)
+        num_proposals.append(len(found))
     return Coverage(
-        np.concatenate([np.zeros((0, len(NUMBERS) + 1), np.float32), *overlaps]),
-        np.concatenate([np.zeros(0), *(box_areas(truth.boxes.astype(np.float64)) for truth, _, _ in pairs)]),
-        np.concatenate([np.zeros(0, np.int64), *(truth.class_ids for truth, _, _ in pairs)]),
-        np.concatenate([np.zeros(0, np.bool_), *(truth.ignored for truth, _, _ in pairs)]),
-        np.array([number for _, _, number in pairs], np.int64),
+        np.concatenate(overlaps),
+        np.concatenate(areas),
+        np.concatenate(class_ids),
+        np.concatenate(difficult),
+        np.array(num_proposals, np.int64),
     )
 
 
 def _best_overlaps(objects: np.ndarray, proposals: np.ndarray) -> np.ndarray:
-    """[K, len(NUMBERS) + 1] float32: each object's best overlap with the first so many proposals, and with all."""
-    columns = np.zeros((len(objects), len(NUMBERS) + 1), np.float32)
+    """Returns `Coverage.overlaps` [K, P + 1] of one image's objects [K, 4] and proposals [N, 4]."""
+    columns = np.zeros((len(objects), len(PROPOSAL_COUNTS) + 1), np.float32)
+    # an image without proposals leaves its objects with an overlap of 0
     if len(objects) and len(proposals):
+        # column n of the running maximum is the best among the first n + 1 proposals: [K, N]
         best_so_far = np.maximum.accumulate(box_iou(objects, proposals), axis=1)
-        lasts = [min(number, len(proposals)) - 1 for number in (*NUMBERS, len(proposals))]
-        columns[:] = best_so_far[:, lasts]
+        last_columns = [min(count, len(proposals)) - 1 for count in (*PROPOSAL_COUNTS, len(proposals))]
+        columns[:] = best_so_far[:, last_columns]
     return columns
 
 
-def numbers(overlaps: np.ndarray) -> dict[str, float | None]:
-    """Coverage, average recall and mean best overlap of objects with these best overlaps [K]; None without objects."""
-    values = coverage_at(overlaps), average_recall(overlaps), _mean(overlaps)
-    names = "coverage", "average_recall", "mean_best_overlap"
-    return {name: plain_number(value) for name, value in zip(names, values, strict=True)}
+def overlap_statistics(overlaps: np.ndarray) -> dict[str, float | None]:
+    """Returns coverage, average recall and mean best overlap of best overlaps [K]; None without objects."""
+    return {
+        "coverage": plain_number(coverage_at(overlaps)),
+        "average_recall": plain_number(average_recall(overlaps)),
+        "mean_best_overlap": plain_number(_mean(overlaps)),
+    }
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:
-    """NaN of nothing, without NumPy's warning."""
+    """Returns the mean, or NaN without values and without NumPy's warning."""
     return float(np.mean(values)) if len(values) else float("nan")

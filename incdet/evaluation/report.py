@@ -1,4 +1,4 @@
-"""The evaluation as tables for the terminal."""
+"""Evaluations, comparisons and coverage as tables for the terminal."""
 
 from collections.abc import Mapping
 
@@ -10,15 +10,17 @@ from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
 from incdet.evaluation.error_analysis import ErrorAnalysis
-from incdet.evaluation.recall import Coverage, numbers
+from incdet.evaluation.recall import Coverage, overlap_statistics
 
-_SHOWN_CLASSES = 10
+_MAX_CLASSES = 10
+"""Number of classes in the table of a comparison."""
 
 
 def evaluation_table(evaluation: Evaluation | CocoEvaluation, title: str) -> Table:
-    """AP, recall and number of objects of every class that has any; the mean and the median last."""
+    """Returns AP, recall and number of objects of every class that has objects; mean and median are the last rows."""
     table = _table(title, "class", "AP", "recall", "objects")
     columns = (evaluation.average_precision, evaluation.recall, evaluation.num_objects)
+    # a class without objects has no AP and no row
     for name, ap, recall, count in zip(evaluation.class_names, *columns, strict=True):
         if count:
             table.add_row(escape(name), f"{ap:.4f}", f"{recall:.4f}", str(count))
@@ -31,7 +33,7 @@ def evaluation_table(evaluation: Evaluation | CocoEvaluation, title: str) -> Tab
 
 
 def coco_table(evaluation: CocoEvaluation) -> Table:
-    """COCO's twelve numbers."""
+    """Returns COCO's twelve numbers."""
     table = _table("COCO", "number", "value")
     for name, value in evaluation.numbers.items():
         table.add_row(name, f"{value:.4f}")
@@ -43,32 +45,37 @@ def networks_table(
     ensemble: Evaluation | CocoEvaluation,
     intervals: Mapping[str, tuple[float, float]],
 ) -> Table:
-    """mAP of every network by itself, with its interval where there is one, of the mean member, and of the ensemble;
-    beside it the AP of all classes' detections in one list, which few objects of a class move less.
+    """Returns mAP and pooled AP of every network by itself, of the mean member, and of the ensemble.
+
+    Pooled AP ranks the detections of all classes in one list, so that a class with few objects moves it less.
+
+    Args:
+        by_network: Evaluation of each network by its name.
+        ensemble: Evaluation of the ensemble.
+        intervals: Limits of the middle 95 % of a network's mAP by its name; may lack networks.
     """
     table = _table("each network by itself", "network", "mAP", "95 %", "pooled AP")
-    values = {name: _mean_and_pooled(judged) for name, judged in by_network.items()}
+    values = {name: _mean_and_pooled(evaluation) for name, evaluation in by_network.items()}
     for name, (mean, pooled) in values.items():
         interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
         table.add_row(escape(name), f"{mean:.4f}", interval, f"{pooled:.4f}")
     table.add_section()
+    # the rejection network of a cascade is no member and stays out of the mean
     members = [pair for name, pair in values.items() if name.startswith("member")]
-    for name, (mean, pooled) in {
-        "mean member": np.mean(members, axis=0),
-        "the ensemble": _mean_and_pooled(ensemble),
-    }.items():
+    summaries = {"mean member": np.mean(members, axis=0), "the ensemble": _mean_and_pooled(ensemble)}
+    for name, (mean, pooled) in summaries.items():
         table.add_row(name, f"{mean:.4f}", "", f"{pooled:.4f}")
     return table
 
 
-def _mean_and_pooled(judged: Evaluation | CocoEvaluation) -> tuple[float, float]:
-    """(mAP, pooled AP, which COCO's rules do not have)."""
-    pooled = judged.pooled_average_precision if isinstance(judged, Evaluation) else float("nan")
-    return judged.mean_average_precision, pooled
+def _mean_and_pooled(evaluation: Evaluation | CocoEvaluation) -> tuple[float, float]:
+    """Returns mAP and pooled AP; COCO's rules have no pooled AP, so it is NaN."""
+    pooled = evaluation.pooled_average_precision if isinstance(evaluation, Evaluation) else float("nan")
+    return evaluation.mean_average_precision, pooled
 
 
 def error_table(analysis: ErrorAnalysis) -> Table:
-    """What costs mAP, the most expensive first."""
+    """Returns the error types with their cost in mAP points, the most expensive first."""
     table = _table("what costs mAP (TIDE)", "error", "mAP points", "number")
     for name, points in sorted(analysis.costs.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{points:.2f}", f"{analysis.counts[name]:,}")
@@ -76,7 +83,7 @@ def error_table(analysis: ErrorAnalysis) -> Table:
 
 
 def size_table(analysis: ErrorAnalysis) -> Table:
-    """How well small, medium and large objects are found."""
+    """Returns mAP and recall of small, medium and large objects."""
     table = _table("by object size", "objects", "mAP", "recall", "number")
     for size in analysis.sizes:
         table.add_row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
@@ -84,21 +91,23 @@ def size_table(analysis: ErrorAnalysis) -> Table:
 
 
 def coverage_table(coverage: Coverage, title: str) -> Table:
-    """How well proposals cover small, medium, large and all objects."""
+    """Returns the coverage of small, medium, large and all objects by proposals."""
     headings = "coverage at 0.5", "average recall", "mean best overlap", "objects"
     table = _table(title, "objects", *headings)
+    # kinds overlap (an object is small and not difficult), so "all" is no sum
     for name, part in {**coverage.by_kind(), "all": coverage}.items():
-        cells = ("-" if value is None else f"{value:.4f}" for value in numbers(part.best).values())
+        cells = ("-" if value is None else f"{value:.4f}" for value in overlap_statistics(part.best).values())
         table.add_row(name, *cells, f"{len(part.best):,}", style="bold" if name == "all" else None)
     return table
 
 
 def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
-    """AP of both runs in the classes in which they differ most, and mAP."""
+    """Returns AP of both runs in the classes that differ most, and mAP of both."""
     table = _table("the classes that differ most", "class", *names, "difference")
     differences = comparison.average_precision[1] - comparison.average_precision[0]
+    # a class without objects is NaN in both runs: it is ranked last and not shown
     ranked = np.argsort(-np.nan_to_num(np.abs(differences)), kind="stable")
-    for class_id in ranked[:_SHOWN_CLASSES]:
+    for class_id in ranked[:_MAX_CLASSES]:
         if not np.isnan(differences[class_id]):
             first, second = comparison.average_precision[:, class_id]
             difference = f"{differences[class_id]:+.4f}"
@@ -110,6 +119,7 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
 
 
 def _table(title: str, first: str, *numbers: str) -> Table:
+    """Returns an empty table: a first column of names, and columns of numbers aligned at the right."""
     table = Table(title=escape(title))
     table.add_column(first)
     for heading in numbers:

@@ -1,16 +1,36 @@
-"""Numbers as they are written to files."""
+"""Numbers in the form in which files hold them."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 
 def shortest_decimals(values: np.ndarray) -> list[Any]:
-    """float32 array [...] -> nested lists of the shortest decimals that give the same float32 when read again.
+    """Returns a float32 array [...] as nested lists of the shortest decimals that read back as the same float32.
 
     >>> shortest_decimals(np.array([[0.1, 2]], np.float32))
     [[0.1, 2.0]]
     """
     if values.ndim > 1:
         return [shortest_decimals(row) for row in values]
+    # NumPy prints a float32 with as few digits as identify it among the float32
     return [float(str(value)) for value in values]
+
+
+def shortest_text(value: float) -> str:
+    """Returns the shortest text that reads back as the same float64; whole numbers have no fraction.
+
+    >>> shortest_text(0.1), shortest_text(2.0)
+    ('0.1', '2')
+    """
+    return repr(value).removesuffix(".0")
+
+
+def plain_number(value: float) -> float | None:
+    """Returns a number for JSON, which has no NaN: NaN becomes None.
+
+    >>> plain_number(0.5), plain_number(float("nan"))
+    (0.5, None)
+    """
+    return None if math.isnan(value) else float(value)

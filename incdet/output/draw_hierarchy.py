@@ -1,4 +1,4 @@
-"""How selective search sees a photo: superpixels, a hierarchy at several heights, the best proposals."""
+"""A picture of selective search at work: superpixels, a hierarchy at several heights, the best proposals."""
 
 import numpy as np
 import PIL.Image
@@ -11,28 +11,41 @@ from incdet.proposers.selective_search import NAME, Grouping, group_all, make_fr
 from incdet.structures import Image, Proposals
 
 _PANEL_WIDTH = 360
-_LONGEST_PANEL = 720
+_MAX_PANEL_HEIGHT = 720
 _CAPTION_HEIGHT = 24
 _LEVELS = (64, 16, 4)
-_SHOWN_PROPOSALS = 30
+"""Numbers of regions left at which the hierarchy is shown."""
+
+_MAX_SHOWN = 30
+"""Number of best proposals that are drawn."""
 
 
 def draw_hierarchy(image: Image, proposals: Proposals, config: SelectiveSearchConfig) -> np.ndarray:
-    """[H, W, 3] uint8 RGB: two rows of four panels.
+    """Draws two rows of four panels.
 
-    Above: the photo, the first and the last segmentation in their superpixels' mean colours, the best proposals.
-    Below: the first hierarchy of the first segmentation with 64, 16 and 4 regions left, and the boxes of its merges.
+    The first row has the photo, the first and the last segmentation in their superpixels' mean colours, and the best
+    proposals. The second row has the first hierarchy of the first segmentation with 64, 16 and 4 regions left, and the
+    boxes of its merges.
+
+    Args:
+        image: The photo.
+        proposals: Its proposals.
+        config: The settings of selective search that made them.
+
+    Returns:
+        [H, W, 3] uint8 RGB.
     """
     frame = make_frame(image, config.width)
     groupings = group_all(frame, config)
     first, hierarchy = groupings[0], groupings[0].hierarchies[0]
     proposals = proposals[proposals.sources == NAME]
-    best = draw_proposals(image, proposals, _SHOWN_PROPOSALS)
+    best = draw_proposals(image, proposals, _MAX_SHOWN)
     panels = [("the photo", frame), _superpixels(frame, first), _superpixels(frame, groupings[-1])]
-    panels.append((f"the best {min(_SHOWN_PROPOSALS, len(proposals))} of {len(proposals)} proposals", best))
+    panels.append((f"the best {min(_MAX_SHOWN, len(proposals))} of {len(proposals)} proposals", best))
     for num_regions in _LEVELS:
         labels = hierarchy.cut(num_regions)[first.labels]
         panels.append((f"{len(np.unique(labels))} regions left", mean_colors(frame, labels)))
+    # the first rows of the hierarchy are superpixels, the others merges; the last merge, the whole photo, ranks first
     merged = hierarchy.boxes[len(hierarchy.merges) + 1 :][::-1].astype(np.float32)
     scores = np.linspace(1, 0, len(merged), dtype=np.float32)
     boxes = Proposals(merged, scores, np.full(len(merged), "hierarchy"))
@@ -43,7 +56,16 @@ def draw_hierarchy(image: Image, proposals: Proposals, config: SelectiveSearchCo
 
 
 def mean_colors(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """An image [H, W, 3] uint8 with every region of `labels` [H, W] in its mean colour, borders in white."""
+    """Returns an image with every region in its mean colour and borders in white.
+
+    Args:
+        pixels: [H, W, 3] uint8.
+        labels: [H, W] int, region of each pixel.
+
+    Returns:
+        [H, W, 3] uint8.
+    """
+    # number the regions 0, 1, 2, ... so that sums of pixels can be counted per region
     _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
     numbers = numbers.reshape(-1)
     sums = [np.bincount(numbers, channel.reshape(-1)) for channel in np.moveaxis(pixels, 2, 0)]
@@ -60,14 +82,14 @@ def _superpixels(frame: np.ndarray, grouping: Grouping) -> tuple[str, np.ndarray
 
 
 def _panel_size(frame: np.ndarray) -> tuple[int, int]:
-    """Width and height; strips are cut down to what a screen can show."""
+    """Returns width and height of a panel; narrow photos are shrunk until a screen can show them."""
     height, width = frame.shape[:2]
-    scale = min(_PANEL_WIDTH / width, _LONGEST_PANEL / height)
+    scale = min(_PANEL_WIDTH / width, _MAX_PANEL_HEIGHT / height)
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
 def _panel(caption: str, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture in the middle of its panel, above it what it shows."""
+    """Returns a picture in the middle of its panel, with the caption above it."""
     panel = PIL.Image.new("RGB", (_PANEL_WIDTH + 8, size[1] + _CAPTION_HEIGHT + 4), "white")
     PIL.ImageDraw.Draw(panel).text((6, 3), caption, "black", PIL.ImageFont.load_default(15))
     panel.paste(PIL.Image.fromarray(pixels).resize(size), (4 + (_PANEL_WIDTH - size[0]) // 2, _CAPTION_HEIGHT))

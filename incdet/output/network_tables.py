@@ -1,4 +1,4 @@
-"""`incdet info --network`: the paper's Table 1 beside what a network's layers really are."""
+"""Tables of `incdet info --network`: the numbers of a network's layers beside those of the paper's Table 1."""
 
 import json
 from difflib import get_close_matches
@@ -12,14 +12,18 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.summary import OPERATION_UNIT, PARAMETER_UNIT, PRINTED, LayerSummary, NetworkSummary, summarize
 
 EVERY = "all"
-"""The name under which all networks are listed."""
+"""The name that stands for all networks."""
 
 
 def show_networks(name: str, as_json: bool) -> None:
-    """Prints one network's table to stdout, or a list of all networks, as a table or as JSON.
+    """Prints one network's table to stdout, or a list of all networks.
+
+    Args:
+        name: Name of the network, or "all".
+        as_json: Whether to print JSON instead of a table.
 
     Raises:
-        ConfigurationError: there is no such network.
+        ConfigurationError: There is no such network.
     """
     if name != EVERY and name not in ARCHITECTURES:
         nearest = get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.5)
@@ -35,7 +39,7 @@ def show_networks(name: str, as_json: bool) -> None:
 
 
 def network_facts(name: str, summary: NetworkSummary) -> dict[str, Any]:
-    """A network's numbers for JSON."""
+    """Returns a network's numbers for JSON."""
     layers = [
         {
             "layer": layer.name,
@@ -58,7 +62,7 @@ def network_facts(name: str, summary: NetworkSummary) -> dict[str, Any]:
 
 
 def network_table(name: str, summary: NetworkSummary) -> Table:
-    """Table 1, computed; where the paper prints something else, its number follows with a mark."""
+    """Returns Table 1 as computed; a number of the paper that differs stands beside it."""
     heads = " and ".join(f"{count:,}" for count in summary.head_parameters)
     table = Table(
         title=f"{name}: {ARCHITECTURES[name].description}",
@@ -79,7 +83,7 @@ def network_table(name: str, summary: NetworkSummary) -> Table:
 
 
 def networks_table(summaries: dict[str, NetworkSummary]) -> Table:
-    """A row per network."""
+    """Returns a table with a row per network."""
     table = Table(title="networks")
     for heading in ("name", "what it is"):
         table.add_column(heading, overflow="fold")
@@ -94,12 +98,14 @@ def networks_table(summaries: dict[str, NetworkSummary]) -> Table:
 def _row(layer: LayerSummary) -> list[str]:
     channels, height, width = layer.output
     cells = [layer.name, f"{height}x{width}x{channels}", str(layer.depth)]
-    computed = layer.weights / PARAMETER_UNIT, layer.multiply_adds / OPERATION_UNIT
-    for value, letter, printed, differs in zip(
-        computed, "KM", PRINTED.get(layer.name, (0, 0)), layer.contradictions, strict=True
-    ):
-        cells += [
-            f"{value:.1f}{letter}" if value < 10 else f"{value:.0f}{letter}",
-            f"{printed:g}{letter}" if differs else "",
-        ]
+    printed_weights, printed_operations = PRINTED.get(layer.name, (0, 0))
+    weights_differ, operations_differ = layer.contradictions
+    cells += _number_cells(layer.weights / PARAMETER_UNIT, "K", printed_weights, weights_differ)
+    cells += _number_cells(layer.multiply_adds / OPERATION_UNIT, "M", printed_operations, operations_differ)
     return cells
+
+
+def _number_cells(value: float, unit: str, printed: float, differs: bool) -> list[str]:
+    """Returns the computed number and the paper's, the latter empty where both agree."""
+    computed = f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"
+    return [computed, f"{printed:g}{unit}" if differs else ""]

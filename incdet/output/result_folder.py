@@ -1,4 +1,4 @@
-"""A folder of results that never overwrites an earlier one and goes on where an interrupted run stopped."""
+"""A folder of results, which never overwrites earlier results and continues an interrupted run."""
 
 import json
 import os
@@ -9,43 +9,42 @@ from typing import Any
 
 from incdet.errors import OutputError, reason
 from incdet.runtime.files import write_text
-
-DESCRIPTION = "run.json"
+from incdet.runtime.provenance import RUN_FILE, run_text
 
 NAMES = ("detections", "proposals", "classifications")
 RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
-"""Of the files that a run writes about all its photos."""
+"""Suffixes of the files that a run writes about all its photos."""
 
-_LONGEST_STEM = 200
-"""In bytes."""
+_MAX_STEM_BYTES = 200
+"""Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
 
 
 class ResultFolder:
-    """JSON lines, one per photo, with what made them (`run.json`) beside them, and files of single photos.
+    """A folder of JSON lines, one per photo, of the files of single photos, and of `run.json`, the run's description.
 
     Lines are added to `<name>.unfinished.jsonl`, which becomes `<name>.jsonl` at the end. An unfinished file of a run
     with the same description is continued.
 
     Attributes:
-        path: the folder.
-        done: photo's name -> its line, of the photos that an interrupted run finished.
+        path: The folder.
+        done: Line by photo name, for the photos that an interrupted run finished.
 
     Args:
-        path: where; nothing is made or changed there before `begin`.
-        name: of the results: "detections", "proposals" or "classifications".
-        description: everything that decides the results: configuration, versions, weights.
-        overwrite: whether an earlier result in the folder may be replaced.
-        numbered: take `<path>-2`, `<path>-3`, ... where the folder holds other results, instead of refusing.
+        path: The folder. Nothing is made or changed there before `begin`.
+        name: Name of the results: "detections", "proposals" or "classifications".
+        description: Everything that decides the results: configuration, versions, weights.
+        overwrite: Whether earlier results in the folder may be replaced.
+        numbered: Whether to take `<path>-2`, `<path>-3`, ... where the folder holds other results, instead of refusing.
 
     Raises:
-        OutputError: the folder holds other results, or cannot be written to.
+        OutputError: The folder holds other results, or cannot be written to.
     """
 
     def __init__(
         self, path: Path, name: str, description: Mapping[str, Any], overwrite: bool = False, numbered: bool = False
     ):
         self.name, self.overwrite = name, overwrite
-        self._description = json.dumps(description, indent=2, sort_keys=True) + "\n"
+        self._description = run_text(description)
         self.path, number = path, 1
         while numbered and not overwrite and self._obstacle():
             number += 1
@@ -57,27 +56,28 @@ class ResultFolder:
         self._made = self._resumes or not self.path.exists()
 
     def begin(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
-        """Claims the folder, after making sure that nothing but an earlier result will be replaced.
+        """Claims the folder, after making sure that nothing but earlier results will be replaced.
 
         Args:
-            files: everything that is going to be written.
-            inputs: what must not be.
+            files: All files that are going to be written.
+            inputs: The photos, which must not be replaced.
 
         Raises:
-            OutputError: a file exists and may not be replaced, or is one of the inputs, or the folder cannot be
+            OutputError: A file exists and may not be replaced, or is one of the inputs, or the folder cannot be
                 written to.
         """
         originals = {file.resolve() for file in inputs}
-        replaces = self._resumes or (self.overwrite and (self.path / DESCRIPTION).exists())
+        replaces = self._resumes or (self.overwrite and (self.path / RUN_FILE).exists())
         for file in files:
             if file.resolve() in originals:
                 raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
             if file.exists() and not replaces:
-                why = f" and {self.path} holds no {DESCRIPTION} of an earlier run" if self.overwrite else ""
+                why = f" and {self.path} holds no {RUN_FILE} of an earlier run" if self.overwrite else ""
                 raise OutputError(f"{file} exists already{why}; give another folder with --output")
         if not self._resumes:
+            # results of other commands in the folder would no longer agree with its description
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
-        write_text(self.path / DESCRIPTION, self._description)
+        write_text(self.path / RUN_FILE, self._description)
         self._append("")
 
     @property
@@ -89,8 +89,8 @@ class ResultFolder:
         return self.path / f"{self.name}.unfinished.jsonl"
 
     def _obstacle(self) -> str | None:
-        """Why the folder cannot take these results, if it cannot."""
-        description = self.path / DESCRIPTION
+        """The reason why the folder cannot take these results, or None."""
+        description = self.path / RUN_FILE
         if self._finished.exists():
             return f"{self._finished} exists already"
         if description.exists() and not self._unfinished.exists():
@@ -100,14 +100,14 @@ class ResultFolder:
         return None
 
     def _stored_description(self) -> str | None:
-        """What the folder's earlier run wrote about itself; None where that cannot be read."""
+        """Returns the description of the folder's earlier run; None where it cannot be read."""
         try:
-            return (self.path / DESCRIPTION).read_text(encoding="utf-8")
+            return (self.path / RUN_FILE).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
 
     def _earlier_lines(self) -> dict[str, dict[str, Any]]:
-        """What an interrupted run with the same description has finished; a line cut short or damaged is dropped."""
+        """Returns the finished lines of an interrupted run by photo name; a line cut short or damaged is dropped."""
         done = {}
         for text in self._unfinished.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, KeyError, TypeError):
@@ -120,7 +120,7 @@ class ResultFolder:
         """Appends one photo's results.
 
         Raises:
-            OutputError: the disk is full or the folder went away.
+            OutputError: The disk is full or the folder went away.
         """
         self._append(json.dumps(line) + "\n")
 
@@ -134,17 +134,18 @@ class ResultFolder:
             ) from None
 
     def finish(self, keep: bool = True) -> None:
-        """Gives the lines their final name, or removes them where nobody asked for them."""
+        """Gives the file of lines its final name, or removes it where it was not asked for."""
         if keep:
             self._unfinished.replace(self._finished)
         else:
             self._remove(self._unfinished)
 
     def discard(self) -> None:
-        """Leaves nothing behind of a run without results, so that the corrected command finds the folder free."""
-        self._remove(self._unfinished, self.path / DESCRIPTION)
+        """Removes the traces of a run without results, so that the corrected command finds the folder free."""
+        self._remove(self._unfinished, self.path / RUN_FILE)
         if self._made:
-            with suppress(OSError):  # something else came into it meanwhile
+            # the folder stays where something else came into it meanwhile
+            with suppress(OSError):
                 self.path.rmdir()
 
     def _remove(self, *files: Path) -> None:
@@ -158,8 +159,9 @@ class ResultFolder:
 
 
 def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
-    """A different name for every photo: its stem, numbered where two photos share one, but for small and big letters,
-    which disks of macOS and Windows do not tell apart.
+    """Returns a different name for every photo: its stem, with a number where an earlier photo has the same stem.
+
+    Upper and lower case count as the same, because the disks of macOS and Windows do not tell them apart.
 
     >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
     ['x', 'x-2', 'y']
@@ -167,8 +169,7 @@ def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     used: set[str] = set()
     for photo in photos:
-        # file names may have 255 bytes, ours end in a number and a suffix
-        stem = os.fsdecode(os.fsencode(photo.stem)[:_LONGEST_STEM])
+        stem = os.fsdecode(os.fsencode(photo.stem)[:_MAX_STEM_BYTES])
         name, number = stem, 1
         while name.casefold() in used:
             number += 1

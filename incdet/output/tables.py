@@ -11,15 +11,15 @@ from rich.table import Table
 
 from incdet.runtime.provenance import peak_memory_gigabytes
 
-_SHOWN_PHOTOS = 20
-_SHOWN_LABELS = 6
+_MAX_PHOTOS = 20
+_MAX_LABELS = 6
 
 
 def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
-    """What was found, a row per photo: the best labels with their scores; only the first photos of many.
+    """Returns a row per photo with its best labels and their scores; of many photos only the first ones.
 
     Args:
-        lines: as written by `detections_json`, `proposals_json` or `classification_json`.
+        lines: One line per photo, made by `detections_json`, `proposals_json` or `classification_json`.
         name: "detections", "proposals" or "classifications".
     """
     table = Table()
@@ -27,28 +27,28 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
     table.add_column(name, justify="right")
     if name != "proposals":
         table.add_column("best", overflow="fold")
-    for line in lines[:_SHOWN_PHOTOS]:
+    for line in lines[:_MAX_PHOTOS]:
         found = line[name]
-        best = ", ".join(
-            f"{escape(entry['label'])} {entry['score']:.2f}" for entry in found[:_SHOWN_LABELS] if "label" in entry
-        )
-        cells = [
-            escape(Path(line["image"]).name),
-            str(len(found)),
-            best + (", ..." if len(found) > _SHOWN_LABELS else ""),
-        ]
+        labels = [f"{escape(entry['label'])} {entry['score']:.2f}" for entry in found[:_MAX_LABELS] if "label" in entry]
+        best = ", ".join(labels) + (", ..." if len(found) > _MAX_LABELS else "")
+        cells = [escape(Path(line["image"]).name), str(len(found)), best]
+        # proposals have no labels and no third column
         table.add_row(*cells[: len(table.columns)])
-    if len(lines) > _SHOWN_PHOTOS:
+    if len(lines) > _MAX_PHOTOS:
         counts = Counter(entry.get("label") for line in lines for entry in line[name])
         total = sum(counts.values())
-        common = ", ".join(f"{escape(label)} x {count}" for label, count in counts.most_common(_SHOWN_LABELS) if label)
+        common = ", ".join(f"{escape(label)} x {count}" for label, count in counts.most_common(_MAX_LABELS) if label)
         table.add_section()
         table.add_row(*[f"{len(lines)} photos", str(total), common][: len(table.columns)])
     return table
 
 
 def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:
-    """Mean seconds per stage and photo, their share, and the process's peak memory."""
+    """Returns the mean seconds per photo of every stage, their share, and the process's peak memory.
+
+    Args:
+        seconds: Seconds of each stage by its name, one entry per photo.
+    """
     stages = {stage: mean(entry[stage] for entry in seconds) for stage in seconds[0]}
     total = sum(stages.values())
     table = Table(title=f"seconds per photo, mean of {len(seconds)}; peak memory {peak_memory_gigabytes():.2f} GB")

@@ -1,4 +1,4 @@
-"""Detections and proposals as JSON, COCO, CSV and VOC XML, and back."""
+"""Detections, proposals and classifications as JSON, COCO, CSV and VOC XML, and the reader of incdet's own JSON."""
 
 import csv
 import io
@@ -15,20 +15,17 @@ from incdet.errors import DataError
 from incdet.ops.boxes import box_areas
 from incdet.ops.decimals import shortest_decimals
 from incdet.runtime.files import read_text
-from incdet.structures import Classification, Image, Proposals
-
-LARGEST_CORNER = 1e9
-"""In pixels; beyond it a number is no place in an image."""
+from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
 
 def detections_json(detections: Detections, timing: bool = False) -> dict[str, Any]:
-    """The line of `detections.jsonl` for one image; numbers are the shortest that give the same float32.
+    """Returns the line of `detections.jsonl` for one image; numbers are the shortest that give the same float32.
 
     Args:
-        detections: of one image.
-        timing: add "seconds" per stage; left out otherwise, so that equal runs give equal files.
+        detections: The detections of the image.
+        timing: Whether to add the seconds of each stage. Without them equal runs give equal files.
     """
     rows = zip(
         detections.labels,
@@ -48,16 +45,20 @@ def detections_json(detections: Detections, timing: bool = False) -> dict[str, A
 
 
 def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:
-    """The inverse of `detections_json`, for the classes given; labels decide, not class ids.
+    """Inverts `detections_json`.
+
+    Args:
+        line: The line.
+        class_names: The C classes. Labels decide the class, not the line's class ids.
 
     Raises:
-        DataError: a key is missing, a label is not among the classes, or a box or score is impossible.
+        DataError: A key is missing, a label is not among the classes, or a box or score is impossible.
     """
     try:
         entries = line["detections"]
         class_ids = [class_names.index(entry["label"]) for entry in entries]
         boxes = np.array([entry["box"] for entry in entries], np.float64).reshape(-1, 4)
-        if (np.abs(boxes) > LARGEST_CORNER).any():
+        if (np.abs(boxes) > LARGEST_COORDINATE).any():
             raise ValueError("a box reaches beyond any image")
         return Detections(
             image=str(line["image"]),
@@ -76,10 +77,14 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
 
 
 def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections]:
-    """All lines of a `detections.jsonl`.
+    """Reads all lines of a `detections.jsonl`.
+
+    Args:
+        file: The file, which may be compressed with gzip.
+        class_names: The C classes.
 
     Raises:
-        DataError: missing or malformed; names the line.
+        DataError: The file is missing or malformed; the message names the line.
     """
     lines = read_text(file, "the detections", "check the path").split("\n")
     found = []
@@ -94,7 +99,13 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
 
 
 def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """The line of `proposals.jsonl` for one image, best first; "seconds" per stage where they are given."""
+    """Returns the line of `proposals.jsonl` for one image, best proposal first.
+
+    Args:
+        image: The image.
+        proposals: Its proposals.
+        seconds: Seconds of each stage by its name; None leaves them out.
+    """
     rows = zip(
         shortest_decimals(proposals.boxes), shortest_decimals(proposals.scores), proposals.sources.tolist(), strict=True
     )
@@ -104,14 +115,19 @@ def proposals_json(image: Image, proposals: Proposals, seconds: Mapping[str, flo
 
 
 def classification_json(found: Classification, top: int) -> dict[str, Any]:
-    """One line of `classifications.jsonl`: the photo and its most probable classes, best first."""
+    """Returns the line of `classifications.jsonl` for one photo: its `top` most probable classes, best first."""
     ids = {name: class_id for class_id, name in enumerate(found.class_names)}
     best = [{"label": label, "class_id": ids[label], "score": round(score, 6)} for label, score in found.best(top)]
     return {"image": found.image, "width": found.width, "height": found.height, "classifications": best}
 
 
 def coco_document(found: Iterable[Detections], class_names: Sequence[str]) -> dict[str, Any]:
-    """A whole COCO file (images, categories, annotations with scores), as labelling tools import it."""
+    """Returns a whole COCO document (images, categories, annotations with scores) for labelling tools.
+
+    Args:
+        found: The detections of each image.
+        class_names: The C classes; their ids in the document are 1..C.
+    """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, detections in enumerate(found, 1):
@@ -125,7 +141,7 @@ def coco_document(found: Iterable[Detections], class_names: Sequence[str]) -> di
 
 
 def csv_text(found: Iterable[Detections]) -> str:
-    """One row per detection under a header."""
+    """Returns CSV with a header and one row per detection."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -136,9 +152,9 @@ def csv_text(found: Iterable[Detections]) -> str:
 
 
 def voc_xml(detections: Detections) -> str:
-    """PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
+    """Returns PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
     root = ElementTree.Element("annotation")
-    # XML cannot hold control characters, which file names can
+    # file names may hold control characters, which XML cannot
     name = "".join(letter if letter.isprintable() else "?" for letter in Path(detections.image).name)
     ElementTree.SubElement(root, "filename").text = name
     size = ElementTree.SubElement(root, "size")
@@ -152,6 +168,7 @@ def voc_xml(detections: Detections) -> str:
         ElementTree.SubElement(element, "score").text = str(score)
         ElementTree.SubElement(element, "difficult").text = "0"
         corners = ElementTree.SubElement(element, "bndbox")
+        # half-open 0-based to inclusive 1-based: only the low corner moves; a box keeps at least one pixel
         x1, y1, x2, y2 = (round(float(value)) for value in box)
         rounded = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": max(x2, x1 + 1), "ymax": max(y2, y1 + 1)}
         for key, value in rounded.items():

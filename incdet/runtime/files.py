@@ -89,6 +89,17 @@ def read_text(file: Path, what: str, hint: str) -> str:
         raise DataError(f"cannot read {what} {file}: {reason(error)}; {hint}") from None
 
 
+def open_text(file: Path) -> IO[str]:
+    """Opens a UTF-8 text file for reading, which may be compressed with gzip.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    with file.open("rb") as stream:
+        compressed = stream.read(len(GZIP_START)) == GZIP_START
+    return gzip.open(file, "rt", encoding="utf-8") if compressed else file.open(encoding="utf-8")
+
+
 def save_arrays(file: Path, **arrays: Any) -> None:
     """Writes named arrays as a compressed .npz, atomically.
 

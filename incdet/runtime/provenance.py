@@ -2,14 +2,20 @@
 
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic import BaseModel
 
 import incdet
+from incdet.runtime.json_files import json_text
 
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-contrib-python", "numpy", "numba", "pillow", "safetensors")
+
+
+RUN_FILE = "run.json"
+"""Name of the file that says what made the results in its folder. Folders that have it hold no photos to work on."""
 
 
 def versions() -> dict[str, str]:
@@ -32,6 +38,11 @@ def describe_run(config: BaseModel, weights: dict[str, str], **more: Any) -> dic
         more: whatever else decides the result.
     """
     return {"versions": versions(), "configuration": config.model_dump(mode="json"), "weights": weights, **more}
+
+
+def run_text(description: Mapping[str, Any]) -> str:
+    """Returns the text of `run.json`. Keys are sorted, so that equal descriptions give equal texts."""
+    return json_text(description, sort_keys=True)
 
 
 def peak_memory_gigabytes() -> float:

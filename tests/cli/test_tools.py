@@ -17,7 +17,8 @@ from running_tools import ROOT, run_tool
 
 from incdet.data.voc import VOC_CLASSES, read_voc
 from incdet.detections import Detections
-from incdet.evaluation.comparison import bootstrap_interval, load_judgement
+from incdet.evaluation.comparison import bootstrap_interval
+from incdet.evaluation.stored_evaluation import load_evaluation
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import Preprocessing, WeightsRecord, load_record, read_tensors, save_weights
 from incdet.output.writers import detections_json
@@ -105,7 +106,7 @@ def test_eval_map_judges_each_network_of_an_ensemble(small_voc, tmp_path):
         assert line in shown
     for name, value in numbers["networks"].items():
         report = tmp_path / "run" / "networks" / name.replace(" ", "-")
-        low, high = bootstrap_interval(load_judgement(report))
+        low, high = bootstrap_interval(load_evaluation(report))
         assert low <= value <= high
         assert f"{low:.4f} .. {high:.4f}" in shown
 

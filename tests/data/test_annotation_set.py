@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_data import write, xml
+from annotation_files import write, xml
 
 from incdet.data import annotation_set
 from incdet.data.annotation_set import read_annotations
@@ -170,7 +170,7 @@ def test_a_cache_that_cannot_be_written_to_is_no_error(files, tmp_path, monkeypa
 @pytest.mark.parametrize("num_processes", [2, 5])
 def test_many_processes_give_the_result_of_one(files, monkeypatch, num_processes):
     expected = plain(read_annotations(files, CLASS_IDS, VOC_BOXES))
-    monkeypatch.setattr(annotation_set, "_WORTH_PROCESSES", 7)
+    monkeypatch.setattr(annotation_set, "_MIN_FILES_FOR_PROCESSES", 7)
     # only this process knows of the replacement
     monkeypatch.setattr(annotation_set, "parse_annotation", forbid)
     assert plain(read_annotations(files, CLASS_IDS, VOC_BOXES, num_processes=num_processes)) == expected
@@ -178,13 +178,13 @@ def test_many_processes_give_the_result_of_one(files, monkeypatch, num_processes
 
 @pytest.mark.parametrize(("worth", "num_processes"), [(8, 2), (7, 1)], ids=["few files", "one process asked for"])
 def test_no_processes_start_when(files, monkeypatch, worth, num_processes):
-    monkeypatch.setattr(annotation_set, "_WORTH_PROCESSES", worth)
+    monkeypatch.setattr(annotation_set, "_MIN_FILES_FOR_PROCESSES", worth)
     monkeypatch.setattr(annotation_set, "ProcessPoolExecutor", forbid)
     assert len(read_annotations(files, CLASS_IDS, VOC_BOXES, num_processes=num_processes)[0]) == 7
 
 
 def test_an_error_in_another_process_arrives_as_a_data_error_that_names_the_file(files, monkeypatch, tmp_path):
-    monkeypatch.setattr(annotation_set, "_WORTH_PROCESSES", 2)
+    monkeypatch.setattr(annotation_set, "_MIN_FILES_FOR_PROCESSES", 2)
     files[5].write_text("<annotation>")
     with pytest.raises(DataError, match=r"the annotation .*photo4\.xml is not valid XML"):
         read_annotations(files, CLASS_IDS, VOC_BOXES, tmp_path / "cache", 2)
@@ -232,7 +232,7 @@ def test_real_annotations_from_the_cache_and_from_two_processes_equal_parsed_one
     folder: Path = shared_folder / "data" / "ilsvrc-det" / "Annotations" / "DET" / "val"
     files, class_ids = sorted(folder.iterdir())[:600], {"n02084071": 0, "n00007846": 1}
     expected = plain(read_annotations(files, class_ids, ILSVRC_BOXES))
-    monkeypatch.setattr(annotation_set, "_WORTH_PROCESSES", 2)
+    monkeypatch.setattr(annotation_set, "_MIN_FILES_FOR_PROCESSES", 2)
     for _ in range(2):
         assert plain(read_annotations(files, class_ids, ILSVRC_BOXES, tmp_path, 2)) == expected
     assert sum(count for count in expected[2].values()) > 600

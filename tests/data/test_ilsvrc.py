@@ -3,9 +3,10 @@
 from dataclasses import astuple
 
 import pytest
-from test_data import write, xml
+from annotation_files import write, xml
 
-from incdet.data.ilsvrc import IlsvrcFiles, read_blacklist, read_ilsvrc
+from incdet.data.ilsvrc import IlsvrcFiles, read_blacklist, read_class_map, read_ilsvrc
+from incdet.data.readers import read_dataset
 from incdet.errors import DataError
 
 KIT = "devkit/data"
@@ -227,8 +228,39 @@ def test_real_val2_has_no_blacklisted_pairs_and_knows_the_rest_of_val(shared_fol
     assert {*dataset.image_ids, *dataset.other_image_ids} == set(range(1, 20122))
 
 
-@pytest.mark.parametrize(("split", "missing"), [("val", "10,204 of 20,121"), ("val1", "9,887 of 9,887")])
-def test_real_splits_without_annotations_are_an_error_that_counts_them(shared_folder, split, missing):
-    words = rf"^{missing} annotations are missing in .* \(ILSVRC2012_val_00000001\.xml, .*, \.\.\.\); "
+@pytest.mark.parametrize(("split", "num_listed"), [("val", 20_121), ("val1", 9_887)])
+def test_real_splits_without_annotations_are_an_error_that_counts_them(shared_folder, split, num_listed):
+    root = shared_folder / "data" / "ilsvrc-det"
+    listed = [line.split()[0] for line in (root / "ImageSets" / "DET" / f"{split}.txt").read_text().splitlines()]
+    # the development data holds the annotations of val2 and of some of val1
+    missing = [name for name in listed if not (root / "Annotations" / "DET" / "val" / f"{name}.xml").exists()]
+    words = rf"^{len(missing):,} of {num_listed:,} annotations are missing in .* \({missing[0]}\.xml, .*, \.\.\.\); "
     with pytest.raises(DataError, match=words):
-        read(shared_folder / "data" / "ilsvrc-det", split)
+        read(root, split)
+
+
+@pytest.mark.parametrize("folder", ["Annotations/DET/val", "ILSVRC2013_DET_bbox_val", "ILSVRC2014_DET_bbox_val"])
+def test_ilsvrc_layout(tmp_path, folder):
+    write(tmp_path / "devkit" / "data" / "map_det.txt", "n1 1 cat\nn2 2 polar bear\n")
+    write(tmp_path / "ImageSets" / "DET" / "val2.txt", "x 1\n")
+    write(tmp_path / folder / "x.xml", xml([("n2", (0, 0, 3, 4), 0)]))
+    dataset = read_dataset("ilsvrc", tmp_path, "val2")
+    assert dataset.class_names == ("cat", "polar bear")
+    assert dataset.image_paths == (tmp_path / "Data" / "DET" / "val" / "x.JPEG",)
+    assert dataset.ground_truths[0].class_ids.tolist() == [1]
+    assert dataset.ground_truths[0].boxes.tolist() == [[0, 0, 4, 5]]
+
+
+@pytest.mark.parametrize("content", [None, "", "n1 2 cat\n", "n1 1\n", "n1 1 cat\nn2 3 dog\n", b"n1 1 caf\xe9\n"])
+def test_unusable_class_map_is_a_data_error(tmp_path, content):
+    if content is not None:
+        write(tmp_path / "map_det.txt", content)
+    with pytest.raises(DataError, match=r"map_det\.txt"):
+        read_class_map(tmp_path / "map_det.txt")
+
+
+def test_real_ilsvrc(shared_folder):
+    dataset = read_ilsvrc(shared_folder / "data" / "ilsvrc-det", "val2")
+    assert (len(dataset), len(dataset.class_names)) == (9917, 200)
+    assert sum(len(truth) for _, truth in dataset) == 26782
+    assert (dataset.class_names[0], dataset.class_names[-1]) == ("accordion", "zebra")

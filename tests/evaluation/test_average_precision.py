@@ -2,11 +2,11 @@
 
 import json
 import math
-from dataclasses import replace
 
 import devkit_reference as reference
 import numpy as np
 import pytest
+from evaluations import evaluate, evaluate_reference_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +14,9 @@ from incdet.data.ilsvrc import read_ilsvrc
 from incdet.data.voc import read_voc
 from incdet.detections import Detections
 from incdet.evaluation import matching
-from incdet.evaluation.average_precision import FALSE, IGNORED, TRUE, Evaluation, evaluate_columns, evaluate_detections
-from incdet.evaluation.columns import DetectionColumns, ObjectColumns, object_columns
+from incdet.evaluation.average_precision import evaluate_detections
+from incdet.evaluation.columns import object_columns
+from incdet.evaluation.rules import FALSE, IGNORED, TRUE
 from incdet.structures import GroundTruth
 
 Box = reference.Box
@@ -24,26 +25,8 @@ Box = reference.Box
 RULES = ("ilsvrc", "voc", "voc07")
 
 
-def judge(num_classes, objects, detections, rules, blacklist=()):
-    """The fast evaluation of the reference's values."""
-    columns = ObjectColumns(
-        np.array([entry.image for entry in objects], np.int64),
-        np.array([entry.class_id for entry in objects], np.int64),
-        np.array([entry.box for entry in objects], np.float64).reshape(-1, 4),
-        np.array([entry.difficult for entry in objects], np.bool_),
-    )
-    found = DetectionColumns(
-        np.array([entry.image for entry in detections], np.int64),
-        np.array([entry.class_id for entry in detections], np.int64),
-        np.array([entry.score for entry in detections], np.float64),
-        np.array([entry.box for entry in detections], np.float64).reshape(-1, 4),
-    )
-    names = tuple(f"class {number}" for number in range(num_classes))
-    return evaluate_columns(names, 99, columns, found, rules, blacklist)
-
-
 def assert_agrees(num_classes, objects, detections, rules, blacklist=frozenset()):
-    evaluation = judge(num_classes, objects, detections, rules, blacklist)
+    evaluation = evaluate_reference_values(num_classes, objects, detections, rules, blacklist)
     if rules == "ilsvrc":
         expected = reference.evaluate_ilsvrc(num_classes, objects, detections, blacklist)
     else:
@@ -92,6 +75,7 @@ def data_sets(draw):
     return num_classes, objects, draw(st.lists(places, max_size=25)), blacklist
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES)
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(case=data_sets(), block=st.sampled_from([1, 2, 3, 1 << 20]))
@@ -122,7 +106,7 @@ def test_disturbed_voc_annotations_agree_with_the_reference(shared_folder, rules
     dataset = read_voc(shared_folder / "data" / "voc2012-subset", "val")
     objects, detections = disturbed(dataset.ground_truths, 20, 0)
     assert_agrees(20, objects, detections, rules)
-    assert 0.1 < judge(20, objects, detections, rules).mean_average_precision < 0.9
+    assert 0.1 < evaluate_reference_values(20, objects, detections, rules).mean_average_precision < 0.9
 
 
 def test_disturbed_ilsvrc_annotations_agree_with_the_reference(shared_folder):
@@ -144,16 +128,6 @@ def test_perfect_detections_on_real_annotations_score_one(shared_folder):
     assert (evaluation.recall == 1).all()
     assert (evaluation.num_images, len(evaluation.detections)) == (300, 661)
     assert evaluation.num_objects.sum() == sum(int((~truth.ignored).sum()) for _, truth in dataset)
-
-
-def evaluate(photos: list[tuple[list, list]], num_classes: int, rules="voc") -> Evaluation:
-    """Photos as ([(class id, box, difficult)], [(class id, box, score)])."""
-    objects, detections = [], []
-    for image, (wanted, found) in enumerate(photos):
-        objects += [reference.ReferenceObject(image, kind, box, difficult) for kind, box, difficult in wanted]
-        detections += [reference.ReferenceDetection(image, kind, score, box) for kind, box, score in found]
-    evaluation = judge(num_classes, objects, detections, rules)
-    return replace(evaluation, num_images=len(photos))
 
 
 A, B, FAR = (1, 1, 10, 10), (21, 1, 30, 10), (51, 51, 60, 60)

@@ -16,7 +16,8 @@ from running_tools import run_tool
 from incdet.data.dataset import Dataset
 from incdet.detections import Detections
 from incdet.errors import PackageError
-from incdet.evaluation.coco_rules import NUMBERS, coco_annotations, coco_results_of, evaluate_coco
+from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
+from incdet.evaluation.coco_rules import NUMBERS, evaluate_coco
 from incdet.evaluation.columns import detection_columns
 from incdet.structures import GroundTruth
 

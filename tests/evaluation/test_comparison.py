@@ -12,14 +12,8 @@ from incdet.errors import DataError
 from incdet.evaluation import comparison
 from incdet.evaluation.average_precision import evaluate_columns
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns
-from incdet.evaluation.comparison import (
-    FILE_NAME,
-    bootstrap_interval,
-    compare_judgements,
-    load_judgement,
-    save_judgement,
-    weighted_average_precision,
-)
+from incdet.evaluation.comparison import bootstrap_interval, compare_evaluations, weighted_average_precision
+from incdet.evaluation.stored_evaluation import FILE_NAME, load_evaluation, save_evaluation
 
 RULES = ("ilsvrc", "voc", "voc07")
 NUM_IMAGES, CLASSES = 12, ("rare", "usual", "common", "absent")
@@ -78,8 +72,8 @@ def stored(tmp_path):
     """Takes an evaluation through the file to a judgement."""
 
     def store(evaluation, name="run", dataset="pets val", image_names=tuple(map(str, range(NUM_IMAGES)))):
-        save_judgement(tmp_path / name / FILE_NAME, evaluation, dataset, image_names)
-        return load_judgement(tmp_path / name)
+        save_evaluation(tmp_path / name / FILE_NAME, evaluation, dataset, image_names)
+        return load_evaluation(tmp_path / name)
 
     return store
 
@@ -110,7 +104,7 @@ def test_integer_weights_count_images_that_often(stored, rules):
 
 @pytest.mark.parametrize("rules", RULES)
 def test_interval_is_that_of_evaluating_resampled_data_sets(stored, rules):
-    result = compare_judgements(stored(judged(1, rules)), stored(judged(2, rules)), 40, 5)
+    result = compare_evaluations(stored(judged(1, rules)), stored(judged(2, rules)), 40, 5)
     sets = np.random.default_rng(5).multinomial(NUM_IMAGES, np.full(NUM_IMAGES, 1 / NUM_IMAGES), 40)
     means = [[np.nanmean(repeated(seed, rules, counts)) for counts in sets] for seed in (1, 2)]
     differences = np.subtract(means[1], means[0])
@@ -132,7 +126,7 @@ def test_the_interval_of_one_run_is_that_of_evaluating_resampled_data_sets(store
 
 def test_equal_seeds_give_equal_numbers_and_other_seeds_others(stored):
     runs = stored(judged(1)), stored(judged(2))
-    first, again, other = (compare_judgements(*runs, 200, seed) for seed in (3, 3, 4))
+    first, again, other = (compare_evaluations(*runs, 200, seed) for seed in (3, 3, 4))
     assert first.to_json() == again.to_json()
     assert first.interval != other.interval
     low, high = first.interval
@@ -141,14 +135,14 @@ def test_equal_seeds_give_equal_numbers_and_other_seeds_others(stored):
 
 @pytest.mark.parametrize("rules", RULES)
 def test_a_run_does_not_differ_from_itself(stored, rules):
-    result = compare_judgements(stored(judged(1, rules)), stored(judged(1, rules)), 100)
+    result = compare_evaluations(stored(judged(1, rules)), stored(judged(1, rules)), 100)
     assert (result.to_json()["difference"], result.interval) == (0, (0, 0))
     assert (result.wins, result.share_better) == ((0, 0), 0)
 
 
 def test_exchanged_runs_give_mirrored_numbers(stored):
     one, other = stored(judged(1)), stored(judged(2))
-    there, back = compare_judgements(one, other, 201), compare_judgements(other, one, 201)
+    there, back = compare_evaluations(one, other, 201), compare_evaluations(other, one, 201)
     assert back.interval == pytest.approx([-there.interval[1], -there.interval[0]], abs=1e-15)
     assert back.mean_average_precision == there.mean_average_precision[::-1]
     assert back.average_precision[0].tolist()[:3] == there.average_precision[1].tolist()[:3]
@@ -161,7 +155,7 @@ def test_block_size_and_progress_do_not_change_the_result(stored, monkeypatch):
     for block in (1, 500, 1 << 22):
         monkeypatch.setattr(comparison, "_BLOCK", block)
         calls.append([])
-        results.append(compare_judgements(*runs, 50, 0, calls[-1].append))
+        results.append(compare_evaluations(*runs, 50, 0, calls[-1].append))
     for result in results[1:]:
         # sums of other lengths round otherwise
         assert result.interval == pytest.approx(results[0].interval, rel=0, abs=1e-12)
@@ -186,20 +180,20 @@ def small_run(verdicts, num_images=2, object_images=(0, 0, 0)):
 )
 def test_a_class_is_won_by_the_larger_ap_and_by_nobody_when_equal(stored, first, second, wins):
     runs = [stored(small_run(verdicts), image_names="ab") for verdicts in (first, second)]
-    assert compare_judgements(*runs, 10).wins == wins
+    assert compare_evaluations(*runs, 10).wins == wins
 
 
 def test_sets_without_any_object_are_passed_over(stored):
     runs = [stored(small_run(verdicts), image_names="ab") for verdicts in ([0, 0, 0], [1, 1, 1])]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = compare_judgements(*runs, 50)
+        result = compare_evaluations(*runs, 50)
     assert result.interval == (1, 1)
 
 
 def test_nothing_to_find_is_strict_json(stored):
     empty = judged(1, objects=replace(objects_of(), ignored=np.ones(40, np.bool_)))
-    result = compare_judgements(stored(empty), stored(empty), 10)
+    result = compare_evaluations(stored(empty), stored(empty), 10)
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert (document["difference"], document["wins"]) == (None, [0, 0])
 
@@ -221,16 +215,17 @@ def test_nothing_to_find_is_strict_json(stored):
 def test_runs_on_something_else_are_refused(stored, other):
     evaluation, options = other()
     with pytest.raises(DataError, match="cannot be compared: A is pets val under voc rules"):
-        compare_judgements(stored(judged(1)), stored(evaluation, **options), 10)
+        compare_evaluations(stored(judged(1)), stored(evaluation, **options), 10)
 
 
 def test_the_same_images_under_another_folder_name_can_be_compared(stored):
-    result = compare_judgements(stored(judged(1)), stored(judged(2), dataset="copy of pets val"), 10)
+    result = compare_evaluations(stored(judged(1)), stored(judged(2), dataset="copy of pets val"), 10)
     assert result.class_names == CLASSES
 
 
+@pytest.mark.slow
 def test_the_program_compares_two_folders(stored, tmp_path):
-    expected = compare_judgements(stored(judged(1), "one"), stored(judged(2), "two"), 100, 7)
+    expected = compare_evaluations(stored(judged(1), "one"), stored(judged(2), "two"), 100, 7)
     result = run_tool("compare_runs.py", "one", "two", "--samples", 100, "--seed", 7, "--json", "-", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout) == json.loads(json.dumps(expected.to_json()))
@@ -242,7 +237,7 @@ def test_the_program_compares_two_folders(stored, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut"])
-def test_the_program_refuses_a_folder_without_a_judgement_in_one_sentence(stored, tmp_path, damage):
+def test_the_program_refuses_a_folder_without_an_evaluation_in_one_sentence(stored, tmp_path, damage):
     stored(judged(1), "one")
     file = tmp_path / "two" / FILE_NAME
     if damage != "missing":
@@ -252,6 +247,6 @@ def test_the_program_refuses_a_folder_without_a_judgement_in_one_sentence(stored
     result = run_tool("compare_runs.py", "one", "two", folder=tmp_path)
     assert result.returncode == 3
     assert "two" in result.stderr
-    assert "tools/eval_map.py" in result.stderr
+    assert "incdet evaluate" in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""

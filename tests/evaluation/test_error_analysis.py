@@ -6,7 +6,7 @@ import math
 import devkit_reference as reference
 import numpy as np
 import pytest
-from test_average_precision import evaluate, judge
+from evaluations import evaluate, evaluate_reference_values
 
 from incdet.evaluation.average_precision import evaluate_columns
 from incdet.evaluation.error_analysis import analyse_errors
@@ -240,7 +240,7 @@ def test_random_cases_agree_with_brute_force(rules):
     for _ in range(200):
         objects, detections, banned = random_case(generator)
         banned = banned if rules == "ilsvrc" else set()
-        analysis = analyse_errors(judge(3, objects, detections, rules, banned))
+        analysis = analyse_errors(evaluate_reference_values(3, objects, detections, rules, banned))
         counts, costs = brute_force(objects, detections, rules, banned)
         assert analysis.counts == counts
         assert analysis.costs == pytest.approx(costs, abs=1e-9, nan_ok=True)

@@ -4,30 +4,19 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
-from test_average_precision import evaluate
+from small_photos import FAR, PHOTOS, A, dataset_of, evaluation_of
 
 from incdet.data.dataset import Dataset
-from incdet.evaluation import plots
-from incdet.evaluation.average_precision import Evaluation
-from incdet.evaluation.dataset_evaluation import write_report
 from incdet.evaluation.error_analysis import analyse_errors
 from incdet.evaluation.html_report import html_report
 from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
-from incdet.structures import GroundTruth
 
-A, B, FAR = (0, 0, 99, 99), (100, 0, 199, 99), (200, 100, 249, 149)
 VOID = {"meta", "img", "br", "image", "rect", "polyline"}
 WICKED = "<b>&\"'</script>"
-PHOTOS = [
-    # class 0 is found, and once imagined; class 1 is missed in the first photo and misplaced in the second
-    ([(0, A, False), (1, B, False)], [(0, A, 0.9), (0, FAR, 0.8)]),
-    ([(1, A, False)], [(1, (0, 0, 99, 29), 0.7)]),
-]
 
 
 class Page(HTMLParser):
@@ -61,22 +50,6 @@ class Page(HTMLParser):
     @property
     def text(self):
         return "\n".join(self.words)
-
-
-def dataset_of(evaluation, folder, names=None):
-    """A data set of the evaluation's images, 250 x 150 each; its photos lie in the folder, if anywhere."""
-    names = names or [f"photo{number}" for number in range(evaluation.num_images)]
-    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    truths = tuple(GroundTruth(name, 250, 150, *nothing) for name in names)
-    paths = tuple(Path(folder) / f"{number}.jpg" for number in range(len(names)))
-    classes = evaluation.class_names
-    return Dataset("pets val", classes, paths, truths, tuple(names), tuple(range(1, len(classes) + 1)))
-
-
-def evaluation_of(photos, class_names, rules="voc"):
-    evaluation = evaluate(photos, len(class_names), rules)
-    values = {name: getattr(evaluation, name) for name in evaluation.__dataclass_fields__}
-    return Evaluation(**values | {"class_names": tuple(class_names)})
 
 
 def page_of(evaluation, folder, names=None):
@@ -186,57 +159,9 @@ def test_the_folders_name_is_escaped(tmp_path):
     assert [words.startswith(WICKED) for words in Page(text).words].count(True) == 2
 
 
-CASES = {
-    "no detections": ([([(0, A, False)], [])], 2),
-    "no objects": ([([], [(0, A, 0.5)])], 2),
-    "neither": ([([], [])], 2),
-    "only difficult ones": ([([(0, A, True)], [(0, A, 0.9), (1, A, 0.8)])], 2),
-    "one class": ([([(0, A, False)], [(0, A, 0.5)])], 1),
-    "nothing wrong": ([([(0, A, False), (1, B, False)], [(0, A, 0.5), (1, B, 0.4)])], 2),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("rules", ["voc", "ilsvrc"])
-def test_a_report_is_written_whatever_there_is(tmp_path, case, rules):
-    photos, num_classes = CASES[case]
-    evaluation = evaluation_of(photos, [f"class {number}" for number in range(num_classes)], rules)
-    write_report(evaluation, dataset_of(evaluation, tmp_path), tmp_path / "out")
-    text = (tmp_path / "out" / "report.html").read_text()
-    assert_self_contained(text)
-    assert "nanrem" not in text, "a bar of no length"
-    files = {"errors.json", "precision_recall.png", "average_precision.png", "report.html", "judgement.npz"}
-    assert {file.name for file in (tmp_path / "out").iterdir()} == files
-
-
 def test_at_most_three_tiles_per_class_and_24_in_all_the_most_confident_first(tmp_path):
     names = [f"class {number}" for number in range(12)]
     found = [(kind, FAR, 0.9 - kind / 20 - number / 1000) for number in range(5, -1, -1) for kind in range(12)]
     page = Page(page_of(evaluation_of([([(0, A, False)], found)], names), tmp_path))
     scores = [words.strip() for words in page.words if re.fullmatch(r" 0\.\d{3}", words)]
     assert scores == [f"{0.9 - kind / 20 - number / 1000:.3f}" for kind in range(8) for number in range(3)]
-
-
-@pytest.mark.parametrize("num_present", [0, 1, 20, 200])
-@pytest.mark.parametrize("plot", [precision_recall_plot, average_precision_plot])
-@pytest.mark.filterwarnings("error")
-def test_plots_are_valid_png_for_any_number_of_classes(plot, num_present):
-    names = [f"a class with a long name {number}" for number in range(num_present + 1)]
-    wanted = [(kind, A, False) for kind in range(num_present)]
-    found = [(kind, A if kind % 3 else FAR, 0.9 - kind / 1000) for kind in range(num_present + 1)]
-    picture = PIL.Image.open(io.BytesIO(plot(evaluation_of([(wanted, found)], names))))
-    assert picture.format == "PNG"
-    assert sum(count > 0 for count in picture.convert("L").histogram()) > 5, "nothing is drawn"
-    assert picture.width == 910
-    assert picture.height < 5000
-
-
-@pytest.mark.parametrize("name", ["$", "$a_$", r"$\wrong{$", "_hidden", "100%", "猫"])
-@pytest.mark.filterwarnings("ignore:Glyph")
-def test_plots_take_any_class_name(name, monkeypatch):
-    evaluation = evaluation_of(PHOTOS, [name, "dog"])
-    figures, png_of = [], plots.png
-    monkeypatch.setattr(plots, "png", lambda figure: [png_of(figure), figures.append(figure)][0])
-    for plot in (precision_recall_plot, average_precision_plot):
-        assert PIL.Image.open(io.BytesIO(plot(evaluation))).format == "PNG"
-    assert len(figures[0].axes[0].get_legend().get_texts()) == 3, "two classes and the mean"

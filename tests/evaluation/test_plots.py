@@ -5,10 +5,13 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
+from small_photos import FAR, PHOTOS, A, evaluation_of
 
 from incdet.evaluation import plots
-from incdet.evaluation.average_precision import area_under_envelope, evaluate_columns
+from incdet.evaluation.average_precision import evaluate_columns
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns
+from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
+from incdet.evaluation.precision_recall import area_under_envelope
 from incdet.evaluation.recall import measure_coverage
 from incdet.structures import GroundTruth, Proposals
 
@@ -134,3 +137,28 @@ def test_runs_are_compared_at_their_own_numbers_of_proposals(coverage, drawn):
     for (counts, shares), last in zip(lines.values(), (1, 0.75), strict=True):
         assert counts.tolist() == [1, 2, 4]
         assert shares.tolist() == [0.5, 0.5, last]
+
+
+@pytest.mark.parametrize("num_present", [0, 1, 20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("plot", [precision_recall_plot, average_precision_plot])
+@pytest.mark.filterwarnings("error")
+def test_plots_are_valid_png_for_any_number_of_classes(plot, num_present):
+    names = [f"a class with a long name {number}" for number in range(num_present + 1)]
+    wanted = [(kind, A, False) for kind in range(num_present)]
+    found = [(kind, A if kind % 3 else FAR, 0.9 - kind / 1000) for kind in range(num_present + 1)]
+    picture = PIL.Image.open(io.BytesIO(plot(evaluation_of([(wanted, found)], names))))
+    assert picture.format == "PNG"
+    assert sum(count > 0 for count in picture.convert("L").histogram()) > 5, "nothing is drawn"
+    assert picture.width == 910
+    assert picture.height < 5000
+
+
+@pytest.mark.parametrize("name", ["$", "$a_$", r"$\wrong{$", "_hidden", "100%", "猫"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_plots_take_any_class_name(name, monkeypatch):
+    evaluation = evaluation_of(PHOTOS, [name, "dog"])
+    figures, png_of = [], plots.png
+    monkeypatch.setattr(plots, "png", lambda figure: [png_of(figure), figures.append(figure)][0])
+    for plot in (precision_recall_plot, average_precision_plot):
+        assert PIL.Image.open(io.BytesIO(plot(evaluation))).format == "PNG"
+    assert len(figures[0].axes[0].get_legend().get_texts()) == 3, "two classes and the mean"

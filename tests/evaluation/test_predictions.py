@@ -12,7 +12,8 @@ from incdet.data.dataset import Dataset
 from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.evaluation.columns import detection_columns
-from incdet.evaluation.predictions import has_coco_results, read_predictions, submission_text
+from incdet.evaluation.predictions import has_coco_results, read_predictions
+from incdet.evaluation.submission import submission_text
 from incdet.output.writers import detections_json
 from incdet.structures import GroundTruth
 

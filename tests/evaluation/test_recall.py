@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incdet.evaluation.plots import coverage_over_number_plot, coverage_over_overlap_plot
-from incdet.evaluation.recall import NUMBERS, average_recall, coverage_at, measure_coverage, numbers
+from incdet.evaluation.recall import PROPOSAL_COUNTS, average_recall, coverage_at, measure_coverage, overlap_statistics
 from incdet.ops.boxes import box_iou
 from incdet.structures import GroundTruth, Proposals
 
@@ -60,7 +60,7 @@ def test_best_overlaps_are_those_of_a_double_loop(images):
     for boxes, found in images:
         for box in boxes:
             overlaps = [float(box_iou(np.array([box]), np.array([other]))[0, 0]) for other in found]
-            for column, number in enumerate((*NUMBERS, len(found))):
+            for column, number in enumerate((*PROPOSAL_COUNTS, len(found))):
                 assert coverage.overlaps[row, column] == pytest.approx(max(overlaps[:number], default=0), abs=1e-6)
             row += 1
     assert row == len(coverage.best)
@@ -116,4 +116,4 @@ def test_every_object_needs_its_image():
 
 
 def test_numbers_of_perfect_overlaps():
-    assert numbers(np.ones(3)) == {"coverage": 1, "average_recall": 1, "mean_best_overlap": 1}
+    assert overlap_statistics(np.ones(3)) == {"coverage": 1, "average_recall": 1, "mean_best_overlap": 1}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_data import write, xml
+from annotation_files import write, xml
 from test_ilsvrc import KIT, make
 
 from incdet.data.ilsvrc import read_ilsvrc
