@@ -1,4 +1,4 @@
-"""Class names as people give them -> class ids."""
+"""Class ids of the class names that a user gives."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from incdet.errors import ConfigurationError
 
 
 def split_names(text: str) -> list[str]:
-    """Names between commas.
+    """Returns the names between commas.
 
     >>> split_names("cat, dog,")
     ['cat', 'dog']
@@ -16,15 +16,15 @@ def split_names(text: str) -> list[str]:
 
 
 def find_classes(asked: Sequence[str], known: Sequence[str], owner: str) -> list[int]:
-    """Names -> class ids.
+    """Returns the class ids of names.
 
     Args:
-        asked: names, spelt as the owner spells them.
-        known: the C classes.
-        owner: whose classes they are, for the message.
+        asked: The names, spelt as the owner spells them.
+        known: The C classes.
+        owner: The owner of the classes, for the message.
 
     Raises:
-        ConfigurationError: names the first unknown one and the nearest known one.
+        ConfigurationError: A name is unknown; the message has the nearest known one.
 
     >>> find_classes(["dog"], ["cat", "dog"], "this example")
     [1]
@@ -33,7 +33,7 @@ def find_classes(asked: Sequence[str], known: Sequence[str], owner: str) -> list
     by_lower = {name.lower(): name for name in known}
     for name in asked:
         if name not in ids:
-            nearest = [by_lower[close] for close in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)]
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"known classes: {', '.join(known)}"
+            close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+            hint = f"did you mean '{by_lower[close[0]]}'?" if close else f"known classes: {', '.join(known)}"
             raise ConfigurationError(f"{owner} has no class '{name}'; {hint}")
     return [ids[name] for name in asked]

@@ -1,4 +1,4 @@
-"""YAML files and `dotted.key=value` settings -> a checked configuration."""
+"""Reading of configurations: YAML files and `dotted.key=value` settings become checked sections."""
 
 import difflib
 import re
@@ -18,10 +18,15 @@ SectionType = TypeVar("SectionType", bound=Section)
 def load_config(
     section: type[SectionType], file: Path | str | None = None, settings: Iterable[str] = ()
 ) -> SectionType:
-    """A configuration from an optional YAML file and `dotted.key=value` settings (which win).
+    """Makes a configuration from an optional YAML file and settings.
+
+    Args:
+        section: The class of the configuration.
+        file: The YAML file, default none.
+        settings: Settings of the form `dotted.key=value`, which win over the file.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a key, type or value is wrong; names the dotted path.
+        ConfigurationError: The file cannot be read, or a key, type or value is wrong; the message names the dotted key.
     """
     values = read_yaml(Path(file)) if file is not None else {}
     for setting in settings:
@@ -32,8 +37,13 @@ def load_config(
 def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
     """Checks plain values against a section; lists become tuples.
 
+    Args:
+        section: The class of the configuration.
+        values: The values by key, sections as mappings.
+        origin: Their origin, for the message: a file, or "configuration".
+
     Raises:
-        ConfigurationError: names `origin`, the dotted path, what was expected and the nearest valid key.
+        ConfigurationError: A key or value is wrong; the message names the dotted path and the nearest valid key.
     """
     try:
         return section.model_validate(_tuples(values))
@@ -50,14 +60,21 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
 
 
 def _tuples(value: Any) -> Any:
-    """YAML knows lists only; the frozen configuration holds tuples. Whole numbers are welcome where floats go."""
+    """Returns the value with tuples for lists: YAML has only lists, and the frozen configuration holds tuples."""
     if isinstance(value, Mapping):
         return {str(key): _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value
 
 
 def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a section, for messages and help."""
+    """Returns all dotted keys of a section, for messages and help.
+
+    Args:
+        section: The section.
+        prefix: Text before every key, default none.
+    """
     keys = []
     for name, info in section.model_fields.items():
         keys.append(prefix + name)
@@ -67,10 +84,11 @@ def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _nearest_key(section: type[BaseModel], path: str) -> str:
+    """Returns a hint at the key that was probably meant by an unknown one."""
     keys = valid_keys(section)
     by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
     deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
-    # of several sections with such a key, the outermost is meant most often
+    # of several sections with the same key, the outermost is meant most often
     nearest = (
         sorted(by_leaf, key=lambda key: key.count("."))
         or deeper
@@ -84,7 +102,7 @@ def _lower(text: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML's own takes `1e-3` for text, because it has no dot."""
+    """A loader that reads YAML 1.2's numbers: PyYAML takes `1e-3` for text, because it has no dot."""
 
 
 _Loader.add_implicit_resolver(
@@ -92,14 +110,14 @@ _Loader.add_implicit_resolver(
 )
 
 _NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
-"""What the parser raises, also on dates that do not exist and on tags that do not fit."""
+"""The errors of the parser, among them those on dates that do not exist and on tags that do not fit."""
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file.
+    """Returns the keys and values of a YAML file.
 
     Raises:
-        ConfigurationError: it cannot be read, is not valid YAML, or holds something else than keys and values.
+        ConfigurationError: The file cannot be read, is not valid YAML, or does not hold keys and values.
     """
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
@@ -117,10 +135,14 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def apply_setting(values: dict[str, Any], setting: str) -> None:
-    """Writes one `dotted.key=value` setting, whose value is YAML, into the values.
+    """Writes one setting into the values.
+
+    Args:
+        values: The values by key, changed in place.
+        setting: Text of the form `dotted.key=value`; the value is YAML.
 
     Raises:
-        ConfigurationError: it has no value, its value is not valid YAML, or a part of its key is no section.
+        ConfigurationError: The setting has no value, its value is not valid YAML, or a part of its key is no section.
     """
     path, separator, text = setting.partition("=")
     if not separator or not path:
@@ -139,7 +161,7 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with changes over them, section by section."""
+    """Returns values with changes that win over them, section by section."""
     result = dict(values)
     for key, change in changes.items():
         inside = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)

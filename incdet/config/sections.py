@@ -1,4 +1,8 @@
-"""The configuration's sections: typed, strict, each key with its meaning, unit and default."""
+"""The sections of the configuration: typed and strict, with meaning, unit and default of every key.
+
+The entries under `Attributes:` are the descriptions that `incdet config` and the configuration page print (see
+`incdet.config.descriptions`), so each of them consists of complete sentences.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -37,23 +41,23 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         "k": (50.0, 100.0, 150.0, 300.0),
     },
 }
-"""Named sets of diversification strategies."""
+"""Named sets of diversification strategies of selective search."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
-    """Whether a field holds further keys."""
+    """Whether a field's type is a section, which holds further keys."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 class Section(BaseModel):
-    """Base of all configuration sections: unknown keys and loose types are refused."""
+    """Base of all sections of the configuration. It refuses unknown keys and values of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     old_names: ClassVar[Mapping[str, str]] = {}
-    """Keys as they were called one version ago -> what they are called now."""
+    """New names of keys by their names of one version ago, which are still accepted with a warning."""
 
     @model_validator(mode="before")
     @classmethod
@@ -68,33 +72,43 @@ class Section(BaseModel):
                 raise ValueError(f"'{old}' is the old name of '{new}', and both are given; keep '{new}'")
             warnings.warn(f"the setting '{old}' is now called '{new}'; the old name goes in 0.3", FutureWarning, 2)
             values[new] = values.pop(old)
-        # in YAML, `proposals:` with nothing below it is None
+        # in YAML, `proposals:` with nothing below it is None, and stands for the defaults of the section
         sections = {name for name, info in cls.model_fields.items() if is_section(info.annotation)}
         return {key: {} if value is None and key in sections else value for key, value in values.items()}
 
 
 class ImagesConfig(Section):
-    """What the reader accepts."""
+    """Limits on the photos that are read.
+
+    Attributes:
+        max_megapixels: Largest photo that is read, in millions of pixels. A larger one is refused, because its
+            uncompressed pixels and the regions cut from it may not fit into memory.
+    """
 
     max_megapixels: float = Field(100.0, gt=0)
 
 
 class SelectiveSearchConfig(Section):
-    """Selective search; the defaults are R-CNN's fast set at GoogLeNet's doubled superpixels.
+    """Selective search. The defaults are R-CNN's fast set with the superpixels of GoogLeNet, twice as large.
 
     Attributes:
-        engine: "incdet" is the algorithm of the paper, "opencv" its peer in cv2.ximgproc.
-        strategies: the set that color_spaces, similarities and k come from where they are not given: "single" is the
-            best single strategy of Uijlings et al. 2013 (table 5), "fast" and "quality" are the sets of its code.
-        superpixel_scale: multiplies both k and the smallest superpixel (1 = R-CNN, 2 = GoogLeNet).
-        color_spaces: segmentation and grouping run once in each.
-        similarities: of neighbouring regions, parts that are added; one hierarchy grows by each.
-        k: segmentation thresholds before scaling; the smallest superpixel equals k, in pixels of the frame. Bounded
-            like the others, because superpixels of few pixels need more memory than machines have.
-        sigma: blur before segmentation, in pixels of the frame.
-        width: width of the frame in which the search runs, in pixels; smaller photos are enlarged.
-        min_side: shortest side of a kept box, in pixels of the frame.
-        seed: of the random factors in the ranking.
+        engine: Implementation of selective search. "incdet" follows the paper, "opencv" is the variant in cv2.ximgproc,
+            which gives other boxes in another order.
+        strategies: Set of strategies that provides color_spaces, similarities and k where they are not given. "single"
+            is the best single strategy of Uijlings et al. 2013 (table 5); "fast" and "quality" are the sets of their
+            released code.
+        superpixel_scale: Factor on k and on the smallest superpixel. R-CNN has 1, GoogLeNet 2, which halves the number
+            of boxes.
+        color_spaces: Colour spaces. Segmentation and grouping run once in each.
+        similarities: Similarities of neighbouring regions, each the sum of the parts in its name. One hierarchy grows
+            by each similarity.
+        k: Thresholds of the segmentation, before superpixel_scale is applied. A larger one gives larger superpixels.
+            The smallest superpixel has k pixels of the frame. Values below 20 are refused, because tiny superpixels
+            need more memory than machines have.
+        sigma: Standard deviation of the blur before the segmentation, in pixels of the frame.
+        width: Width of the frame in which the search runs, in pixels. Photos are resized to it, smaller ones enlarged.
+        min_side: Shortest side of a box that is kept, in pixels of the frame.
+        seed: Seed of the random factors in the ranking of boxes. Equal seeds give equal proposals.
     """
 
     engine: Literal["incdet", "opencv"] = "incdet"
@@ -111,21 +125,22 @@ class SelectiveSearchConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_strategies(cls, values: Any) -> Any:
-        """The effective configuration spells out what a set's name stands for."""
+        """Replaces the name of a set by its values, so that the effective configuration shows them."""
         name = values.get("strategies") if isinstance(values, Mapping) else None
         # a name that is no set is left to the check of the field
         return {**STRATEGIES[name], **values} if isinstance(name, str) and name in STRATEGIES else values
 
 
 class MultiBoxConfig(Section):
-    """The network that proposes boxes.
+    """MultiBox, the network that proposes boxes.
 
     Attributes:
-        weights: a file that tools/train_multibox.py wrote, or the name of shipped weights.
-        limit: best boxes that are kept (paper: 200).
-        iou_threshold: a box that overlaps a better one by more is left out.
-        crop_sides: besides the whole photo, parts of it with these shares of its sides are looked at; those of one size
-            cover the photo, and neighbours have at least a quarter of their side in common.
+        weights: Weights of the network: a file made by `incdet train multibox`, or a name of shipped weights.
+        limit: Number of best boxes that are kept per photo. The paper adds 200.
+        iou_threshold: Jaccard index (IoU) with a better box above which a box is left out.
+        crop_sides: Sides of the multi-scale crops, as shares of the photo's sides. The network sees the whole photo and
+            then crops of each size, which cover the photo and overlap their neighbours by at least a quarter of their
+            side. An empty list leaves only the whole photo, as in the paper.
     """
 
     old_names = {"part_sides": "crop_sides"}
@@ -137,12 +152,14 @@ class MultiBoxConfig(Section):
 
 
 class ProposalsConfig(Section):
-    """Which proposers run, and what becomes of their boxes.
+    """The proposers, and the selection among their boxes.
 
     Attributes:
-        methods: the proposers, in the order of their boxes.
-        limit: best boxes that go on; None = all.
-        duplicate_iou: a box that overlaps one of an earlier proposer by more is left out.
+        methods: The proposers that run, in the order of their boxes. Earlier ones win over duplicates of later ones.
+        limit: Number of first boxes that go on to the networks. None keeps all of them.
+        duplicate_iou: Jaccard index (IoU) with a box of an earlier proposer above which a box is left out.
+        selective_search: Settings of selective search.
+        multibox: Settings of MultiBox.
     """
 
     methods: tuple[Literal["selective_search", "multibox"], ...] = Field(("multibox", "selective_search"), min_length=1)
@@ -153,21 +170,22 @@ class ProposalsConfig(Section):
 
 
 class ScoresConfig(Section):
-    """How regions are classified.
+    """The classification of regions by the networks.
 
     Attributes:
-        batch_size: regions at a time; None is 64 on a CPU and 512 on a GPU.
-        precision: "auto" is bfloat16 where the device computes it natively; "int8" needs OpenVINO and measured ranges.
-        engine: what computes a detector's networks; "openvino" is for CPUs and needs the package of that name, "auto"
-            takes it where it is installed. Whole photos are classified by torch.
-        min_probability: lowest probability of a class, in the rejection network's output, with which a region reaches
-            the members of the ensemble; 0 shows them every region. Only detectors with a rejection network use it.
-        half_resolution_min_probability: lowest probability of a class, in the rejection network's output for a crop
-            with half the pixels along each side, with which a region reaches the rejection network at full resolution;
-            0 leaves the half-resolution stage out.
-        box_deltas: whether regions are moved and stretched by a network's box deltas, where its weights come with a box
-            regressor (R-CNN, appendix C). The members of the ensemble then see the moved regions. Without it regions
-            stay the proposals, as in the paper.
+        batch_size: Number of regions that a network computes at once. None takes 64 on a CPU and 512 on a GPU.
+        precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
+            float32. "int8" needs OpenVINO and weights with measured ranges.
+        engine: Program that computes the networks of a detector. "openvino" is for CPUs and needs the package of that
+            name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
+        min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
+            the members of the ensemble. 0 passes every region on. Detectors without a rejection network ignore it.
+        half_resolution_min_probability: Lowest probability of any class, given by the rejection network for a crop with
+            half the pixels along each side, with which a region reaches the rejection network at full resolution. 0
+            leaves the half-resolution stage out.
+        box_deltas: Whether a network's box deltas move and stretch the regions, where its weights come with a box
+            regressor (R-CNN, appendix C). The members of the ensemble then classify the moved regions. Without box
+            deltas the regions are the proposals, as in the paper.
     """
 
     old_names = {
@@ -185,17 +203,20 @@ class ScoresConfig(Section):
 
 
 class DetectionsConfig(Section):
-    """From probabilities to detections.
+    """The selection of detections among the classified regions.
 
     Attributes:
-        score_threshold: lowest probability that is kept at all; low, because mAP wants the whole curve.
-        iou_threshold: per-class NMS removes a box that overlaps a better one by more (R-CNN: 0.3).
-        voting_iou: a detection's box becomes the mean of the boxes of its class, before NMS, that overlap it by this or
-            more, weighted by their probabilities; None is the best one's, as in the paper.
-        max_per_image: best detections kept per image.
-        classes: only these are looked for; None is all that the weights know.
-        display_threshold: lowest probability that `incdet detect` shows and saves; high, because a quarter of the
-            regions in training hold an object, far fewer in a photo, so probabilities come out too high.
+        score_threshold: Lowest probability of a detection. It is low, because mAP counts the whole ranked list.
+        iou_threshold: Jaccard index (IoU) with a better box of the same class above which non-maximum suppression
+            removes a box. R-CNN has 0.3.
+        voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class has a vote. The
+            detection's box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box as
+            it is, as in the paper.
+        max_per_image: Number of best detections that are kept per photo.
+        classes: Names of the classes that are looked for. None looks for all classes of the weights.
+        display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. It is high, because
+            a quarter of the regions in training hold an object and far fewer regions of a photo do, so that
+            probabilities come out too high.
     """
 
     score_threshold: Unit = 0.01
@@ -207,7 +228,15 @@ class DetectionsConfig(Section):
 
 
 class Config(Section):
-    """Everything that decides what a detector finds, except its weights."""
+    """All settings of a detector. Together with the weights they decide which detections it makes.
+
+    Attributes:
+        device: Device of the networks. "auto" takes the first CUDA GPU where there is one, otherwise the CPU.
+        images: Limits on the photos that are read.
+        proposals: The proposers, and the selection among their boxes.
+        scores: The classification of regions by the networks.
+        detections: The selection of detections among the classified regions.
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     images: ImagesConfig = ImagesConfig()

@@ -1,3 +1,5 @@
+"""Configurations from files and settings, and the messages about wrong ones."""
+
 from pathlib import Path
 
 import pydantic
@@ -6,32 +8,6 @@ import pytest
 from incdet.config.loading import load_config, make_config, valid_keys
 from incdet.config.sections import Config, DetectionsConfig
 from incdet.errors import ConfigurationError
-from incdet.training.classification_task import ClassifierTrainingConfig
-from incdet.training.multibox_task import MultiBoxTrainingConfig
-from incdet.training.region_task import RegionsTrainingConfig
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-
-SECTIONS = {
-    "classifier_voc": ClassifierTrainingConfig,
-    "rejection_voc": RegionsTrainingConfig,
-    "rejection_voc_longer": RegionsTrainingConfig,
-    "googlenet_imagenet": ClassifierTrainingConfig,
-    "multibox_voc": MultiBoxTrainingConfig,
-    "regions_ilsvrc": RegionsTrainingConfig,
-    "regions_voc": RegionsTrainingConfig,
-}
-
-
-@pytest.mark.parametrize("file", sorted(CONFIGS.iterdir()), ids=lambda file: file.stem)
-def test_every_experiment_is_a_valid_configuration_and_names_its_command(file):
-    config = load_config(SECTIONS[file.stem], file)
-    for number in range(1, len(getattr(config, "members", ())) + 1):
-        config.member(number)
-    header = file.read_text().partition("\ndata:")[0]
-    assert f"configs/{file.name}" in header
-    assert "@" not in header
-    assert {"Reproduces:", "Cost:", "Expected:"} <= set(header.split())
 
 
 def refusal(tmp_path: Path, text: str) -> str:
