@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -16,21 +15,8 @@ from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork, Member
-from incdet.networks.sidecar_files import (
-    activation_ranges_file,
-    box_regressor_file,
-    load_activation_ranges,
-    load_box_regressor,
-)
-from incdet.networks.weights import (
-    Preprocessing,
-    WeightsRecord,
-    find_weights,
-    load_network,
-    named_hashes,
-    same_classes,
-    shipped_ensemble,
-)
+from incdet.networks.pretrained import Origin, load_pretrained, origin_of
+from incdet.networks.weights import Preprocessing, WeightsRecord, find_weights, same_classes, shipped_ensemble
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
@@ -40,21 +26,6 @@ from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import score_regions
 from incdet.structures import Image, Proposals, RegionScores
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The files that a detector was loaded from.
-
-    Attributes:
-        hashes: name of each file, sidecar files included -> its SHA-256.
-        rejection_network: name of the rejection network's weights; None without one.
-        members: names of the members' weights.
-    """
-
-    hashes: dict[str, str]
-    rejection_network: str | None
-    members: tuple[str, ...]
 
 
 class Detector:
@@ -145,10 +116,10 @@ class Detector:
         config = config or Config()
         files = [find_weights(name) for name in weights or shipped_ensemble(members)]
         has_rejection_network = cascade or not weights
-        networks = [_load(file, config) for file in files]
+        networks = [load_pretrained(file, config.scores) for file in files]
         rejection_network = networks.pop(0) if has_rejection_network else None
         detector = cls(networks, rejection_network, config)
-        detector.origin = _origin_of(files, has_rejection_network, detector)
+        detector.origin = origin_of(files, has_rejection_network, config.scores, detector.proposers.files)
         return detector
 
     def with_thresholds(self, thresholds: Thresholds) -> "Detector":
@@ -270,27 +241,6 @@ def detect(source: ImageSource, score_threshold: float = 0.75) -> Detections:
 @cache
 def _default_detector() -> Detector:
     return Detector.from_pretrained()
-
-
-def _load(file: Path, config: Config) -> LoadedNetwork:
-    """A network with the sidecar files that the configuration asks for."""
-    network, record = load_network(file)
-    if config.scores.box_deltas:
-        network.box_regressor = load_box_regressor(file, network.classifier.in_features)
-    ranges = load_activation_ranges(file) if config.scores.precision == "int8" else {}
-    return LoadedNetwork(network, record, ranges)
-
-
-def _origin_of(files: Sequence[Path], has_rejection_network: bool, detector: Detector) -> Origin:
-    sidecars = [box_regressor_file(file) for file in files if detector.config.scores.box_deltas]
-    if detector.config.scores.precision == "int8":
-        sidecars += [activation_ranges_file(file) for file in files]
-    present = [file for file in sidecars if file.exists()]
-    hashes = named_hashes([*files, *present, *detector.proposers.files])
-    # a name that several files share is told by its path
-    names = [file.name if file.name in hashes else str(file) for file in files]
-    rejection_network = names.pop(0) if has_rejection_network else None
-    return Origin(hashes, rejection_network, tuple(names))
 
 
 def _same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
