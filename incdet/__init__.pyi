@@ -2,10 +2,12 @@
 
 from incdet.classifier import Classifier as Classifier
 from incdet.config.sections import Config as Config
+from incdet.data.readers import read_dataset as read_dataset
 from incdet.detections import Detections as Detections
 from incdet.detector import Detector as Detector
 from incdet.detector import detect as detect
 from incdet.errors import IncdetError as IncdetError
+from incdet.evaluation.dataset_evaluation import evaluate as evaluate
 from incdet.images import read_image as read_image
 from incdet.proposals import Proposers as Proposers
 from incdet.proposals import propose as propose

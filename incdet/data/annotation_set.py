@@ -6,10 +6,8 @@ changed annotation gives another name, so nothing stale is ever used.
 
 import hashlib
 import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from incdet.data.xml_annotations import BoxConvention, parse_annotation, read_content
 from incdet.errors import DataError, OutputError
 from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.worker_processes import map_in_processes
 from incdet.structures import GroundTruth
 
 _MIN_FILES_FOR_PROCESSES = 4000
@@ -106,23 +105,27 @@ def _parse(
     contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int], convention: BoxConvention, num_processes: int
 ) -> Parsed:
     """Parses all annotations, in worker processes where there are many."""
-    work = partial(_parse_part, class_ids=class_ids, convention=convention)
+    parse = partial(_parse_part, class_ids=class_ids, convention=convention)
     if num_processes == 1 or len(contents) < _MIN_FILES_FOR_PROCESSES:
-        return work(contents)
+        return parse(contents)
     # one part per process, the last one may be smaller
     part_size = -(-len(contents) // num_processes)
     parts = [contents[start : start + part_size] for start in range(0, len(contents), part_size)]
     truths: list[GroundTruth] = []
     unknown = Counter[str]()
-    with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
-        for part_truths, part_unknown in pool.map(work, parts):
-            truths += part_truths
-            unknown += part_unknown
+    for _, (part_truths, part_unknown) in map_in_processes(partial(_parser, parse), parts, num_processes, parse):
+        truths += part_truths
+        unknown += part_unknown
     return truths, unknown
 
 
+def _parser(parse: Callable[[list[tuple[Path, bytes]]], Parsed]) -> Callable[[list[tuple[Path, bytes]]], Parsed]:
+    """Returns the work of a process, which needs nothing loaded."""
+    return parse
+
+
 def _parse_part(contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int], convention: BoxConvention) -> Parsed:
-    """Parses some of the annotations; runs in a worker process."""
+    """Parses some of the annotations."""
     truths, unknown = [], Counter[str]()
     for file, content in contents:
         truth, others = parse_annotation(content, file, class_ids, convention)

@@ -1,6 +1,7 @@
 """The reader for every collection: VOC, COCO and ILSVRC become the same `Dataset`."""
 
 from pathlib import Path
+from typing import Literal
 
 from incdet.data.coco import read_coco_folder
 from incdet.data.collection import Collection as Collection  # callers of `read_dataset` need it
@@ -11,7 +12,7 @@ from incdet.errors import DataError
 
 
 def read_dataset(
-    collection: Collection,
+    collection: Collection | Literal["voc", "coco", "ilsvrc"],
     root: Path | str,
     split: str,
     files: IlsvrcFiles | None = None,
@@ -29,6 +30,11 @@ def read_dataset(
         cache: Folder of the cache of parsed annotations, default none; used for ILSVRC.
         num_processes: Number of processes that parse annotations, default 1; used for ILSVRC.
         warn: Function that is told about objects that do not count.
+
+    Example:
+        >>> dataset = read_dataset("voc", "VOC2012", "val")  # doctest: +SKIP
+        >>> len(dataset), dataset.class_names[0]  # doctest: +SKIP
+        (5823, 'aeroplane')
 
     Raises:
         DataError: The folder, the split or an annotation is missing or malformed, or two photos have the same name.

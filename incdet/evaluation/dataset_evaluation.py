@@ -1,17 +1,19 @@
 """Evaluation of a data set's detections under a choice of rules, and the files that explain it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
-from incdet.data.dataset import Dataset, Warn
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.detections import Detections
+from incdet.errors import DataError
 from incdet.evaluation.average_precision import Evaluation, evaluate_columns
 from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
 from incdet.evaluation.coco_rules import Backend, CocoEvaluation, evaluate_coco
-from incdet.evaluation.columns import DetectionColumns, object_columns
+from incdet.evaluation.columns import DetectionColumns, detection_columns, object_columns
 from incdet.evaluation.contact_sheet import contact_sheet
 from incdet.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from incdet.evaluation.html_report import html_report
@@ -23,6 +25,7 @@ from incdet.evaluation.submission import submission_text
 from incdet.output.draw import save_picture
 from incdet.runtime.files import atomic_file, write_text
 from incdet.runtime.json_files import read_json, write_json
+from incdet.structures import GroundTruth
 
 RulesChoice = Literal[Rules, "coco"]
 """Names of all rules."""
@@ -60,6 +63,49 @@ def evaluate_dataset(
         missing = f"{len(empty)} of {len(dataset.class_names)} classes have no objects in {dataset.name} ({names})"
         warn(f"{missing}: mAP is the mean over the others")
     return evaluation
+
+
+def evaluate(
+    detections: Iterable[Detections], dataset: Dataset, rules: RulesChoice | None = None
+) -> Evaluation | CocoEvaluation:
+    """Evaluates detections in a data set's photos, the same number that `incdet evaluate` prints.
+
+    Example:
+        >>> from incdet import read_dataset, Detector  # doctest: +SKIP
+        >>> dataset = read_dataset("voc", "VOC2012", "val")  # doctest: +SKIP
+        >>> found = Detector.from_pretrained().detect_many(dataset.image_paths)  # doctest: +SKIP
+        >>> evaluate(found, dataset).mean_average_precision  # doctest: +SKIP
+
+    Args:
+        detections: The detections of each photo, in the order of the data set. A photo whose file has another size than
+            its annotation states is rescaled.
+        dataset: The annotated photos.
+        rules: "ilsvrc", "voc", "voc07" or "coco"; None is the rules of a COCO file for data sets that have one, of
+            ILSVRC for those with a blacklist, and of VOC elsewhere.
+
+    Raises:
+        DataError: The number of detections is not that of the photos, or their classes are not those of the data set.
+    """
+    found = [entry.rescaled(truth.width, truth.height) for entry, truth in _in_pairs(detections, dataset)]
+    if rules is None:
+        rules = "coco" if dataset.coco_file is not None else "ilsvrc" if dataset.blacklist else "voc"
+    return evaluate_dataset(dataset, detection_columns(found), rules, "pycocotools", None, no_warning)
+
+
+def _in_pairs(detections: Iterable[Detections], dataset: Dataset) -> list[tuple[Detections, GroundTruth]]:
+    found = list(detections)
+    if len(found) != len(dataset):
+        raise DataError(
+            f"there are detections in {len(found)} photos and {dataset.name} has {len(dataset)}; give those of every "
+            "photo, in the order of the data set"
+        )
+    for entry in found:
+        if entry.class_names != dataset.class_names:
+            raise DataError(
+                f"the detections in {entry.image} are of {len(entry.class_names)} classes, and those of {dataset.name} "
+                f"are {len(dataset.class_names)} others; give detections by weights that were trained for it"
+            )
+    return list(zip(found, dataset.ground_truths, strict=True))
 
 
 def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> ErrorAnalysis:

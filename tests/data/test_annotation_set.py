@@ -179,7 +179,7 @@ def test_many_processes_give_the_result_of_one(files, monkeypatch, num_processes
 @pytest.mark.parametrize(("worth", "num_processes"), [(8, 2), (7, 1)], ids=["few files", "one process asked for"])
 def test_no_processes_start_when(files, monkeypatch, worth, num_processes):
     monkeypatch.setattr(annotation_set, "_MIN_FILES_FOR_PROCESSES", worth)
-    monkeypatch.setattr(annotation_set, "ProcessPoolExecutor", forbid)
+    monkeypatch.setattr(annotation_set, "map_in_processes", forbid)
     assert len(read_annotations(files, CLASS_IDS, VOC_BOXES, num_processes=num_processes)[0]) == 7
 
 
