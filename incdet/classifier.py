@@ -58,13 +58,13 @@ class Classifier:
         if not networks:
             raise WeightsError(
                 "a classifier needs weights of whole photos; import BVLC's or torchvision's with "
-                "tools/import_weights.py and give them with --weights"
+                "incdet weights import and give them with --weights"
             )
         for record in records:
             if record.background:
                 raise WeightsError(
                     f"these weights judge regions, not whole photos ({record.origin}); use incdet detect, or give "
-                    "weights of whole photos, as tools/import_weights.py makes them"
+                    "weights of whole photos, as incdet weights import makes them"
                 )
         self.config, self.num_crops = config or Config(), num_crops
         self.class_names = same_classes(records)

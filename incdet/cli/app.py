@@ -1,217 +1,93 @@
-"""The command line: detect, propose, classify and info. Machine output on stdout, the rest on stderr."""
+"""The command line: every command is registered here and lives in a file of its own.
 
-import json
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+Those files load nothing but their options until a command runs, so that `--help` answers at once. Machine output goes
+to stdout, the rest to stderr.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from incdet.cli.console import call_with_sentence
+from incdet.cli import (
+    classify_command,
+    compare_command,
+    config_command,
+    coverage_command,
+    detect_command,
+    evaluate_classification_command,
+    evaluate_command,
+    info_command,
+    propose_command,
+    train_command,
+    weights_command,
+)
+from incdet.cli.console import call_with_sentence, warning
+from incdet.cli.options import examples
+
+DETECT, EVALUATE, TRAIN, ABOUT = "Detect", "Evaluate", "Train", "About"
+"""Titles of the panels in which `incdet --help` groups commands."""
+
+COMMANDS: tuple[tuple[str, Callable[..., Any], str, tuple[str, ...]], ...] = (
+    ("detect", detect_command.detect, DETECT, detect_command.EXAMPLES),
+    ("propose", propose_command.propose, DETECT, propose_command.EXAMPLES),
+    ("classify", classify_command.classify, DETECT, classify_command.EXAMPLES),
+    ("evaluate", evaluate_command.evaluate, EVALUATE, evaluate_command.EXAMPLES),
+    ("coverage", coverage_command.coverage, EVALUATE, coverage_command.EXAMPLES),
+    ("compare", compare_command.compare, EVALUATE, compare_command.EXAMPLES),
+    (
+        "evaluate-classification",
+        evaluate_classification_command.evaluate_classification,
+        EVALUATE,
+        evaluate_classification_command.EXAMPLES,
+    ),
+    ("config", config_command.config, ABOUT, config_command.EXAMPLES),
+    ("info", info_command.info, ABOUT, info_command.EXAMPLES),
+)
+"""Name, function, panel and examples of every command that has no sub-commands."""
+
+ORDER = (
+    *("detect", "propose", "classify"),
+    *("evaluate", "coverage", "compare", "evaluate-classification"),
+    *("train", "weights"),
+    *("config", "info"),
+)
+"""The commands as `--help` lists them, panel by panel."""
+
+
+class OrderedGroup(TyperGroup):
+    """The commands in the order of a first visit, which typer would change: groups of commands come last there."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order in which `--help` shows them."""
+        places = {name: place for place, name in enumerate(ORDER)}
+        return sorted(super().list_commands(ctx), key=lambda name: places[name])
+
 
 app = typer.Typer(
-    add_completion=False,
+    cls=OrderedGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Finds objects in photos as the system that won ILSVRC 2014: selective search, GoogLeNet, per-class NMS.",
 )
 
-
-class Device(StrEnum):
-    """Where networks run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class EngineName(StrEnum):
-    """What computes networks."""
-
-    auto = "auto"
-    torch = "torch"
-    openvino = "openvino"
-
-
-def _folder(text: str) -> Path:
-    """What an option names; an empty text would be the current folder, which nobody means by it."""
-    if not text:
-        raise typer.BadParameter("the path is empty; give a folder")
-    return Path(text)
-
-
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
-OutputFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", help="Folder for the results (default: incdet-output).", metavar="DIR", parser=_folder
-    ),
-]
-Json = Annotated[
-    str | None,
-    typer.Option(
-        "--json", metavar="FILE", help="Write JSON lines to FILE too; '-' is stdout. Alone, it is all that is written."
-    ),
-]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration in YAML.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting over the file's: detections.iou_threshold=0.4."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in the output folder.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table; errors only.")]
-Timing = Annotated[bool, typer.Option("--timing", help="Seconds per stage and peak memory, also in the JSON.")]
-
-
-@app.command()
-def detect(
-    paths: Paths,
-    output: OutputFolder = None,
-    save: Annotated[
-        str | None,
-        typer.Option(metavar="KINDS", help="Comma-separated: image,json,coco,csv,voc (default: image,json)."),
-    ] = None,
-    json_file: Json = None,
-    score_threshold: Annotated[
-        float | None, typer.Option(metavar="X", help="Lowest probability shown and saved (default: 0.75).")
-    ] = None,
-    classes: Annotated[str | None, typer.Option(metavar="A,B", help="Look for these classes only.")] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME_OR_FILE", help="Other weights than the shipped; repeat the option for an ensemble."),
-    ] = None,
-    members: Annotated[
-        int | None, typer.Option(metavar="N", help="Networks of the shipped ensemble that are averaged (default: all).")
-    ] = None,
-    cascade: Annotated[
-        bool, typer.Option("--cascade", help="The first --weights only pick the regions that the others look at.")
-    ] = False,
-    device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
-    engine: Annotated[
-        EngineName | None, typer.Option(help="What computes them (default: auto, OpenVINO on a CPU that has it).")
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="N", help="Processes that read photos and propose regions ahead (default: fitting)."
-        ),
-    ] = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    overwrite: Overwrite = False,
-    timing: Timing = False,
-    quiet: Quiet = False,
-) -> int:
-    """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
-    from incdet.cli.commands import EnsembleChoice, run_detect
-    from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.class_choice import split_names
-    from incdet.config.loading import load_config
-    from incdet.config.sections import Config
-
-    more = list(settings or [])
-    if score_threshold is not None:
-        more.append(f"detections.display_threshold={score_threshold}")
-    if classes is not None:
-        more.append(f"detections.classes={json.dumps(split_names(classes))}")
-    if device is not None:
-        more.append(f"device={device.value}")
-    if engine is not None:
-        more.append(f"scores.engine={engine.value}")
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
-    effective = load_config(Config, config, more)
-    if score_threshold is not None and score_threshold < effective.detections.score_threshold:
-        # what is asked for must be kept
-        effective = load_config(Config, config, [*more, f"detections.score_threshold={score_threshold}"])
-    return run_detect(paths, ensemble, effective, options, workers)
-
-
-@app.command()
-def propose(
-    paths: Paths,
-    output: OutputFolder = None,
-    save: Annotated[
-        str | None, typer.Option(metavar="KINDS", help="Comma-separated: image,json,hierarchy (default: image,json).")
-    ] = None,
-    show_hierarchy: Annotated[
-        bool, typer.Option("--show-hierarchy", help="Draw segmentations and how their regions merge, too.")
-    ] = False,
-    json_file: Json = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    overwrite: Overwrite = False,
-    timing: Timing = False,
-    quiet: Quiet = False,
-) -> int:
-    """Propose regions that may hold an object, best first, without classifying them."""
-    from incdet.cli.commands import run_propose
-    from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.loading import load_config
-    from incdet.config.sections import Config
-
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return run_propose(paths, load_config(Config, config, settings or ()), options, show_hierarchy)
-
-
-@app.command()
-def classify(
-    paths: Paths,
-    output: OutputFolder = None,
-    json_file: Json = None,
-    crops: Annotated[int, typer.Option(metavar="N", help="Pieces of a photo that are looked at: 1, 10 or 144.")] = 1,
-    top: Annotated[int, typer.Option(min=1, metavar="K", help="How many classes are told.")] = 5,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Weights of whole photos (tools/import_weights.py); repeat for an ensemble."),
-    ] = None,
-    device: Annotated[Device | None, typer.Option(help="Where the networks run (default: auto).")] = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    overwrite: Overwrite = False,
-    timing: Timing = False,
-    quiet: Quiet = False,
-) -> int:
-    """Name what a whole photo shows: the most probable classes, averaged over crops and networks."""
-    from incdet.classifier import KNOWN_CROPS
-    from incdet.cli.commands import run_classify
-    from incdet.cli.photo_batch import OutputOptions
-    from incdet.config.loading import load_config
-    from incdet.config.sections import Config
-    from incdet.errors import ConfigurationError
-
-    chosen = next((known for known in KNOWN_CROPS if known == crops), None)
-    if chosen is None:
-        raise ConfigurationError(f"--crops is {crops}; expected 1, 10 or 144")
-    more = [*(settings or ()), *([] if device is None else [f"device={device.value}"])]
-    options = OutputOptions(output, None, json_file, overwrite, timing, quiet)
-    return run_classify(paths, weights or (), chosen, top, load_config(Config, config, more), options)
-
-
-@app.command()
-def info(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Instead: Table 1 of the paper, computed for this network; 'all' lists them."
-        ),
-    ] = None,
-) -> int:
-    """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
-    import yaml
-
-    from incdet.cli.installation import installation
-
-    if network is not None:
-        from incdet.output.network_tables import show_networks
-
-        show_networks(network, as_json)
-        return 0
-    facts = installation()
-    text = json.dumps(facts, indent=2) if as_json else yaml.safe_dump(facts, sort_keys=False, width=120).rstrip()
-    print(text)
-    return 0 if facts["weights"] else 3
+for _name, _function, _panel, _examples in COMMANDS:
+    app.command(_name, rich_help_panel=_panel, epilog=examples(*_examples))(_function)
+app.add_typer(
+    train_command.app,
+    name="train",
+    rich_help_panel=TRAIN,
+    help="Train networks as a recipe says; interrupted, the same command goes on where it stopped.",
+)
+app.add_typer(
+    weights_command.app,
+    name="weights",
+    rich_help_panel=TRAIN,
+    help="Import weights of others, make files smaller, and fit what belongs beside them.",
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -228,6 +104,21 @@ def _top(
 def main() -> None:
     """Entry point of the `incdet` program."""
     call_with_sentence(app)
+
+
+def run_old_program(name: str, *command: str, stays: bool = False) -> None:
+    """Runs a command under the name of the program in tools/ that it was.
+
+    Args:
+        name: Name of the program.
+        command: Words of the command.
+        stays: Whether the program keeps its name; the others go in version 0.3 and say so.
+    """
+    if not stays:
+        warning(f"tools/{name} is now incdet {' '.join(command)}; the old name goes in 0.3")
+    # the old programs took this word, too; it is the default
+    arguments = [argument for argument in sys.argv[1:] if argument != "--no-quiet"]
+    call_with_sentence(app, [*command, *arguments], "incdet")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""What the programs share: notes and progress on stderr, errors as one sentence with an exit code."""
+"""The manners of all commands: notes and progress on stderr, errors as one sentence with an exit code."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from incdet.errors import IncdetError, PackageError, reason
+from incdet.runtime.reporter import Reporter
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """Everything meant for people; stdout is for machines."""
@@ -18,7 +21,7 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 INTERRUPTED = 130
 
 _TOO_LITTLE_MEMORY = ("out of memory", "allocate memory")
-"""In the messages of torch's errors, whose type says nothing."""
+"""Words in the messages of torch's errors, whose type says nothing."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """typer's own class, which has lived in click and in typer itself, depending on the version."""
@@ -47,6 +50,37 @@ def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[
         yield update
 
 
+def reporter(quiet: bool = False) -> Reporter:
+    """The listener of long work in a terminal; `quiet` leaves the progress bars out."""
+
+    def note(sentence: str) -> None:
+        notes.print(sentence, markup=False)
+
+    return Reporter(lambda title, total: progress_bar(title, total, quiet), note, warning)
+
+
+def failures_told(failures: Sequence[str]) -> int:
+    """Names the inputs that failed and returns the exit code: 0, or 1 where there are any."""
+    for failure in failures:
+        notes.print(f"error: {failure}", markup=False, style="red")
+    return 1 if failures else 0
+
+
+def table_console(numbers_file: Path | None) -> Console:
+    """The console of tables: stdout, or stderr where the numbers themselves go to stdout."""
+    return notes if numbers_file == Path("-") else Console(highlight=False)
+
+
+def write_numbers(numbers_file: Path | None, text: str) -> None:
+    """Writes JSON to the file that --json names; to stdout where it is "-", nowhere where it is None."""
+    if numbers_file == Path("-"):
+        sys.stdout.write(text)
+    elif numbers_file is not None:
+        from incdet.runtime.files import write_text
+
+        write_text(numbers_file, text)
+
+
 def run_program(main: Callable[..., Any]) -> None:
     """Runs a one-command program with the house's manners: options by typer, errors by `call_with_sentence`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -55,14 +89,42 @@ def run_program(main: Callable[..., Any]) -> None:
 
 
 def drop_stdout() -> None:
-    """What is left in the buffer, and all that follows, goes nowhere instead of failing again at exit."""
+    """Sends the rest of the buffer, and all that follows, nowhere instead of failing again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def call_with_sentence(app: typer.Typer) -> None:
-    """Runs the command line; an `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C 130."""
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """Shows Python's warnings in the block as one line each, without the source that raised them."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        warning(" ".join(str(message).split()))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> None:
+    """Runs the command line and exits.
+
+    An `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C becomes 130.
+
+    Args:
+        app: The commands.
+        arguments: Arguments; None takes those of the process.
+        name: Name of the program in its help; None takes that of the process.
+    """
     try:
-        code = app(standalone_mode=False)
+        with warnings_in_one_line():
+            code = app(arguments, prog_name=name, standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except IncdetError as error:
@@ -94,7 +156,7 @@ def call_with_sentence(app: typer.Typer) -> None:
         drop_stdout()
         code = 0
     except OSError as error:
-        # whatever looks at a path of the user's: no permission, a name too long
+        # a path of the user's that cannot be used: no permission, a name too long
         place = "" if error.filename is None else f" {os.fsdecode(error.filename)}"
         notes.print(f"error: cannot use{place}: {reason(error)}; give another path", markup=False, style="red")
         code = IncdetError.exit_code

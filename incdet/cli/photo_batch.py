@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.cli.console import ReaderGoneError, drop_stdout, notes, progress_bar
+from incdet.config.sections import ProposalsConfig
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.images import find_images
 from incdet.output.result_folder import ResultFolder, picture_names
@@ -18,19 +19,36 @@ from incdet.output.tables import summary_table, timing_table
 from incdet.runtime.files import write_text
 
 DEFAULT_FOLDER = Path("incdet-output")
+"""Folder of the results where none is given."""
+
 FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
-"""Those that every photo gets, by its name."""
+"""Kind of result -> name of the file that every photo gets; {} stands for the photo's own name."""
+
 SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
-"""Files about all photos, besides the JSON lines."""
+"""Kind of result -> name of the file about all photos, besides the JSON lines."""
 
 Line = dict[str, Any]
-Worked = tuple[Line, Mapping[str, float]] | ImageError
-"""A photo's line and its seconds per stage, or what is wrong with it."""
+"""The results of one photo, as they stand on a line of the JSON."""
+
+Done = tuple[Line, Mapping[str, float]]
+"""The line of a photo and its seconds per stage."""
+
+Worked = Done | ImageError
+"""The results of a photo, or the error that it ended with."""
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go and what is said about them; None is the default of the command line."""
+    """Places of the results, and what is said about them; None is the default of the command line.
+
+    Attributes:
+        folder: Folder of the results.
+        save: Kinds of files, between commas.
+        json_file: File of JSON lines, or "-" for stdout.
+        overwrite: Whether an earlier result may be replaced.
+        timing: Whether seconds per stage are told.
+        quiet: Whether nothing but errors is told.
+    """
 
     folder: Path | None = None
     save: str | None = None
@@ -40,10 +58,13 @@ class OutputOptions:
     quiet: bool = False
 
     def kinds(self, known: tuple[str, ...]) -> tuple[str, ...]:
-        """Which files are written; none but the JSON lines where only those were asked for.
+        """The kinds of files that are written; none where the JSON lines alone were asked for.
+
+        Args:
+            known: Kinds that the command can write.
 
         Raises:
-            ConfigurationError: an unknown kind.
+            ConfigurationError: A kind is unknown.
         """
         if self.save is None:
             alone = self.json_file is not None and self.folder is None
@@ -58,15 +79,25 @@ class OutputOptions:
 class Batch:
     """The photos of one command: each is worked on, failures are listed, results are kept and never overwritten.
 
+    Attributes:
+        options: Places of the results.
+        kinds: Kinds of files that are written; without any, no folder is touched.
+        name: Name of the results: "detections", "proposals" or "classifications".
+        photos: Files of the photos, each once.
+        failures: Sentences about photos that could not be read.
+        lines: Lines of the photos that are done.
+        seconds: Seconds per stage of the photos that this run has done.
+        folder: Folder of the results; None where none is written.
+
     Args:
-        paths: files, folders and patterns as the user gave them.
-        options: where results go.
-        kinds: which files are written; none means that no folder is touched.
-        name: of the results.
-        description: what decides them.
+        paths: Files, folders and patterns as the user gave them.
+        options: As above.
+        kinds: As above.
+        name: As above.
+        description: Everything that decides the results.
 
     Raises:
-        OutputError: earlier results, or the photos themselves, would be overwritten.
+        OutputError: Earlier results, or the photos themselves, would be overwritten.
     """
 
     def __init__(
@@ -87,18 +118,24 @@ class Batch:
             _check_json_file(self._json_file, self.photos, options.overwrite)
         self.folder: ResultFolder | None = None
         self._state: ResultFolder | None = None
-        if not self.photos:
-            return
+        if self.photos:
+            self._claim_folder(self._full_description(description))
+
+    def _full_description(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that decides the results, with the photos: a run with other photos is another run."""
         inputs = hashlib.sha256(b"\n".join(map(_identity, self.photos))).hexdigest()
-        description = {**description, "kinds": kinds, "timing": options.timing}
-        description |= {"photos": len(self.photos), "listing_sha256": inputs}
-        if kinds:
+        own = {"kinds": self.kinds, "timing": self.options.timing}
+        return {**description, **own, "photos": len(self.photos), "listing_sha256": inputs}
+
+    def _claim_folder(self, description: Mapping[str, Any]) -> None:
+        """Makes the folder of the results, or the one that keeps the state of a run without."""
+        options, name = self.options, self.name
+        if self.kinds:
             place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
             self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
-            files = [file for photo in self.photos for kind in FILES if (file := self.file_of(photo, kind))]
-            self.folder.begin(
-                [*files, *(self.folder.path / SHARED[kind] for kind in kinds if kind in SHARED)], self.photos
-            )
+            files = [self.file_of(photo, kind) for photo in self.photos for kind in FILES]
+            shared = [self.folder.path / SHARED[kind] for kind in self.kinds if kind in SHARED]
+            self.folder.begin([*(file for file in files if file is not None), *shared], self.photos)
         elif self._json_file is not None and not _is_device(self._json_file):
             # an interrupted run must find what it has done, so it is kept beside the file until the end
             place = self._json_file.with_name(f"{self._json_file.name}.unfinished")
@@ -115,8 +152,8 @@ class Batch:
         """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure.
 
         Args:
-            work: photos -> for each in order its line and seconds, or what is wrong with it.
-            title: of the progress bar.
+            work: Photos -> line and seconds of each, or the error that it ended with, in order.
+            title: Title of the progress bar.
         """
         done = self._state.done if self._state else {}
         write = self._json_sink()
@@ -142,7 +179,14 @@ class Batch:
         return line
 
     def finish(self, keep_lines: bool) -> int:
-        """Names the results, says what was found, what failed, and last where things went; returns the exit code."""
+        """Gives the results their final names and tells what was found, what failed, and where the results are.
+
+        Args:
+            keep_lines: Whether the JSON lines stay in the folder.
+
+        Returns:
+            The exit code: 0, or 1 where a photo failed.
+        """
         if self._json_file is not None and self.lines:
             write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
         if self.folder and self.lines:
@@ -164,7 +208,7 @@ class Batch:
         return 1 if self.failures else 0
 
     def _json_sink(self) -> Callable[[Line], None]:
-        """Takes the lines to stdout where --json says so."""
+        """A function that prints a line to stdout, or one that does nothing where --json is not "-"."""
         if self.options.json_file != "-":
             return lambda _: None
         if sys.stdout is None:
@@ -185,8 +229,21 @@ class Batch:
         return write
 
 
+def require_opencv_engine(config: ProposalsConfig) -> None:
+    """Makes sure that OpenCV's engine is there where it was asked for, so that its absence is one error, not one for
+    every photo.
+
+    Raises:
+        PackageError: Another wheel of OpenCV is installed, which lacks the engine.
+    """
+    if config.selective_search.engine == "opencv":
+        from incdet.proposers.opencv_engine import segmentation_module
+
+        segmentation_module()
+
+
 def one_by_one(
-    work: Callable[[Path], tuple[Line, Mapping[str, float]]],
+    work: Callable[[Path], Done],
 ) -> Callable[[list[Path]], Iterator[Worked]]:
     """Work on a single photo -> work on photos, one after the other."""
 
@@ -201,7 +258,7 @@ def one_by_one(
 
 
 def _identity(photo: Path) -> bytes:
-    """Path, size and time of a photo's file: another photo in its place is not one that is done."""
+    """Path, size and time of a photo's file, by which another photo in its place is noticed."""
     with suppress(OSError):
         status = photo.stat()
         return os.fsencode(photo) + f" {status.st_size} {status.st_mtime_ns}".encode()

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.classification_accuracy import AccuracyTable
 from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
 from incdet.evaluation.error_analysis import ErrorAnalysis
@@ -98,6 +99,16 @@ def coverage_table(coverage: Coverage, title: str) -> Table:
     for name, part in {**coverage.by_kind(), "all": coverage}.items():
         cells = ("-" if value is None else f"{value:.4f}" for value in overlap_statistics(part.best).values())
         table.add_row(name, *cells, f"{len(part.best):,}", style="bold" if name == "all" else None)
+    return table
+
+
+def accuracy_table(accuracy: AccuracyTable) -> Table:
+    """Top-1 and top-5 accuracy of every number of networks and crops."""
+    table = Table(title=f"{accuracy.num_images} photos")
+    for heading in ("networks", "crops", "cost", "top-1", "top-5"):
+        table.add_column(heading, justify="right")
+    for row in accuracy.rows:
+        table.add_row(str(row.networks), str(row.crops), str(row.cost), f"{row.top1:.4f}", f"{row.top5:.4f}")
     return table
 
 

@@ -54,7 +54,7 @@ def load_activation_ranges(weights: Path) -> dict[str, float]:
         WeightsError: there are none, or they are damaged or those of other weights.
     """
     beside = activation_ranges_file(weights)
-    again = f"measure them with tools/calibrate_int8.py {weights}"
+    again = f"measure them with incdet weights calibrate {weights}"
     if not beside.exists():
         raise WeightsError(f"the ranges that eight bits stand for in the weights {weights} are not known; {again}")
     try:
@@ -99,7 +99,7 @@ def load_box_regressor(weights: Path, channels: int) -> BoxRegressor | None:
     beside = box_regressor_file(weights)
     if not beside.exists():
         return None
-    again = f"fit it with tools/fit_boxes.py {weights}, or delete the file to do without"
+    again = f"fit it with incdet weights fit-boxes {weights}, or delete the file to do without"
     try:
         with safe_open(beside, "pt") as stored:
             made_for = json.loads((stored.metadata() or {})[REGRESSION_KEY])["tensors"]

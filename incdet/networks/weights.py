@@ -160,9 +160,7 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
     """
     record = load_record(file)
     if record.multibox is None:
-        raise WeightsError(
-            f"the weights {file} name classes, they propose no boxes; train with tools/train_multibox.py"
-        )
+        raise WeightsError(f"the weights {file} name classes, they propose no boxes; train with incdet train multibox")
     network = MultiBox.from_description(record.multibox, ARCHITECTURES[record.architecture])
     load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
     return network.eval(), record
@@ -185,7 +183,7 @@ def load_record(file: Path) -> WeightsRecord:
     if RECORD_KEY not in metadata:
         raise WeightsError(
             f"the weights {file} have no incdet record (classes, preprocessing); Caffe's can be imported with "
-            "tools/import_weights.py"
+            "incdet weights import"
         )
     try:
         record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])

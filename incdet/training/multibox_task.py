@@ -18,11 +18,12 @@ from incdet.networks.multibox import INPUT_SIZES, Form, MultiBox
 from incdet.networks.priors import grid_priors
 from incdet.networks.weights import WeightsRecord
 from incdet.proposers.multibox_proposer import propose_boxes
+from incdet.proposers.prior_clusters import cluster_priors, unit_boxes
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
+from incdet.runtime.optional_packages import require_package
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.loop import Task
-from incdet.training.prior_clusters import cluster_priors, unit_boxes
 from incdet.training.prior_matching import Matching, match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.run_config import RunConfig
 from incdet.training.samples.box_samples import BoxBatch, BoxSamplingConfig, box_batches
@@ -84,6 +85,7 @@ class MultiBoxTask:
     """MultiBox as a task of the training loop.
 
     Raises:
+        PackageError: SciPy is needed for the matching or the clusters and is not installed.
         ConfigurationError: a class to be left out is unknown, or there are fewer different boxes than priors.
         DataError: no photo is left to train on.
     """
@@ -96,6 +98,8 @@ class MultiBoxTask:
         processes: Processes | None = None,
         warn: Warn = no_warning,
     ) -> None:
+        if config.loss.matching == "bipartite":
+            require_package("scipy", "loss.matching=bipartite and its assignments", "train")
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
@@ -120,7 +124,7 @@ class MultiBoxTask:
     def _priors(self) -> np.ndarray:
         if self.config.form == "grids":
             return grid_priors()
-        return cluster_priors(unit_boxes(self.training), self.config.num_priors, self.config.seed)
+        return cluster_priors(unit_boxes(self.training.ground_truths), self.config.num_priors, self.config.seed)
 
     def task(self) -> Task[BoxBatch]:
         """What the loop needs to know."""

@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou
@@ -29,6 +28,8 @@ def match_bipartite(
     Returns:
         Matched priors [M] and their objects [M], int64, M = min(P, K), sorted by prior.
     """
+    from scipy.optimize import linear_sum_assignment
+
     distance = (locations[:, None, :] - boxes_unit[None, :, :]).square().sum(dim=2)
     # taking prior i for an object replaces its term -log(1 - c) by -log c, a difference of -logit
     cost = location_weight / 2 * distance - logits[:, None]

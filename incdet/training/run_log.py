@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from incdet.errors import DataError, PackageError
+from incdet.errors import DataError
 from incdet.runtime.files import read_text, write_text
+from incdet.runtime.optional_packages import require_package
 
 
 class RunLog:
@@ -24,10 +25,9 @@ class RunLog:
         self._folder, self._tensorboard = folder, tensorboard
         self._events: Any = None
         if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise PackageError("TensorBoard is not installed; pip install 'incdet[tensorboard]'") from None
+            require_package("tensorboard", "TensorBoard's events", "train")
+            from torch.utils.tensorboard import SummaryWriter
+
             self._writer = SummaryWriter
 
     def resume(self, step: int) -> None:

@@ -3,9 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
-
-from incdet.evaluation.plots import plain_name, png, tidy
+from incdet.evaluation.plots import empty_figure, plain_name, png, tidy
 
 COLUMNS = 4
 """Panels beside each other, at most."""
@@ -23,7 +21,7 @@ def training_plot(runs: Mapping[str, Curves]) -> bytes:
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     columns = min(max(len(names), 1), COLUMNS)
     rows = math.ceil(max(len(names), 1) / columns)
-    figure = Figure(figsize=(3.6 * columns, 3.2 * rows), layout="constrained")
+    figure = empty_figure(3.6 * columns, 3.2 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for unused in panels[len(names) :]:
         unused.set_axis_off()

@@ -19,7 +19,7 @@ class DataConfig(Section):
     """Where the photos are.
 
     Attributes:
-        dataset, root, split: as for `tools/eval_map.py`.
+        dataset, root, split: as for `incdet evaluate`.
         validation_images: this many photos of the split, evenly spaced, are kept out of training and judged instead.
         validation_proposals: best proposals per validation photo that are classified.
         extra_split: photos whose objects are learnt, too, but no background: not all that they show is annotated, as in

@@ -16,8 +16,8 @@ from incdet.networks.weights import Preprocessing
 from incdet.ops.boxes import box_iou
 from incdet.proposers.multibox_proposer import MultiBoxProposer, propose_boxes
 from incdet.proposers.photo_crops import PhotoCropper, list_photo_crops
+from incdet.proposers.prior_clusters import cluster_priors
 from incdet.structures import Image
-from incdet.training.prior_clusters import cluster_priors
 from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
 
 

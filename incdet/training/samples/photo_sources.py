@@ -21,13 +21,13 @@ class PhotosConfig(Section):
     """Photos of known classes.
 
     Attributes:
-        layout: "folders" of photos, as `tools/eval_classification.py` reads them; "shards", tar files as WebDataset
+        layout: "folders" of photos, as `incdet evaluate-classification` reads them; "shards", tar files as WebDataset
             has them; "objects", the boxes of a detection data set, each a photo of its own.
         root: folder of the photos, the shards or the data set.
         classes: file of the classes, one a line; for WordNet ids with their names behind them. Without it, folders
             have the names of the folders, in alphabetical order. Objects have their data set's classes.
         labels: folders: a list of "<file> <class>", or ILSVRC's LOC_val_solution.csv.
-        dataset, split: objects: as for `tools/eval_map.py`.
+        dataset, split: objects: as for `incdet evaluate`.
     """
 
     layout: Literal["folders", "shards", "objects"] = "folders"

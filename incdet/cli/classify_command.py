@@ -1,0 +1,72 @@
+"""`incdet classify`: photos -> the classes of what they show."""
+
+from typing import Annotated
+
+import typer
+
+from incdet.cli.options import (
+    NETWORKS,
+    RESULTS,
+    ConfigFile,
+    DeviceOption,
+    JsonLines,
+    OutputFolder,
+    Overwrite,
+    Paths,
+    QuietTable,
+    Settings,
+    Timing,
+    device_setting,
+    num_crops_of,
+)
+
+EXAMPLES = (
+    "incdet classify photo.jpg --weights imagenet.safetensors",
+    "incdet classify holiday/ --weights one.safetensors --weights other.safetensors --crops 10 --top 3",
+)
+
+Crops = Annotated[
+    int,
+    typer.Option(
+        "--crops", metavar="N", help="Crops of a photo that are classified: 1, 10 or 144.", rich_help_panel=NETWORKS
+    ),
+]
+Top = Annotated[
+    int, typer.Option("--top", min=1, metavar="K", help="Number of classes that are told.", rich_help_panel=RESULTS)
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights of whole photos (incdet weights import); repeat the option for an ensemble.",
+        rich_help_panel=NETWORKS,
+    ),
+]
+
+
+def classify(
+    paths: Paths,
+    output: OutputFolder = None,
+    json_file: JsonLines = None,
+    top: Top = 5,
+    overwrite: Overwrite = False,
+    weights: Weights = None,
+    crops: Crops = 1,
+    device: DeviceOption = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    timing: Timing = False,
+    quiet: QuietTable = False,
+) -> int:
+    """Name what a whole photo shows: the most probable classes, averaged over crops and networks."""
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
+
+    effective = load_config(Config, config, [*(settings or ()), *device_setting(device)])
+    from incdet.cli.classification_batch import classify_photos
+    from incdet.cli.photo_batch import OutputOptions
+
+    (num_crops,) = num_crops_of([crops])
+    options = OutputOptions(output, None, json_file, overwrite, timing, quiet)
+    return classify_photos(paths, weights or (), num_crops, top, effective, options)

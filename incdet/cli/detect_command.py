@@ -1,0 +1,139 @@
+"""`incdet detect`: photos -> pictures with boxes, and files of detections."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from incdet.cli.options import (
+    NETWORKS,
+    RESULTS,
+    SETTINGS,
+    ConfigFile,
+    DeviceOption,
+    EngineName,
+    JsonLines,
+    OutputFolder,
+    Overwrite,
+    Paths,
+    QuietTable,
+    Settings,
+    Timing,
+    device_setting,
+)
+
+EXAMPLES = (
+    "incdet detect photo.jpg holiday/ --output found",
+    "incdet detect 'cam*.png' --classes cat,dog --score-threshold 0.3 --json -",
+)
+
+Save = Annotated[
+    str | None,
+    typer.Option(
+        "--save",
+        metavar="KINDS",
+        help="Comma-separated: image,json,coco,csv,voc (default: image,json).",
+        rich_help_panel=RESULTS,
+    ),
+]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--score-threshold",
+        metavar="X",
+        help="Lowest probability shown and saved (default: 0.75).",
+        rich_help_panel=RESULTS,
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", metavar="A,B", help="Look for these classes only.", rich_help_panel=RESULTS),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="Other weights than the shipped; repeat the option for an ensemble.",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Members = Annotated[
+    int | None,
+    typer.Option(
+        "--members",
+        metavar="N",
+        help="Networks of the shipped ensemble that are averaged (default: all).",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Cascade = Annotated[
+    bool,
+    typer.Option(
+        "--cascade",
+        help="The first --weights are a rejection network: it picks the regions that the others classify.",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine",
+        help="Library that computes them (default: auto, OpenVINO on a CPU that has it).",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        metavar="N",
+        help="Processes that read photos and propose regions ahead of the networks (default: fitting the machine).",
+        rich_help_panel=SETTINGS,
+    ),
+]
+
+
+def detect(
+    paths: Paths,
+    output: OutputFolder = None,
+    save: Save = None,
+    json_file: JsonLines = None,
+    score_threshold: ScoreThreshold = None,
+    classes: Classes = None,
+    overwrite: Overwrite = False,
+    weights: Weights = None,
+    members: Members = None,
+    cascade: Cascade = False,
+    device: DeviceOption = None,
+    engine: Engine = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    workers: Workers = None,
+    timing: Timing = False,
+    quiet: QuietTable = False,
+) -> int:
+    """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
+    from incdet.config.class_choice import split_names
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
+
+    more = [*(settings or ()), *device_setting(device)]
+    if score_threshold is not None:
+        more.append(f"detections.display_threshold={score_threshold}")
+    if classes is not None:
+        more.append(f"detections.classes={json.dumps(split_names(classes))}")
+    if engine is not None:
+        more.append(f"scores.engine={engine.value}")
+    effective = load_config(Config, config, more)
+    if score_threshold is not None and score_threshold < effective.detections.score_threshold:
+        # detections below this threshold are dropped long before they could be shown
+        effective = load_config(Config, config, [*more, f"detections.score_threshold={score_threshold}"])
+    # the networks' library is loaded once the arguments are known to be right
+    from incdet.cli.detection_batch import EnsembleChoice, detect_photos
+    from incdet.cli.photo_batch import OutputOptions
+
+    ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
+    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    return detect_photos(paths, ensemble, effective, options, workers)

@@ -1,0 +1,107 @@
+"""Detection in all photos that `incdet detect` was given."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from incdet.cli.console import notes
+from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked, require_opencv_engine
+from incdet.config.sections import Config
+from incdet.detections import Detections
+from incdet.detector import Detector
+from incdet.output.draw import save_picture
+from incdet.output.writers import coco_document, csv_text, detections_from_json, detections_json, voc_xml
+from incdet.pipeline.prefetching import default_num_workers
+from incdet.pipeline.stream import PhotoResult
+from incdet.runtime.files import write_text
+from incdet.runtime.threads import map_in_threads
+
+KINDS = ("image", "json", "coco", "csv", "voc")
+"""Files that can be saved."""
+
+SAVING_THREADS = 2
+"""Threads that draw and save the results of earlier photos while a GPU works on the next ones."""
+
+
+class EnsembleChoice(NamedTuple):
+    """The networks that detect, see `Detector.from_pretrained`."""
+
+    weights: tuple[str, ...] = ()
+    members: int | None = None
+    cascade: bool = False
+
+    def detector(self, config: Config) -> Detector:
+        """The detector.
+
+        Raises:
+            IncdetError: As `Detector.from_pretrained`.
+        """
+        return Detector.from_pretrained(*self.weights, members=self.members, cascade=self.cascade, config=config)
+
+
+def detect_photos(
+    paths: Sequence[str],
+    ensemble: EnsembleChoice,
+    config: Config,
+    options: OutputOptions,
+    num_workers: int | None = None,
+) -> int:
+    """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
+
+    Args:
+        paths: Photos, folders and patterns, as the user gave them.
+        ensemble: The networks.
+        config: Everything else that decides the detections.
+        options: Places of the results.
+        num_workers: Processes, see `Detector.photo_results`; None fits their number to the machine.
+
+    Raises:
+        IncdetError: The options, the weights or the output folder cannot be used.
+    """
+    kinds = options.kinds(KINDS)
+    require_opencv_engine(config.proposals)
+    detector = ensemble.detector(config)
+    if not options.quiet:
+        notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
+    batch = Batch(paths, options, kinds, "detections", detector.describe())
+    on_gpu = detector.device.type == "cuda"
+
+    def save(done: tuple[Path, PhotoResult]) -> Worked:
+        photo, photo_result = done
+        return _save(batch, photo, photo_result, config.detections.display_threshold)
+
+    def work(photos: list[Path]) -> Iterator[Worked]:
+        workers = default_num_workers(len(photos), on_gpu) if num_workers is None else num_workers
+        photo_results = zip(photos, detector.photo_results(photos, workers), strict=True)
+        # the thread that feeds a GPU should do nothing else
+        return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)
+
+    batch.run(work, "detecting")
+    _write_shared_files(batch, detector.class_names)
+    return batch.finish("json" in kinds)
+
+
+def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshold: float) -> Worked:
+    """Writes the files of one photo and returns its line and its seconds, or the error that it ended with."""
+    if not isinstance(photo_result.result, Detections):
+        return photo_result.result
+    found = photo_result.result[photo_result.result.scores >= display_threshold]
+    picture = batch.file_of(photo, "image")
+    if picture is not None and photo_result.image is not None:
+        save_picture(picture, found.draw(photo_result.image))
+    annotation = batch.file_of(photo, "voc")
+    if annotation is not None:
+        write_text(annotation, voc_xml(found))
+    return detections_json(found, batch.options.timing), found.seconds
+
+
+def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
+    """Writes the files about all photos, from the lines, which hold those of an interrupted run, too."""
+    if batch.folder is None or not batch.lines or not any(kind in SHARED for kind in batch.kinds):
+        return
+    found = [detections_from_json(line, class_names) for line in batch.lines]
+    if "coco" in batch.kinds:
+        write_text(batch.folder.path / SHARED["coco"], json.dumps(coco_document(found, class_names)) + "\n")
+    if "csv" in batch.kinds:
+        write_text(batch.folder.path / SHARED["csv"], csv_text(found))

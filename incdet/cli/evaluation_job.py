@@ -1,0 +1,219 @@
+"""One run of `incdet evaluate`: which options go together, detections, judgement, tables and numbers."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from incdet.cli.console import failures_told, notes, reporter, table_console, warning, write_numbers
+from incdet.config.loading import load_config
+from incdet.config.sections import Config
+from incdet.data.collection import Collection
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.ilsvrc import IlsvrcFiles
+from incdet.data.readers import read_dataset
+from incdet.errors import ConfigurationError, DataError
+from incdet.evaluation.average_precision import Evaluation
+from incdet.evaluation.coco_rules import Backend, CocoEvaluation, require_backend
+from incdet.evaluation.columns import DetectionColumns
+from incdet.evaluation.comparison import bootstrap_interval
+from incdet.evaluation.dataset_evaluation import (
+    RulesChoice,
+    evaluate_dataset,
+    write_network_reports,
+    write_report,
+    write_submission,
+)
+from incdet.evaluation.plots import missing_plots
+from incdet.evaluation.predictions import read_predictions
+from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
+from incdet.evaluation.stored_evaluation import load_evaluation
+from incdet.ops.decimals import plain_number
+from incdet.runtime.json_files import json_text
+from incdet.runtime.worker_processes import num_cores
+
+DEFAULT_FOLDER = Path("runs/eval_map")
+"""Folder of a detector's run where none is given."""
+
+AnyEvaluation = Evaluation | CocoEvaluation
+
+
+@dataclass(frozen=True)
+class DetectorChoice:
+    """The detector that is evaluated, as the options name it; all empty is the shipped one.
+
+    Attributes:
+        weights: Names or files of weights; ("default",) is the shipped ensemble.
+        members: Networks of the shipped ensemble that are averaged.
+        cascade: Whether the first weights are a rejection network.
+        each_network: Whether every network is evaluated by itself, too.
+        config: Configuration file.
+        settings: Settings over the file's.
+    """
+
+    weights: tuple[str, ...] = ()
+    members: int | None = None
+    cascade: bool = False
+    each_network: bool = False
+    config: Path | None = None
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """The arguments of `incdet evaluate`, see its help.
+
+    Attributes:
+        collection: Layout of the data set.
+        root: Folder of the data set.
+        split: Split of the data set.
+        predictions: Stored detections; None runs the detector.
+        blacklist: ILSVRC's blacklist.
+        class_map: ILSVRC's class map.
+        cache: Folder that keeps proposals and parsed annotations.
+        detector: The detector.
+        rules: Rules of the judgement.
+        coco_backend: Package that computes COCO's numbers.
+        output: Folder of the report.
+        json_file: File of the numbers; "-" is stdout.
+        interval: Whether the interval of mAP is wanted.
+        strict: Whether warnings about the data are errors.
+        quiet: Whether progress bars are left out.
+    """
+
+    collection: Collection
+    root: Path
+    split: str
+    predictions: Path | None
+    blacklist: Path | None
+    class_map: Path | None
+    cache: Path
+    detector: DetectorChoice
+    rules: RulesChoice
+    coco_backend: Backend
+    output: Path | None
+    json_file: Path | None
+    interval: bool
+    strict: bool
+    quiet: bool
+
+    def run(self) -> int:
+        """Evaluates and returns the exit code: 0, or 1 where a photo failed.
+
+        Raises:
+            IncdetError: The options exclude each other, a package is missing, or data or weights cannot be used.
+        """
+        started = time.perf_counter()
+        self._check()
+        job = self if self.predictions is not None else replace(self, output=self.output or DEFAULT_FOLDER)
+        return job._run(started)
+
+    def _check(self) -> None:
+        """Refuses, before anything is read, what cannot work."""
+        choice = self.detector
+        if self.predictions is not None and (choice.weights or choice.members or choice.cascade or choice.each_network):
+            raise ConfigurationError(
+                "--predictions judges no detector: leave out --detector, --members, --cascade and --each-network"
+            )
+        if self.predictions is not None and (choice.config or choice.settings):
+            raise ConfigurationError("--predictions judges detections as they are: leave out --config and --set")
+        if self.interval and (self.rules == "coco" or (self.predictions is not None and self.output is None)):
+            raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
+        if self.collection != Collection.ilsvrc and (self.blacklist or self.class_map):
+            raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
+        if self.rules == "coco":
+            require_backend(self.coco_backend)
+
+    def _run(self, started: float) -> int:
+        warnings: list[str] = []
+        warn: Warn = _refuse if self.strict else warnings.append
+        files = IlsvrcFiles(self.class_map, self.blacklist)
+        ground_truth = self.cache / "ground_truth"
+        data = read_dataset(self.collection, self.root, self.split, files, ground_truth, num_cores(), warn)
+        failures: list[str] = []
+        by_network: dict[str, DetectionColumns] = {}
+        if self.predictions is not None:
+            found = read_predictions(self.predictions, data, warn)
+        else:
+            found, by_network, failures = self._detect(data)
+        self._write_submission(found, data)
+        evaluation = evaluate_dataset(data, found, self.rules, self.coco_backend, self.predictions, warn)
+        # warnings about the data were told with the whole ensemble
+        evaluations = {
+            name: evaluate_dataset(data, columns, self.rules, self.coco_backend, None, no_warning)
+            for name, columns in by_network.items()
+        }
+        self._report(evaluation, evaluations, data, started)
+        for sentence in warnings:
+            warning(sentence)
+        return failures_told(failures)
+
+    def _detect(self, data: Dataset) -> tuple[DetectionColumns, dict[str, DetectionColumns], list[str]]:
+        """Runs the detector: its detections, those of each network by its name, sentences about photos that failed."""
+        from incdet.detector import Detector
+        from incdet.evaluation.dataset_detections import detect_dataset
+
+        assert self.output is not None
+        choice = self.detector
+        config = load_config(Config, choice.config, choice.settings)
+        weights = () if choice.weights == ("default",) else choice.weights
+        detector = Detector.from_pretrained(*weights, members=choice.members, cascade=choice.cascade, config=config)
+        notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
+        proposals = self.cache / "proposals"
+        found = detect_dataset(detector, data, self.output, proposals, choice.each_network, reporter(self.quiet))
+        return found.columns, found.by_network, found.failures
+
+    def _write_submission(self, found: DetectionColumns, data: Dataset) -> None:
+        """Writes ILSVRC's form of the detections, where they do not come from it."""
+        if self.output is None or self.collection != Collection.ilsvrc:
+            return
+        if self.predictions is None or ".jsonl" in self.predictions.suffixes:
+            notes.print(f"wrote {write_submission(found, data, self.output)}", markup=False)
+
+    def _report(
+        self, evaluation: AnyEvaluation, by_network: dict[str, AnyEvaluation], data: Dataset, started: float
+    ) -> None:
+        """Prints tables, writes the report and the numbers."""
+        more: dict[str, Any] = {"dataset": data.name}
+        screen = table_console(self.json_file)
+        screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
+        if isinstance(evaluation, CocoEvaluation):
+            screen.print(coco_table(evaluation))
+            if self.output is not None:
+                notes.print("no report: it explains the ilsvrc, voc and voc07 rules", markup=False)
+        elif self.output is not None:
+            more |= self._explain(evaluation, data, self.output)
+        if by_network:
+            intervals = self._network_reports(by_network, data)
+            screen.print(networks_table(by_network, evaluation, intervals))
+            more["networks"] = {name: plain_number(own.mean_average_precision) for name, own in by_network.items()}
+        more["seconds"] = round(time.perf_counter() - started, 3)
+        write_numbers(self.json_file, json_text(evaluation.to_json() | more))
+
+    def _explain(self, evaluation: Evaluation, data: Dataset, output: Path) -> dict[str, Any]:
+        """Writes and prints what explains the number; returns the interval of mAP, where it is wanted."""
+        screen = table_console(self.json_file)
+        analysis = write_report(evaluation, data, output)
+        screen.print(error_table(analysis), size_table(analysis))
+        notes.print(f"wrote {output / 'report.html'}", markup=False)
+        missing = missing_plots()
+        if missing is not None:
+            warning(missing)
+        if not self.interval:
+            return {}
+        low, high = bootstrap_interval(load_evaluation(output))
+        screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
+        return {"interval": [plain_number(low), plain_number(high)]}
+
+    def _network_reports(self, by_network: dict[str, AnyEvaluation], data: Dataset) -> dict[str, tuple[float, float]]:
+        """Writes a report for every network; name -> interval of its mAP, where it is wanted."""
+        if self.output is None:
+            return {}
+        folders = write_network_reports(by_network, data, self.output)
+        if not self.interval:
+            return {}
+        return {name: bootstrap_interval(load_evaluation(folder)) for name, folder in folders.items()}
+
+
+def _refuse(sentence: str) -> None:
+    raise DataError(f"{sentence} (--strict)")

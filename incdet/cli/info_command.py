@@ -1,0 +1,35 @@
+"""`incdet info`: the versions, devices and weights that are installed here."""
+
+import json
+from typing import Annotated
+
+import typer
+
+EXAMPLES = ("incdet info --json", "incdet info --network table")
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="NAME",
+        help="Instead: Table 1 of the paper, computed for this network; 'all' lists them.",
+    ),
+]
+
+
+def info(as_json: AsJson = False, network: Network = None) -> int:
+    """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
+    if network is not None:
+        from incdet.output.network_tables import show_networks
+
+        show_networks(network, as_json)
+        return 0
+    import yaml
+
+    from incdet.cli.installation import installation
+
+    facts = installation()
+    text = json.dumps(facts, indent=2) if as_json else yaml.safe_dump(facts, sort_keys=False, width=120).rstrip()
+    print(text)
+    return 0 if facts["weights"] else 3

@@ -1,0 +1,153 @@
+"""The options that several commands have in common. They load nothing, so that `--help` answers at once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from incdet.data.collection import Collection
+
+if TYPE_CHECKING:
+    from incdet.classifier import NumCrops
+
+RESULTS, NETWORKS, SETTINGS, DATA, SCREEN = "Results", "Networks", "Settings", "Data", "Screen"
+"""Titles of the panels in which `--help` groups options."""
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class EngineName(StrEnum):
+    """Library that computes networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+def existing_text(text: str) -> Path:
+    """A folder from the command line; an empty text would be the current folder, which nobody means by it."""
+    if not text:
+        raise typer.BadParameter("the path is empty; give a folder")
+    return Path(text)
+
+
+def device_setting(device: Device | None) -> list[str]:
+    """The setting that `--device` stands for; none where it was not given."""
+    return [] if device is None else [f"device={device.value}"]
+
+
+def examples(*commands: str) -> str:
+    """The examples below a command's help.
+
+    >>> examples("incdet info", "incdet info --json").splitlines()
+    ['Examples:', '', '$ incdet info', '', '$ incdet info --json']
+    """
+    return "\n\n".join(["Examples:", *(f"$ {command}" for command in commands)])
+
+
+def num_crops_of(crops: Sequence[int]) -> list["NumCrops"]:
+    """Numbers of crops from the command line, in rising order and each once.
+
+    Raises:
+        ConfigurationError: A number is none of those that crops can be laid out for.
+    """
+    from incdet.classifier import KNOWN_CROPS
+    from incdet.errors import ConfigurationError
+
+    for number in sorted(crops):
+        if number not in KNOWN_CROPS:
+            raise ConfigurationError(f"--crops is {number}; expected 1, 10 or 144")
+    return [known for known in KNOWN_CROPS if known in crops]
+
+
+# photos and their results: detect, propose, classify
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
+OutputFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        parser=existing_text,
+        help="Folder for the results (default: incdet-output).",
+        rich_help_panel=RESULTS,
+    ),
+]
+JsonLines = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write JSON lines to FILE too; '-' is stdout. Alone, it is all that is written.",
+        rich_help_panel=RESULTS,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace an earlier result in the output folder.", rich_help_panel=RESULTS),
+]
+DeviceOption = Annotated[
+    Device | None,
+    typer.Option("--device", help="Where the networks run (default: auto).", rich_help_panel=NETWORKS),
+]
+Timing = Annotated[
+    bool,
+    typer.Option("--timing", help="Seconds per stage and peak memory, also in the JSON.", rich_help_panel=SCREEN),
+]
+QuietTable = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, no table; errors only.", rich_help_panel=SCREEN)
+]
+
+# every command
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration in YAML.", rich_help_panel=SETTINGS),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting over the file's: detections.iou_threshold=0.4; repeatable.",
+        rich_help_panel=SETTINGS,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.", rich_help_panel=SCREEN)]
+NumbersFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the numbers to FILE; '-' is stdout.", rich_help_panel=RESULTS),
+]
+
+# annotated data sets: evaluate, coverage, weights
+DatasetLayout = Annotated[Collection, typer.Option("--dataset", help="Layout of the folder.", rich_help_panel=DATA)]
+DatasetRoot = Annotated[
+    Path,
+    typer.Option("--root", help="The data set's folder, in its official layout.", rich_help_panel=DATA),
+]
+Split = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        help="Name of the split, such as val; for ilsvrc also a FILE of images.",
+        rich_help_panel=DATA,
+    ),
+]
+TrainingSplit = Annotated[
+    str, typer.Option("--split", help="Photos that are not used to evaluate.", rich_help_panel=DATA)
+]
+Cache = Annotated[
+    Path,
+    typer.Option("--cache", help="Folder that keeps proposals and parsed annotations.", rich_help_panel=DATA),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Seed of whatever is drawn at random.", rich_help_panel=SETTINGS),
+]

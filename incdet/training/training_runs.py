@@ -1,0 +1,183 @@
+"""Whole trainings, from the configuration to the averaged weights: region classifiers, MultiBox, photo classifiers.
+
+Each writes checkpoint.safetensors, log.jsonl and weights.safetensors into its folder; started again with the same
+configuration, it goes on where it stopped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from incdet.config.sections import ImagesConfig
+from incdet.networks.weights import WeightsRecord, find_weights, load_network, save_weights
+from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.runtime.device import keep_freed_memory
+from incdet.runtime.distributed import Processes, joined_processes
+from incdet.runtime.files import write_text
+from incdet.runtime.optional_packages import require_package
+from incdet.runtime.reporter import SILENT, Reporter
+from incdet.training.averaging import averaged_network
+from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
+from incdet.training.loop import Task, Trainer
+from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
+from incdet.training.run_config import RunConfig
+from incdet.training.training_data import read_training_photos
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What does not decide the result of a training.
+
+    Attributes:
+        tensorboard: Whether TensorBoard's events are written, too.
+        reporter: Listener.
+    """
+
+    tensorboard: bool = False
+    reporter: Reporter = SILENT
+
+    def check(self) -> None:
+        """Makes sure that the training will not fail for a missing package after its data is prepared.
+
+        Raises:
+            PackageError: TensorBoard is wanted and not installed.
+        """
+        if self.tensorboard:
+            require_package("tensorboard", "TensorBoard's events", "train")
+
+
+def train_regions(
+    trainings: list[tuple[RegionsTrainingConfig, Path]], cache: Path, options: TrainingOptions = TrainingOptions()
+) -> None:
+    """Fine-tunes region classifiers, one after the other.
+
+    Args:
+        trainings: Configuration and folder of each; several are the members of an ensemble.
+        cache: Folder of the proposal cache.
+        options: Listener, and what is written besides.
+
+    Raises:
+        IncdetError: The data or the weights to start from cannot be used; missing weights of any training are an error
+            before the first one starts.
+    """
+    options.check()
+    for config, _ in trainings:
+        find_weights(config.initial_weights)
+    with joined_processes(trainings[0][0].device) as processes:
+        for config, folder in trainings:
+            task = _prepare_regions(config, cache, processes, options.reporter)
+            _train(task.task(), config, folder, processes, options, task.record)
+
+
+def _prepare_regions(
+    config: RegionsTrainingConfig, cache: Path, processes: Processes, reporter: Reporter
+) -> RegionsTask:
+    """The data, its proposals (found by one process, read by all) and the network."""
+    warn = reporter.warn if processes.leads else SILENT.warn
+    dataset, extra = read_training_photos(config.data, config.seed, warn)
+    paths = dataset.image_paths + (extra.image_paths if extra else ())
+    initial = load_network(find_weights(config.initial_weights))
+    proposals = ProposalCache(cache, config.proposals, config.device)
+    if processes.leads:
+        reporter.follow("proposals", proposals.fill(paths, ImagesConfig()), len(paths))
+    processes.wait()
+    return RegionsTask(dataset, proposals, initial, config, processes, extra)
+
+
+def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions = TrainingOptions()) -> None:
+    """Trains MultiBox, the network that proposes boxes.
+
+    Args:
+        config: The training.
+        folder: Folder of the run.
+        options: Listener, and what is written besides.
+
+    Raises:
+        IncdetError: The data or the weights to start from cannot be used.
+    """
+    options.check()
+    with joined_processes(config.device) as processes:
+        # every process reads the annotations, but photos of its own; warnings about the data are said once
+        warn = options.reporter.warn if processes.leads else SILENT.warn
+        dataset, _ = read_training_photos(config.data, config.seed, warn)
+        initial = load_network(find_weights(config.initial_weights))
+        task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn)
+        _train(task.task(), config, folder, processes, options, task.record)
+
+
+def train_classifier(
+    config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions = TrainingOptions()
+) -> None:
+    """Trains a classifier of whole photos.
+
+    Args:
+        config: The training.
+        folder: Folder of the run.
+        options: Listener, and what is written besides.
+
+    Raises:
+        IncdetError: The data or the weights to start from cannot be used.
+    """
+    options.check()
+    with joined_processes(config.device) as processes:
+        task = ClassificationTask(config, processes, options.reporter.warn)
+        _train(task.task(), config, folder, processes, options, task.record)
+
+
+def _train(
+    task: Task[Any],
+    config: RunConfig,
+    folder: Path,
+    processes: Processes,
+    options: TrainingOptions,
+    record: Callable[[dict[str, float]], WeightsRecord],
+) -> None:
+    trainer: Trainer[Any] = Trainer(
+        task, config.optimization, config.schedule(), folder, config.seed, processes, options.tensorboard
+    )
+    run_training(trainer, config, record, options.reporter)
+
+
+def run_training(
+    trainer: Trainer[Any], config: RunConfig, record: Callable[[dict[str, float]], WeightsRecord], reporter: Reporter
+) -> None:
+    """Trains from where the folder's checkpoint is to the end, then writes weights.safetensors, averaged, in float16.
+
+    Args:
+        trainer: Trainer of the task.
+        config: The whole configuration, stored in the folder and with the checkpoint.
+        record: Numbers of the last validation -> record that is stored with the weights.
+        reporter: Listener.
+
+    Raises:
+        IncdetError: As `Trainer.resume` and `Trainer.run`.
+    """
+    if trainer.device.type == "cpu":
+        keep_freed_memory()
+    trainer.resume(config.decisive())
+    if trainer.log is None:  # another process logs and writes
+        trainer.run(lambda step, terms: None)
+        return
+    write_text(trainer.folder / "config.json", config.model_dump_json(indent=2) + "\n")
+    reporter.note(_beginning(trainer))
+    with reporter.progress("training", trainer.steps) as update:
+        update(trainer.step, "")
+        trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
+    file = trainer.folder / "weights.safetensors"
+    state = averaged_network(trainer.task.network, trainer.average).state_dict()
+    # the auxiliary classifiers have done their work
+    tensors = {name: value for name, value in state.items() if not name.startswith("auxiliary_")}
+    save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
+    reporter.note(f"wrote {file}")
+
+
+def _beginning(trainer: Trainer[Any]) -> str:
+    """Where and from where on a training runs, as a sentence."""
+    processes, device = trainer.processes.count, trainer.device.type
+    where = f"{processes} processes on {device}" if processes > 1 else device
+    log = trainer.folder / "log.jsonl"
+    return f"training on {where} from step {trainer.step} of {trainer.steps}; log in {log}"
