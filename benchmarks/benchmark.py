@@ -63,7 +63,7 @@ def evaluation(
     runs: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
-    """Whole runs of tools/eval_map.py on generated detections: ILSVRC's rules, and pycocotools as the peer.
+    """Whole runs of `incdet evaluate` on generated detections: ILSVRC's rules, and pycocotools as the peer.
 
     Each run is a process of its own that reads the file, judges and prints; annotations were parsed before.
     """
@@ -107,7 +107,7 @@ def _write_detections(file: Path, root: Path, split: str, count: int) -> None:
 
 
 def _measure(arguments: list[str]) -> tuple[float, float]:
-    """(seconds, peak gigabytes) of a run of tools/eval_map.py.
+    """(seconds, peak gigabytes) of a run of `incdet evaluate`.
 
     Raises:
         IncdetError: it failed.
@@ -126,7 +126,7 @@ def _measure(arguments: list[str]) -> tuple[float, float]:
 
 
 def _table(rows: list[dict[str, float | int | str]]) -> Table:
-    table = Table(title="tools/eval_map.py: whole process, median")
+    table = Table(title="incdet evaluate: whole process, median")
     for heading in ("detections", "rules", "seconds", "peak GB"):
         table.add_column(heading, justify="right")
     for row in rows:

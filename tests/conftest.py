@@ -99,6 +99,7 @@ def incdet(capsys, monkeypatch, tmp_path):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["incdet", *map(str, arguments)])
         monkeypatch.setattr(console.notes, "width", 200)
+        monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         streams = capsys.readouterr()

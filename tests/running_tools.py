@@ -6,6 +6,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -42,3 +45,45 @@ def _run(command, folder, environment, files):
     sys.argv = command
     sys.path.insert(0, str(Path(command[0]).parent))
     runpy.run_path(command[0], run_name="__main__")
+
+
+PAUSED = """
+import time
+from incdet.training.loop import Trainer
+store = Trainer.checkpoint
+def store_and_wait(trainer):
+    store(trainer)
+    print("stored", flush=True)
+    time.sleep(600)
+Trainer.checkpoint = store_and_wait
+from incdet.cli.app import main
+main()
+"""
+
+
+def kill_after_first_checkpoint(*arguments, folder):
+    """Starts a training by its command, which waits after its first checkpoint, and kills it there."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PAUSED, *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams) as process:
+        timeout = threading.Timer(200, process.kill)
+        timeout.start()
+        stored = process.stdout.readline()
+        timeout.cancel()
+        process.kill()
+    assert stored == "stored\n"
+    deadline = time.monotonic() + 30
+    while _group_runs(process.pid):
+        assert time.monotonic() < deadline, "a process that loads photos outlives its training"
+        time.sleep(0.1)
+
+
+def _group_runs(group: int) -> bool:
+    """Whether a process of the group is there and no mere entry that nobody has collected."""
+    states = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            states += [fields[0]] if int(fields[2]) == group else []
+    return any(state != "Z" for state in states)

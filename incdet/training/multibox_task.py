@@ -71,6 +71,17 @@ class MultiBoxTrainingConfig(RunConfig):
     sampling: BoxSamplingConfig = BoxSamplingConfig()
     workers: int | None = Field(None, ge=0)
 
+    def require_packages(self) -> None:
+        """Makes sure that the training will not fail for a missing package after its data is read.
+
+        Raises:
+            PackageError: SciPy is needed for the matching or the clusters and is not installed.
+        """
+        if self.loss.matching == "bipartite":
+            require_package("scipy", "the assignments of loss.matching=bipartite", "train")
+        if self.form != "grids":
+            require_package("scipy", f"the clusters of form={self.form}", "train")
+
     @model_validator(mode="after")
     def _everything_is_annotated(self) -> "MultiBoxTrainingConfig":
         if self.data.extra_split is not None:
@@ -98,8 +109,7 @@ class MultiBoxTask:
         processes: Processes | None = None,
         warn: Warn = no_warning,
     ) -> None:
-        if config.loss.matching == "bipartite":
-            require_package("scipy", "loss.matching=bipartite and its assignments", "train")
+        config.require_packages()
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)

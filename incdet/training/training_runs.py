@@ -100,6 +100,7 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
         IncdetError: The data or the weights to start from cannot be used.
     """
     options.check()
+    config.require_packages()
     with joined_processes(config.device) as processes:
         # every process reads the annotations, but photos of its own; warnings about the data are said once
         warn = options.reporter.warn if processes.leads else SILENT.warn

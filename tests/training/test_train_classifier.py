@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from running_tools import ROOT, run_tool
+from running_tools import ROOT, kill_after_first_checkpoint, run_tool
 from safetensors.torch import load_file
 from test_photo_sources import CLASSES, folders  # noqa: F401 (a fixture)
-from test_tools import kill_after_first_checkpoint
 from torch.nn import functional as F
 
 from incdet.classifier import Classifier
@@ -186,7 +185,7 @@ def one_process(folders, tmp_path_factory):  # noqa: F811
 
 def train(*arguments, folder, launcher=()):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, str(ROOT / "tools" / "train_classifier.py"), *arguments, "--quiet"]
+    command = [sys.executable, *launcher, "-m", "incdet", "train", "classifier", *arguments, "--quiet"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
@@ -226,7 +225,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(one_process):
 
 
 def test_a_killed_training_ends_bit_for_bit_like_one_in_one_go(one_process):
-    kill_after_first_checkpoint("train_classifier.py", "c.yaml", "--output", "cut", "--quiet", folder=one_process)
+    kill_after_first_checkpoint("train", "classifier", "c.yaml", "--output", "cut", "--quiet", folder=one_process)
     assert not (one_process / "cut" / "weights.safetensors").exists()
     run = train("c.yaml", "--output", "cut", folder=one_process)
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""proposal_coverage.py, `benchmark.py proposals` and `incdet propose --show-hierarchy`, run as users do."""
+"""`incdet coverage`."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import time
 import numpy as np
 import PIL.Image
 import pytest
-from running_tools import ROOT, run_tool
+from command_line import one_sentence
 
 from incdet.runtime.worker_processes import MAX_WORKERS
 
@@ -19,21 +19,12 @@ FEW = ("--set", "proposals.selective_search.strategies=single")
 
 
 @pytest.fixture
-def coverage(tmp_path):
-    """Runs the program: arguments -> (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        result = run_tool("proposal_coverage.py", "--dataset", "voc", *arguments, folder=tmp_path)
-        return result.returncode, result.stdout, result.stderr
-
-    return run
+def coverage(incdet):
+    """Runs the command: arguments -> (exit code, stdout, stderr)."""
+    return lambda *arguments: incdet("coverage", "--dataset", "voc", *arguments)
 
 
-def one_sentence(error):
-    (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
-    return line
-
-
+@pytest.mark.slow
 def test_coverage_of_a_data_set(small_voc, tmp_path, coverage):
     code, out, err = coverage("--root", small_voc, "--superpixel-scale", 2, "--json", "out.json", "--output", "run")
     assert code == 0, err
@@ -121,6 +112,7 @@ def test_crowds_of_coco_are_no_objects_to_cover(chelsea_file, tmp_path, coverage
     assert (numbers["num_images"], numbers["num_objects"], numbers["coverage"]) == (1, 1, 1)
 
 
+@pytest.mark.slow
 def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
     """Ctrl-C reaches the whole group of processes, as from a terminal; there are more photos than may be under way."""
     number_of_photos = 4 * MAX_WORKERS
@@ -131,9 +123,8 @@ def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
         PIL.Image.fromarray(np.roll(pixels, number, axis=1)).save(root / "JPEGImages" / f"{number}.jpg")
         shutil.copy(root / "Annotations" / "first.xml", root / "Annotations" / f"{number}.xml")
     (root / "ImageSets" / "Main" / "val.txt").write_text("".join(f"{number}\n" for number in range(number_of_photos)))
-    program = ROOT / "tools" / "proposal_coverage.py"
     process = subprocess.Popen(
-        [sys.executable, str(program), "--dataset", "voc", "--root", str(root)],
+        [sys.executable, "-m", "incdet", "coverage", "--dataset", "voc", "--root", str(root)],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -153,79 +144,3 @@ def test_interrupted_coverage_goes_on(small_voc, tmp_path, coverage):
     assert coverage("--root", root, "--limit", more)[0] == 0
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in stamps.items())
     assert more <= len(list((tmp_path / ".cache").rglob("*.npz"))) < number_of_photos
-
-
-@pytest.fixture(scope="module")
-def benchmark(small_voc, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("benchmark")
-    few = "--limit", 1, "--runs", 1, "--set", "strategies=single", "--json", "out.json"
-    result = run_tool("benchmarks/benchmark.py", "proposals", small_voc / "JPEGImages", *few, folder=folder)
-    assert result.returncode == 0, result.stderr
-    return json.loads((folder / "out.json").read_text())
-
-
-def test_the_benchmark_measures_both_engines(benchmark):
-    for name in ("incdet", "incdet_two_threads", "opencv"):
-        assert benchmark[name]["seconds"] > 0
-        assert benchmark[name]["boxes"] > 20
-        assert benchmark[name]["coverage"] == 1
-    assert benchmark["incdet"]["boxes"] == benchmark["incdet_two_threads"]["boxes"]
-    ratio = benchmark["opencv"]["seconds"] / benchmark["incdet"]["seconds"]
-    assert benchmark["ratio_to_opencv"] == pytest.approx(ratio)
-    superpixels = [part["superpixels"] for part in benchmark["segmentation"].values()]
-    assert superpixels[0] == pytest.approx(superpixels[1], rel=0.1)
-
-
-def test_the_benchmark_tells_what_compiling_costs(benchmark):
-    assert benchmark["first_process_seconds"] > benchmark["second_process_seconds"] > 0
-
-
-def test_the_benchmark_of_growing_frames(chelsea_file, tmp_path):
-    sizes = "--megapixels", 0.04, "--megapixels", 0.01
-    result = run_tool(
-        "benchmarks/benchmark.py", "proposal-scaling", chelsea_file, *sizes, "--json", "out.json", folder=tmp_path
-    )
-    assert result.returncode == 0, result.stderr
-    small, large = json.loads((tmp_path / "out.json").read_text())
-    assert (small["megapixels"], large["megapixels"]) == (0.01, 0.04)
-    assert 0 < small["superpixels"] < large["superpixels"]
-    assert small["seconds_per_megapixel"] == pytest.approx(100 * small["seconds"])
-
-
-def test_a_benchmark_without_photos_is_one_sentence(tmp_path):
-    result = run_tool("benchmarks/benchmark.py", "proposals", tmp_path, folder=tmp_path)
-    assert result.returncode == 1
-    one_sentence(result.stderr)
-
-
-def propose(*arguments, folder):
-    command = [sys.executable, "-m", "incdet", "propose", *map(str, arguments), "--show-hierarchy"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def test_the_hierarchy_is_drawn(chelsea_file, tmp_path):
-    """By default MultiBox proposes, too; the picture shows selective search."""
-    odd = {"dot": (1, 1), "flat": (90, 60), "strip": (40, 3000)}
-    for name, size in odd.items():
-        PIL.Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
-    photos = [chelsea_file, *(tmp_path / f"{name}.png" for name in odd)]
-    result = propose(*photos, "--set", "proposals.multibox.crop_sides=[]", folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    folder = tmp_path / "incdet-output"
-    pictures = {file.stem: np.asarray(PIL.Image.open(file)) for file in (folder / "hierarchy").iterdir()}
-    assert pictures.keys() == {"chelsea", *odd}
-    assert (folder / "chelsea.jpg").exists()
-    assert all(picture.shape[1] == 4 * 368 for picture in pictures.values())
-    # rows of panels differ: below are fewer, larger regions
-    above, below = np.split(pictures["chelsea"][:, 368:736].astype(int), 2)
-    assert np.abs(above - below).mean() > 2
-    again = propose(chelsea_file, "--output", "incdet-output", folder=tmp_path)
-    assert again.returncode == 2
-    assert "incdet-output" in one_sentence(again.stderr)
-
-
-@pytest.mark.parametrize("setting", ["proposals.selective_search.engine=opencv", "proposals.methods=[multibox]"])
-def test_not_everything_has_hierarchies_to_draw(chelsea_file, tmp_path, setting):
-    result = propose(chelsea_file, "--set", setting, folder=tmp_path)
-    assert result.returncode == 2
-    assert "--show-hierarchy" in one_sentence(result.stderr)

@@ -1,4 +1,4 @@
-"""The command line as users meet it: results, refusals, exit codes, what goes to which stream."""
+"""`incdet detect` as users meet it: results, refusals, exit codes, and which stream gets what."""
 
 import csv
 import json
@@ -14,22 +14,14 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from command_line import FEW, ONE, one_sentence
 
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import WeightsRecord, save_weights
 from incdet.proposers import opencv_engine
 
-FEW = ("--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]")
 
-
-def one_sentence(err):
-    """The message alone: a single line, no traceback."""
-    assert "Traceback" not in err
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    return lines[0]
-
-
+@pytest.mark.slow
 def test_detect_writes_picture_lines_and_description(incdet, photo):
     code, out, err = incdet("detect", photo)
     assert code == 0
@@ -54,28 +46,28 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
     files = {"googlenet-voc.safetensors", "googlenet-voc.boxes.safetensors", *members, "multibox-voc.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
-    assert run["ensemble"] == {"rejection_network": ["googlenet-voc.safetensors"], "members": members}
+    assert run["ensemble"] == {"rejection_network": "googlenet-voc.safetensors", "members": members}
 
 
 def test_same_photo_twice_gives_the_same_bytes(incdet, photo):
-    outputs = [incdet("detect", photo, *FEW, "--score-threshold", "0.01", "--json", "-") for _ in range(2)]
+    outputs = [incdet("detect", photo, *ONE, "--score-threshold", "0.01", "--json", "-") for _ in range(2)]
     assert outputs[0][1] == outputs[1][1]
     assert json.loads(outputs[0][1])["detections"]
 
 
 def test_json_alone_writes_no_folder(incdet, photo):
-    code, out, err = incdet("detect", photo, *FEW, "--json", "-", "--quiet")
+    code, out, err = incdet("detect", photo, *ONE, "--json", "-", "--quiet")
     assert code == 0
     assert err == ""
     assert json.loads(out)["image"] == str(photo)
     assert not Path("incdet-output").exists()
-    assert incdet("detect", photo, *FEW, "--json", "lines.jsonl")[0] == 0
+    assert incdet("detect", photo, *ONE, "--json", "lines.jsonl")[0] == 0
     assert Path("lines.jsonl").read_text() == out
 
 
 def test_all_formats_agree(incdet, photo):
     kinds = "image,json,coco,csv,voc"
-    code, _, _ = incdet("detect", photo, *FEW, "--output", "o", "--save", kinds, "--score-threshold", "0.05")
+    code, _, _ = incdet("detect", photo, *ONE, "--output", "o", "--save", kinds, "--score-threshold", "0.05")
     assert code == 0
     found = json.loads(Path("o/detections.jsonl").read_text())["detections"]
     assert found
@@ -93,39 +85,39 @@ def test_all_formats_agree(incdet, photo):
 
 
 def test_timing_is_left_out_unless_asked_for(incdet, photo):
-    _, out, err = incdet("detect", photo, *FEW, "--json", "-", "--timing")
+    _, out, err = incdet("detect", photo, *ONE, "--json", "-", "--timing")
     seconds = json.loads(out)["seconds"]
     assert list(seconds) == ["read", "proposals", "regions", "scores", "detections"]
     assert "peak memory" in err
 
 
 def test_classes_and_threshold_limit_what_is_found(incdet, photo):
-    _, out, _ = incdet("detect", photo, "--json", "-", "--classes", "cat,dog", "--score-threshold", "0.02", *FEW)
+    _, out, _ = incdet("detect", photo, "--json", "-", "--classes", "cat,dog", "--score-threshold", "0.02", *ONE)
     found = json.loads(out)["detections"]
     assert {entry["label"] for entry in found} <= {"cat", "dog"}
     assert all(entry["score"] >= 0.02 for entry in found)
-    _, out, _ = incdet("detect", photo, "--json", "-", "--score-threshold", "1", *FEW)
+    _, out, _ = incdet("detect", photo, "--json", "-", "--score-threshold", "1", *ONE)
     assert json.loads(out)["detections"] == []
 
 
 def test_earlier_results_are_kept(incdet, photo):
-    assert incdet("detect", photo, *FEW)[0] == 0
+    assert incdet("detect", photo, *ONE)[0] == 0
     first = Path("incdet-output/detections.jsonl").read_bytes()
-    code, _, err = incdet("detect", photo, *FEW, "--score-threshold", "0.9")
+    code, _, err = incdet("detect", photo, *ONE, "--score-threshold", "0.9")
     assert code == 0
     assert err.rstrip().splitlines()[-1] == "results: incdet-output-2"
     assert Path("incdet-output/detections.jsonl").read_bytes() == first
-    code, _, err = incdet("detect", photo, *FEW, "--output", "incdet-output")
+    code, _, err = incdet("detect", photo, *ONE, "--output", "incdet-output")
     assert code == 2
     assert "--overwrite" in one_sentence(err)
-    assert incdet("detect", photo, *FEW, "--output", "incdet-output", "--overwrite")[0] == 0
+    assert incdet("detect", photo, *ONE, "--output", "incdet-output", "--overwrite")[0] == 0
 
 
 def test_the_users_photos_are_never_overwritten(incdet, tmp_path, chelsea_file):
     photo = tmp_path / "cat.jpg"
     PIL.Image.open(chelsea_file).convert("RGB").save(photo)
     before = photo.read_bytes()
-    code, _, err = incdet("detect", photo, *FEW, "--output", tmp_path, "--overwrite")
+    code, _, err = incdet("detect", photo, *ONE, "--output", tmp_path, "--overwrite")
     assert code == 2
     assert "cat.jpg is one of the photos given" in one_sentence(err)
     assert photo.read_bytes() == before
@@ -136,7 +128,7 @@ def test_a_broken_photo_does_not_stop_the_batch(incdet, photo, tmp_path):
     broken.write_bytes(Path(photo).read_bytes()[:3000])
     text.write_text("not a picture")
     (tmp_path / "empty").mkdir()
-    code, out, err = incdet("detect", broken, "missing.jpg", text, tmp_path / "empty", photo, *FEW, "--json", "-")
+    code, out, err = incdet("detect", broken, "missing.jpg", text, tmp_path / "empty", photo, *ONE, "--json", "-")
     assert code == 1
     assert [json.loads(line)["image"] for line in out.splitlines()] == [str(photo)]
     assert "Traceback" not in err
@@ -201,7 +193,7 @@ def test_weights_that_do_not_fit(incdet, photo, tmp_path):
 
 def test_a_folder_that_cannot_be_written(incdet, photo, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    code, _, err = incdet("detect", photo, *FEW, "--output", tmp_path / "file" / "results")
+    code, _, err = incdet("detect", photo, *ONE, "--output", tmp_path / "file" / "results")
     assert code == 2
     assert "cannot write" in one_sentence(err)
 
@@ -221,27 +213,14 @@ def test_an_opencv_without_selective_search(incdet, photo, monkeypatch):
         opencv_engine.segmentation_module.cache_clear()
 
 
-def test_propose_writes_boxes_best_first(incdet, photo):
-    code, out, _ = incdet("propose", photo, "--json", "-")
-    assert code == 0
-    line = json.loads(out)
-    sources = [entry["source"] for entry in line["proposals"]]
-    assert sources == ["multibox"] * 200 + ["selective_search"] * (len(sources) - 200)
-    assert len(sources) > 500
-    scores = [entry["score"] for entry in line["proposals"]]
-    assert scores == sorted(scores[:200], reverse=True) + sorted(scores[200:], reverse=True)
-    assert incdet("propose", photo, "--output", "p")[0] == 0
-    assert json.loads(Path("p/proposals.jsonl").read_text()) == line
-    assert PIL.Image.open("p/cat.jpg").size == (451, 300)
-
-
+@pytest.mark.slow
 def test_interrupted_and_run_again(tmp_path, chelsea_file):
     photos = tmp_path / "photos"
     photos.mkdir()
     pixels = np.asarray(PIL.Image.open(chelsea_file).convert("RGB"))
     for index in range(5):
         PIL.Image.fromarray(np.roll(pixels, 20 * index, axis=1)).save(photos / f"{index}.png")
-    command = [sys.executable, "-m", "incdet", "detect", str(photos), *FEW, "--members", "1", "--save", "json"]
+    command = [sys.executable, "-m", "incdet", "detect", str(photos), *ONE, "--save", "json"]
     unfinished = tmp_path / "incdet-output" / "detections.unfinished.jsonl"
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (unfinished.exists() and unfinished.read_text()):
@@ -259,3 +238,22 @@ def test_interrupted_and_run_again(tmp_path, chelsea_file):
     assert [Path(json.loads(line)["image"]).stem for line in finished.splitlines()] == list("01234")
     fresh = subprocess.run([*command, "--json", "-"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert fresh.stdout == finished
+
+
+def test_a_high_threshold_of_what_is_kept_is_heard(incdet, photo):
+    arguments = ["detect", photo, *ONE, "--json", "-", "--overwrite"]
+    _, line, _ = incdet(*arguments, "--set", "detections.score_threshold=0.999")
+    assert json.loads(line)["detections"] == []
+
+
+def test_a_low_threshold_is_heard(incdet, photo):
+    lines = [incdet("detect", photo, *ONE, "--json", "-", "--score-threshold", x)[1] for x in ("0.01", "0.0001")]
+    few, many = (len(json.loads(line)["detections"]) for line in lines)
+    assert few < many
+
+
+@pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (900, 2), (2000, 3), (1, 1)])
+def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
+    PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")
+    code, out, _ = incdet("detect", "strip.png", photo, *ONE, "--json", "-")
+    assert (code, len(out.splitlines())) == (0, 2)

@@ -1,17 +1,13 @@
-"""The command line where it could hurt: nothing of the user's is lost, nothing ends a batch, every run can go on."""
+"""The photos of a command where it could hurt: nothing of the user's is lost, and every run can go on."""
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import PIL.Image
 import pytest
-from test_cli import FEW, one_sentence
+from command_line import FEW, ONE, one_sentence, run_program
 
-from incdet.cli import console
 from incdet.cli.photo_batch import Batch, OutputOptions, one_by_one
 from incdet.errors import OutputError
 
@@ -21,7 +17,7 @@ def test_files_of_the_user_in_the_output_folder_are_kept(incdet, photo, name):
     mine = Path("mine") / name
     mine.parent.mkdir()
     mine.write_text("precious")
-    code, _, err = incdet("detect", photo, "--output", "mine", "--save", "image,voc,csv,coco", *FEW)
+    code, _, err = incdet("detect", photo, "--output", "mine", "--save", "image,voc,csv,coco", *ONE)
     assert code == 2
     assert name in one_sentence(err)
     assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
@@ -87,7 +83,7 @@ def test_json_never_replaces_a_photo_or_a_folder(incdet, photo, target):
     Path("folder").mkdir()
     before = Path(photo).read_bytes()
     file = {"photo": photo, "link": "link.jsonl", "folder": "folder"}[target]
-    code, _, err = incdet("detect", photo, "--json", file, "--overwrite", *FEW)
+    code, _, err = incdet("propose", photo, "--json", file, "--overwrite", *FEW)
     assert code == 2
     assert "--json" in one_sentence(err)
     assert Path(photo).read_bytes() == before
@@ -136,24 +132,12 @@ def test_an_empty_output_is_not_the_current_folder(incdet, photo):
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (900, 2), (2000, 3), (1, 1)])
-def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
-    PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")
-    code, out, _ = incdet("detect", "strip.png", photo, *FEW, "--json", "-")
-    assert (code, len(out.splitlines())) == (0, 2)
-
-
-def run_program(*arguments, **options):
-    """The program in a process of its own, with real streams."""
-    program = f"import sys; sys.path[:0] = {sys.path!r}; from incdet.cli.app import main; main()"
-    return subprocess.run([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, check=False, **options)
-
-
+@pytest.mark.slow
 def test_unusual_file_names(photo, tmp_path):
     names = sorted([os.fsdecode(b"caf\xe9.png"), "x" * 249 + ".png", "[red]a\t[bold].png"])
     for name in names:
         (tmp_path / name).write_bytes(Path(photo).read_bytes())
-    options = [*FEW, "--save", "image,json,coco,csv,voc", "--output", "found"]
+    options = [*ONE, "--save", "image,json,coco,csv,voc", "--output", "found"]
     result = run_program("detect", *names, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert b"[red]a" in result.stderr
@@ -209,42 +193,7 @@ def test_timing_is_part_of_what_a_run_is(monkeypatch, tmp_path):
     assert [str(batch.folder.path) for batch in batches] == ["incdet-output", "incdet-output-2"]
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "device=2020-13-45", "scores.batch_size=!!int foo", "proposals=&a [*a]", "detections.classes=[]",
-        "proposals.selective_search.seed=-1", "proposals.selective_search.superpixel_scale=.inf",
-        "proposals.selective_search.k=[.nan]", "proposals.selective_search.k=[0]",
-        "proposals.selective_search.sigma=1e6", "proposals.selective_search.sigma=.inf",
-        "proposals.selective_search.width=100000", "detections.iou=0.3",
-    ],
-)  # fmt: skip
-def test_settings_that_cannot_be_meant_are_one_sentence(incdet, photo, setting):
-    code, out, err = incdet("propose", photo, "--set", setting)
-    assert (code, out) == (2, "")
-    assert one_sentence(err)
-
-
-@pytest.mark.parametrize("text", ["when: 2020-13-45", "[" * 3000, "proposals: &a\n  selective_search: *a"])
-def test_configurations_that_are_no_yaml_are_one_sentence(incdet, photo, text):
-    Path("c.yaml").write_text(text)
-    code, _, err = incdet("propose", photo, "--config", "c.yaml")
-    assert code == 2
-    assert "c.yaml" in one_sentence(err)
-
-
-def test_an_empty_section_means_the_defaults(incdet, photo):
-    Path("c.yaml").write_text("proposals:\ndetections:\n")
-    assert incdet("propose", photo, "--config", "c.yaml", *FEW, "--json", "-")[0] == 0
-
-
-def test_a_package_that_cannot_be_loaded_is_one_sentence(incdet, photo, monkeypatch):
-    monkeypatch.setitem(sys.modules, "incdet.cli.commands", None)
-    code, _, err = incdet("propose", photo)
-    assert code == 3
-    assert "install incdet again" in one_sentence(err)
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a Linux device")
 def test_a_full_or_closed_stdout_is_one_sentence(photo, tmp_path):
     arguments = ["propose", str(photo), *FEW, "--json", "-", "--quiet"]
@@ -257,6 +206,7 @@ def test_a_full_or_closed_stdout_is_one_sentence(photo, tmp_path):
     assert "closed" in one_sentence(result.stderr)
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_cost_the_saved_results(photo, tmp_path):
     for name in "bcd":
         (tmp_path / f"{name}.png").write_bytes(Path(photo).read_bytes())
@@ -269,53 +219,10 @@ def test_a_closed_pipe_does_not_cost_the_saved_results(photo, tmp_path):
     assert len((tmp_path / "found" / "proposals.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_failure_where_nothing_else_was_asked_for(photo, tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     result = run_program("propose", photo, *FEW, "--json", "-", "-q", stdout=writer, cwd=tmp_path)
     os.close(writer)
     assert (result.returncode, result.stderr) == (0, b"")
-
-
-def test_a_high_threshold_of_what_is_kept_is_heard(incdet, photo):
-    arguments = ["detect", photo, *FEW, "--json", "-", "--overwrite"]
-    _, line, _ = incdet(*arguments, "--set", "detections.score_threshold=0.999")
-    assert json.loads(line)["detections"] == []
-
-
-def test_a_low_threshold_is_heard(incdet, photo):
-    lines = [incdet("detect", photo, *FEW, "--json", "-", "--score-threshold", x)[1] for x in ("0.01", "0.0001")]
-    few, many = (len(json.loads(line)["detections"]) for line in lines)
-    assert few < many
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        MemoryError("Unable to allocate 2.00 TiB"),
-        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2199023255552 bytes"),
-    ],
-)
-def test_too_little_memory_is_one_sentence(failure, monkeypatch, capsys):
-    def work():
-        raise failure
-
-    monkeypatch.setattr("sys.argv", ["incdet"])
-    with pytest.raises(SystemExit) as ended:
-        console.run_program(work)
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: not enough memory (")
-    assert said.count("\n") == 1
-    assert "2.00" in said or "2199023255552" in said
-
-
-@pytest.mark.parametrize("words", ["expected scalar type Float", "CUDA error: an illegal memory access"])
-def test_defects_of_ours_keep_their_traceback(words, monkeypatch):
-    def work():
-        raise RuntimeError(words)
-
-    monkeypatch.setattr("sys.argv", ["incdet"])
-    with pytest.raises(RuntimeError, match=words):
-        console.run_program(work)

@@ -1,0 +1,35 @@
+"""`incdet info`."""
+
+import json
+
+import torch
+from command_line import one_sentence
+
+
+def test_info_computes_the_papers_table_of_a_network(incdet):
+    code, out, _ = incdet("info", "--network", "table", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["parameters"] == 6_998_552
+    assert [layer["layer"] for layer in facts["layers"]][:3] == ["conv1", "conv2", "3a"]
+    assert facts["layers"][0]["contradicts_paper"] == {"weights": True, "multiply_adds": True}
+    code, out, _ = incdet("info", "--network", "released-separable")
+    assert code == 0
+    assert "1,501M" in out
+    assert "14x14x508" in out
+    code, out, _ = incdet("info", "--network", "all")
+    assert "torchvision" in out
+    code, _, err = incdet("info", "--network", "tabel")
+    assert code == 2
+    assert "did you mean 'table'?" in one_sentence(err)
+
+
+def test_info_tells_versions_weights_and_opencv(incdet):
+    code, out, _ = incdet("info", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert facts["weights"]["googlenet-voc"]["classes"] == 20
+    assert facts["weights"]["googlenet-voc"]["beside"] == ["googlenet-voc.int8.json", "googlenet-voc.boxes.safetensors"]
+    assert facts["weights"]["multibox-voc"]["beside"] == []
+    assert facts["opencv_engine"] == "ok"
