@@ -105,7 +105,7 @@ def test_tensorboard_gets_what_the_log_gets_and_loses_what_a_resumed_run_takes_a
 
 
 def test_tensorboard_that_is_not_installed_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(PackageError, match=r"incdet\[train\]"):
         RunLog(tmp_path, tensorboard=True)
 
