@@ -16,9 +16,9 @@ from torchvision.transforms import v2
 
 from incdet.cli.console import progress_bar
 from incdet.data.imagenet import LabelledPhotos
+from incdet.training.samples.crop_batches import crop_batches
 from incdet.training.samples.distortions import DistortionsConfig
 from incdet.training.samples.photo_sources import FolderPhotos
-from incdet.training.samples.training_crops import crop_batches
 
 SIZE, BATCH = 224, 32
 EPOCHS = 3

@@ -4,21 +4,26 @@ After this step (0: never) the program waits for the end of its input before it 
 share a batch of 8 samples, and compute in double precision.
 """
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.networks.inception import Dropout
 from incdet.runtime.distributed import Processes, joined_processes
-from incdet.training.loop import Schedule, Task, Trainer, prefetched
+from incdet.training.loop import Schedule, Task, Trainer
 from incdet.training.optimization import OptimizationConfig
 
 STEPS = 40
 CONFIGURATION = {"seed": 3, "steps": STEPS}
+HERE = Path(__file__).parent
 
 
 class TinyNetwork(nn.Module):
@@ -34,23 +39,26 @@ class TinyNetwork(nn.Module):
         return self.output(self.dropout(self.hidden(inputs).relu()))
 
 
-def draw(step):
-    """Inputs [8, 6] and the sums [8, 1] that the network shall learn."""
-    inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
-    return inputs, inputs.sum(dim=1, keepdim=True)
+class TinyBatch(NamedTuple):
+    """Inputs [8, 6], the sums [8, 1] that the network shall learn, and what the samples are called."""
+
+    inputs: Tensor
+    targets: Tensor
+    names: list[str]
+
+
+def draw(step, rank=0, count=1):
+    """What a process takes of the batch of a step."""
+    inputs = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))[rank::count]
+    return TinyBatch(inputs, inputs.sum(dim=1, keepdim=True), [f"sample {number}" for number in range(8)][rank::count])
 
 
 def losses(network, batch):
-    inputs, targets = batch
-    return {"squared_error": (network(inputs) - targets).square()[:, 0]}
-
-
-def names(batch):
-    return [f"sample {number}" for number in range(len(batch[0]))]
+    return {"squared_error": (network(batch.inputs) - batch.targets).square()[:, 0]}
 
 
 def validate(network):
-    inputs, targets = draw(-1)
+    inputs, targets, _ = draw(-1)
     with torch.no_grad():
         error = F.mse_loss(network(inputs), targets)
         return {"error": float(error), "norm": float(network.output.weight.norm())}
@@ -61,13 +69,77 @@ def make_trainer(folder, steps=STEPS, processes=None):
     torch.manual_seed(0)
     network = TinyNetwork()
 
-    def draw_share(step):
-        return tuple(part[processes.rank :: processes.count] for part in draw(step))
+    def batches(coming):
+        return (draw(step, processes.rank, processes.count) for step in coming)
 
-    task = Task(network, ("output.",), 8 * 10, prefetched(draw_share), losses, names, validate)
+    task = Task(network, ("output.",), 8 * 10, batches, losses, validate)
     size = 8 // processes.count
     config = OptimizationConfig(steps=steps, batch_size=size, learning_rate=0.02, new_layer_factor=4, average_decay=0.9)
     return Trainer(task, config, Schedule(log_every=5, checkpoint_every=10), folder, 3, processes)
+
+
+def nothing(step, terms):
+    """A progress callback that does not interrupt."""
+
+
+def interrupt_after(last):
+    """A progress callback that interrupts after a step."""
+
+    def progress(step, terms):
+        if step == last:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def trained(folder, **more):
+    trainer = make_trainer(folder, **more)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    return trainer
+
+
+def stopped_at(folder, step):
+    """A training that was interrupted after a step."""
+    trainer = make_trainer(folder)
+    trainer.resume(CONFIGURATION)
+    try:
+        trainer.run(interrupt_after(step))
+    except KeyboardInterrupt:
+        return trainer
+    raise AssertionError("the training was not interrupted")
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def log_without_speeds(folder):
+    """The log but for what the machine decides, which belongs to the entries about training steps alone."""
+    entries = log_of(folder)
+    for entry in entries:
+        assert ("samples_per_second" in entry) == ("squared_error" in entry)
+        assert entry.pop("samples_per_second", 1) > 0
+    return entries
+
+
+def state_of(folder):
+    return load_file(folder / "checkpoint.safetensors")
+
+
+def assert_identical(state, other):
+    assert state.keys() == other.keys()
+    for name, tensor in state.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def start_program(folder, launcher=(), wait_after=0):
+    """The program, which waits after this step until its input is closed, as `communicate` does."""
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *launcher, str(HERE / "tiny_training.py"), str(folder), str(wait_after)]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, env=environment, text=True, **streams)
 
 
 def main(folder, wait_after):

@@ -1,4 +1,4 @@
-"""Several processes, on one machine or many, that train one network: torch's own engine, started by `torchrun`."""
+"""Processes, on one machine or many, that train one network together: torch's own engine, started by `torchrun`."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,20 +16,20 @@ from torch.nn.parallel import DistributedDataParallel
 from incdet.runtime.device import choose_device
 
 PATIENCE = timedelta(hours=2)
-"""How long the others wait for the first process, which validates and prepares the data."""
+"""Longest time that the others wait for the first process, which validates and prepares the data."""
 
 FAREWELL = timedelta(seconds=10)
-"""How long a process that has ended waits for the others, one of which may have failed alone."""
+"""Longest time that a process at its end waits for the others, one of which may have failed alone."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this one is; alone unless `joined_processes` says otherwise.
+    """The place of this process among those that train together; alone unless `joined_processes` says otherwise.
 
     Attributes:
-        rank: 0 writes the files.
-        count: of all.
-        count_here: of those on this machine, which share its cores.
+        rank: number of this process; 0 writes the files.
+        count: number of processes.
+        count_here: number of processes on this machine, which share its cores.
     """
 
     rank: int = 0
@@ -42,18 +42,23 @@ class Processes:
         return self.rank == 0
 
     def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network, whose gradients become those of the mean over all processes in the backward pass.
+        """Wraps the network so that the backward pass gives the gradients of the mean over all processes.
 
         Batch normalisation sees the samples of its own process, as is usual; rank 0's statistics are kept.
+
+        Args:
+            network: the network, which is returned as it is where this process is alone.
+            device: device that the network lies on.
         """
         if self.count == 1:
             return network
-        return DistributedDataParallel(
-            network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
-        )
+        devices = [device] if device.type == "cuda" else None
+        # gradients that lie in the buckets that are sent need no second copy
+        return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
 
     def mean(self, terms: Mapping[str, Tensor]) -> dict[str, float]:
-        """Scalars of all processes, averaged; every process must call it with the same names."""
+        """Averages scalars over all processes; every process must call it with the same names."""
+        # one message for all terms
         values = torch.stack([term.detach().double() for term in terms.values()])
         if self.count > 1:
             distributed.all_reduce(values)
@@ -64,12 +69,13 @@ class Processes:
         """Whether any process has this wish; every process must ask after the same step."""
         if self.count == 1:
             return wish
+        # NCCL sends tensors of GPUs only
         wishes = torch.tensor(float(wish), device="cuda" if distributed.get_backend() == "nccl" else "cpu")
         distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
         return bool(wishes)
 
     def gather(self, names: list[str]) -> list[str]:
-        """The names of all processes, one after the other."""
+        """Returns the names of all processes, one process after the other."""
         if self.count == 1:
             return names
         lists: list[list[str]] = [[] for _ in range(self.count)]
@@ -77,17 +83,22 @@ class Processes:
         return [name for names in lists for name in names]
 
     def wait(self) -> None:
-        """Returns when every process has come here."""
+        """Waits until every process has come here."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextmanager
 def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Processes]:
-    """The processes that `torchrun` started, connected (NCCL on GPUs, each its own; gloo on CPUs); or this one alone.
+    """Connects the processes that `torchrun` started, by NCCL on GPUs and by gloo on CPUs.
+
+    Every process on GPUs gets one of its own. A process that `torchrun` did not start is alone.
+
+    Args:
+        device: device that trains.
 
     Raises:
-        ConfigurationError: device "cuda" without a usable GPU.
+        ConfigurationError: the device is "cuda", and there is no usable GPU.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
@@ -106,12 +117,13 @@ def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process
 
 
 def _leave_together(store: Store, count: int) -> None:
-    """Returns when all processes have come here, or after a while if one never does.
+    """Waits until all processes have come here, or for a while if one never does.
 
     A process that closes its connections can take from another an answer that has arrived but was not yet fetched
-    (gloo's "Connection closed by peer"); the store tells without them.
+    (gloo's "Connection closed by peer"); the store has connections of its own.
     """
-    with suppress(RuntimeError):  # the patience is over, or whoever keeps the store has gone
+    # an error means that the time is over or that the process with the store has gone; nobody is left to wait for
+    with suppress(RuntimeError):
         if store.add("incdet/left", 1) == count:
             store.set("incdet/all_left", "")
         store.wait(["incdet/all_left"], FAREWELL)

@@ -1,4 +1,4 @@
-"""Everything a training needs to go on exactly where it stopped, in one safetensors file."""
+"""Checkpoints: everything that a training needs to go on exactly where it stopped, in one safetensors file."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,21 @@ def save_checkpoint(
     average: ParameterAverage,
     configuration: dict[str, Any],
 ) -> None:
-    """Writes parameters, momentum and average after `step` finished steps, atomically.
+    """Writes parameters, momentum and average, atomically.
+
+    Args:
+        file: the checkpoint.
+        step: number of finished steps.
+        network: the network.
+        optimizer: its optimiser, whose momentum is stored.
+        average: its average.
+        configuration: settings that decide the result.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
     parameters = dict(network.named_parameters())
-    # with the statistics of batch normalisation, where there are any
+    # the state holds the statistics of batch normalisation, too, where there are any
     tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state().items()}
     for name, parameter in parameters.items():
@@ -48,10 +56,21 @@ def load_checkpoint(
     average: ParameterAverage,
     configuration: dict[str, Any],
 ) -> int:
-    """Restores what `save_checkpoint` wrote and returns the number of finished steps.
+    """Restores what `save_checkpoint` wrote.
+
+    Args:
+        file: the checkpoint.
+        network: the network, which gets the stored parameters.
+        optimizer: its optimiser, which gets the stored momentum.
+        average: its average, which gets the stored average.
+        configuration: settings that decide the result now.
+
+    Returns:
+        Number of finished steps.
 
     Raises:
-        WeightsError: unreadable, or written under another configuration (names the first key that differs).
+        WeightsError: the file cannot be read, or it was written under another configuration; the message names the
+            first key that differs.
     """
     try:
         with safe_open(file, "pt") as stored:
@@ -61,6 +80,7 @@ def load_checkpoint(
         raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
     if not {"step", "configuration"} <= metadata.keys():
         raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
+    # settings are compared one by one, so that the message can name the one that differs
     earlier, configuration = _flat(json.loads(metadata["configuration"])), _flat(configuration)
     for key in sorted(earlier.keys() | configuration.keys()):
         if earlier.get(key) != configuration.get(key):
@@ -81,7 +101,7 @@ def load_checkpoint(
 
 
 def _flat(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys with dots between them."""
+    """The settings with dotted keys instead of sections."""
     flat: dict[str, Any] = {}
     for key, value in configuration.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}

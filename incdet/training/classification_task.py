@@ -1,6 +1,8 @@
 """Training a classifier of whole photos as the paper's section 6 does: from scratch, or from other weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,12 +21,14 @@ from incdet.runtime.distributed import Processes
 from incdet.training.loop import Task
 from incdet.training.new_layers import replace_classifier
 from incdet.training.run_config import RunConfig
+from incdet.training.samples.batch_loading import choose_num_workers
+from incdet.training.samples.centre_crops import centre_batches
+from incdet.training.samples.crop_batches import CropBatch, crop_batches
 from incdet.training.samples.distortions import DistortionsConfig
-from incdet.training.samples.loading import choose_num_workers
-from incdet.training.samples.photo_sources import PhotosConfig, hold_out, open_photos
-from incdet.training.samples.training_crops import CropBatch, centre_batches, crop_batches
+from incdet.training.samples.photo_sources import PhotosConfig, hold_out_photos, open_photos
 
 VALIDATION_BATCH = 64
+"""Number of photos that a validation classifies at a time."""
 
 
 class ClassifierTrainingConfig(RunConfig):
@@ -32,21 +36,24 @@ class ClassifierTrainingConfig(RunConfig):
 
     Attributes:
         data: the photos to learn from.
-        validation: others to judge by; or `held_out`.
-        held_out: so many photos of `data`, evenly spaced, are kept out of training and judged instead.
+        validation: the photos of the validation; None takes `validation_images` of `data`.
+        validation_images: number of photos of `data`, evenly spaced, that are kept out of training; the validation
+            judges the network on them.
         architecture: a name that `incdet info --network all` lists.
-        initial_weights: whose layers, but for the last, training starts from; their architecture is taken.
-        auxiliary: with the two classifiers on 4a and 4d.
-        auxiliary_weight: what their losses count (paper: 0.3).
-        dropout: of the pooled features; none given is the architecture's (paper: 40 %).
-        size: of the crops, in pixels.
-        distortions: of the crops.
-        workers: processes that read and distort photos; none given is one, and with a GPU all but one of the cores.
+        initial_weights: weights whose layers, but for the last, training starts from; their architecture is taken,
+            too. None starts from scratch.
+        auxiliary: whether the two auxiliary classifiers on 4a and 4d are trained, too.
+        auxiliary_weight: weight of their losses (paper: 0.3).
+        dropout: dropout of the pooled features; None is the architecture's (paper: 40 %).
+        size: side of the crops, in pixels.
+        distortions: strength of the distortions of the crops.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {**RunConfig.old_names, "held_out": "validation_images"}
 
     data: PhotosConfig
     validation: PhotosConfig | None = None
-    held_out: int = Field(0, ge=0)
+    validation_images: int = Field(0, ge=0)
     architecture: str = "table"
     initial_weights: str | None = None
     auxiliary: bool = True
@@ -54,7 +61,6 @@ class ClassifierTrainingConfig(RunConfig):
     dropout: float | None = Field(None, ge=0, lt=1)
     size: int = Field(INPUT_SIZE, ge=96, le=1024)
     distortions: DistortionsConfig = DistortionsConfig()
-    workers: int | None = Field(None, ge=0)
 
     @field_validator("architecture")
     @classmethod
@@ -65,16 +71,18 @@ class ClassifierTrainingConfig(RunConfig):
 
 
 class ClassificationTask:
-    """The classifier of whole photos as a task of the training loop.
+    """The training of a classifier of whole photos as a task of the training loop.
 
     Args:
-        config: everything that matters.
-        processes: the others that train the same network, if any.
-        warn: told of photos that cannot be read.
+        config: the whole configuration.
+        processes: the processes that train the same network; None is this one alone.
+        warn: takes a sentence about every photo that cannot be read.
 
     Raises:
         ConfigurationError: the configuration does not fit the data.
-        WeightsError, DataError, ImageError: what it names is missing or malformed.
+        WeightsError: the initial weights are missing or malformed.
+        DataError: photos, annotations or lists are missing or malformed.
+        ImageError: a folder has no photos.
     """
 
     def __init__(
@@ -84,16 +92,17 @@ class ClassificationTask:
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.source = open_photos(config.data)
-        self.chosen, self.held_out = hold_out(self.source, config.held_out)
-        self.judged, self.judged_indices = self.source, self.held_out
+        self.training_indices, self.validation_indices = hold_out_photos(self.source, config.validation_images)
+        # the validation judges photos kept out of training, or those of another folder
+        self.validation_source = self.source
         if config.validation is not None:
-            if config.held_out:
+            if config.validation_images:
                 raise ConfigurationError(
-                    "validation and held_out exclude each other; set held_out to 0 or leave one out"
+                    "validation and validation_images exclude each other; set validation_images to 0 or leave one out"
                 )
-            self.judged = open_photos(config.validation)
-            self.judged_indices = np.arange(len(self.judged.class_ids))
-        if self.judged.class_names != self.source.class_names:
+            self.validation_source = open_photos(config.validation)
+            self.validation_indices = np.arange(len(self.validation_source.class_ids))
+        if self.validation_source.class_names != self.source.class_names:
             raise ConfigurationError("the photos of data and those of validation differ in their classes")
         self.classes = self.source.class_names
         network, self.preprocessing, self.origin = self._start()
@@ -101,61 +110,66 @@ class ClassificationTask:
         self.num_workers = choose_num_workers(config.workers, self.device, self.processes)
 
     def _start(self) -> tuple[GoogLeNet, Preprocessing, str]:
-        """The network as training begins, what its input looks like, and where it comes from."""
+        """The network as training begins, its preprocessing, and its origin in words."""
         config = self.config
         if config.initial_weights is not None:
             initial, record = load_network(find_weights(config.initial_weights))
             network = replace_classifier(initial, len(self.classes), config.dropout, config.seed, config.auxiliary)
             preprocessing = record.preprocessing.model_copy(update={"size": config.size})
             return network, preprocessing, f"all layers fine-tuned by incdet, from: {record.origin}"
+        # a network from scratch draws its first weights from torch's global generator
         torch.manual_seed(config.seed)
         architecture = ARCHITECTURES[config.architecture]
         network = GoogLeNet(len(self.classes), config.auxiliary, config.dropout, architecture)
         return network, Preprocessing(size=config.size), "trained from scratch by incdet"
 
     def task(self) -> Task[CropBatch]:
-        """What the loop needs to know."""
-        new_layers = () if self.config.initial_weights is None else ("classifier.", "auxiliary_")
+        """Returns the description of the training for the loop."""
+        config = self.config
+        # from scratch, no layer is newer than another
+        new_layers = () if config.initial_weights is None else ("classifier.", "auxiliary_")
         batches = crop_batches(
             self.source,
-            self.chosen,
-            self.config.size,
-            self.config.distortions,
-            self.config.optimization.batch_size,
-            self.config.seed,
+            self.training_indices,
+            config.size,
+            config.distortions,
+            config.optimization.batch_size,
+            config.seed,
             self.num_workers,
             self.processes,
             self.warn,
         )
-        names = lambda batch: batch.names  # noqa: E731
-        return Task(self.network, new_layers, len(self.chosen), batches, self.losses, names, self.validate)
+        return Task(self.network, new_layers, len(self.training_indices), batches, self.losses, self.validate)
 
     def inputs(self, batch: CropBatch) -> Tensor:
-        """Preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
-        crops, noise = (part.to(self.device, non_blocking=True) for part in (batch.crops, batch.noise))
-        return self.preprocessing.apply(crops, noise)
+        """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
+        crops = batch.crops.to(self.device, non_blocking=True)
+        return self.preprocessing.apply(crops, batch.noise.to(self.device, non_blocking=True))
 
     def losses(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
-        """Cross entropy of the main classifier and, with their weight, of the auxiliary ones (section 5)."""
+        """Returns the cross entropy [B] of the main classifier and, weighted, of the auxiliary ones (section 5)."""
         targets = batch.targets.to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             logits = network(self.inputs(batch))
-        weights = {"main": 1.0, "auxiliary_4a": self.config.auxiliary_weight}
-        weights["auxiliary_4d"] = weights["auxiliary_4a"]
-        return {
-            name: weights[name] * F.cross_entropy(values.float(), targets, reduction="none")
-            for name, values in logits._asdict().items()
-            if values is not None
-        }
+        losses = {}
+        for name, values in logits._asdict().items():
+            # a network without auxiliary classifiers has no logits of theirs
+            if values is not None:
+                weight = 1.0 if name == "main" else self.config.auxiliary_weight
+                # in float32: the exponentials of bfloat16 logits lose too much
+                losses[name] = weight * F.cross_entropy(values.float(), targets, reduction="none")
+        return losses
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Top-1 and top-5 accuracy of the main classifier on the centres of the photos that are judged."""
-        if len(self.judged_indices) == 0:
+        """Returns the top-1 and top-5 accuracy of the main classifier on the centres of the validation photos."""
+        if len(self.validation_indices) == 0:
             return {}
+        batches = centre_batches(
+            self.validation_source, self.validation_indices, self.preprocessing, VALIDATION_BATCH, self.num_workers
+        )
         probabilities, class_ids = [], []
-        arguments = self.judged_indices, self.preprocessing, VALIDATION_BATCH, self.num_workers
-        for crops, ids in centre_batches(self.judged, *arguments):
+        for crops, ids in batches:
             inputs = crops.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
                 logits = network(inputs).main
@@ -165,7 +179,11 @@ class ClassificationTask:
         return {f"validation_top{k}": round(top_k_accuracy(scores, targets, k), 6) for k in (1, 5)}
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
-        """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
+        """Returns the record that is stored with the trained weights.
+
+        Args:
+            logged: numbers of the last validation in the log.
+        """
         names = {"validation_top1": "top-1", "validation_top5": "top-5"}
         what = "photos kept out of training" if self.config.validation is None else "the validation photos"
         return WeightsRecord(

@@ -11,15 +11,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Within the block SIGINT, and SIGTERM as `torchrun` and clusters send it, end the training in good order.
+    """A context in which SIGINT, and SIGTERM as `torchrun` and clusters send it, end a training in good order.
 
     Between steps a process on its own is interrupted at once: KeyboardInterrupt is raised. Within `step()`, and always
-    where several processes have to stop after the same step, the wish is noted in `requested`; a second signal does not
-    wait, and `cut_step` tells whether it left a step half done. Outside the main thread, where Python delivers no
-    signals, nothing is changed.
+    where several processes have to stop after the same step, the signal is noted in `requested` instead. A second
+    signal does not wait. Outside the main thread, where Python delivers no signals, nothing is changed.
 
     Args:
         alone: whether this is the only process of the training.
+
+    Attributes:
+        requested: whether a signal has come.
+        cut_step: whether a second signal left a step half done.
     """
 
     def __init__(self, alone: bool):
@@ -28,6 +31,7 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
+        # Python delivers signals to the main thread only, and refuses handlers from others
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
         return self
@@ -38,7 +42,7 @@ class Interruption:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """What must not be left half done."""
+        """A block that must not be left half done."""
         self._in_step = True
         try:
             yield
@@ -46,6 +50,7 @@ class Interruption:
             self._in_step = False
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        # a first signal waits for the end of the step, or for the other processes; a second one means it
         wait = (self._in_step or not self._alone) and not self.requested
         self.requested = True
         if not wait:

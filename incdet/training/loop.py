@@ -1,12 +1,10 @@
-"""The training loop: draw a batch, forward, backward, step, average, log, checkpoint. Any task can use it."""
+"""The training loop: take a batch, forward, backward, step, average, log, checkpoint. It trains any task."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,23 +15,39 @@ from incdet.training.averaging import ParameterAverage, averaged_network
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
-from incdet.training.run_log import RunLog
+from incdet.training.run_log import LogWindow, RunLog
 
-Batch = TypeVar("Batch")
+Progress = Callable[[int, dict[str, float]], None]
+"""Takes the number of finished steps and the loss terms of the last one."""
+
+
+class NamedBatch(Protocol):
+    """A batch whose samples have names for messages."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the B samples."""
+
+
+Batch = TypeVar("Batch", bound=NamedBatch)
 
 
 class NonFiniteLossError(IncdetError):
-    """The loss or its gradient became NaN or infinite; says at which step, which term, and for which images."""
+    """The loss or its gradient is NaN or infinite; the message names the step, the term and the samples."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the loop logs, stores its state and validates, in steps; 0 = never (validation: at the end only).
+    """When the loop logs, stores its state and validates.
 
     Attributes:
-        validate_without_averaging: also judge the parameters as they are; these numbers end in "_without_averaging".
+        log_every: number of steps between two lines of the log; 0 is never.
+        checkpoint_every: number of steps between two checkpoints; 0 is never.
+        validate_every: number of steps between two validations; 0 validates at the end only.
+        validate_without_averaging: whether validations judge the parameters as they are, too; the names of these
+            numbers end in "_without_averaging".
     """
 
     log_every: int = 10
@@ -44,16 +58,15 @@ class Schedule:
 
 @dataclass
 class Task(Generic[Batch]):
-    """What differs between trainings.
+    """The part of a training that differs from other trainings.
 
     Attributes:
-        network: trained in place.
-        new_layers: those that learn faster, by the beginning of their name.
-        epoch_size: samples that are one pass over the data.
-        batches: the steps to come -> their batches; a batch depends on nothing but its step and the process, so that
+        network: the network, which is trained in place.
+        new_layers: beginnings of the names of the layers that learn faster.
+        epoch_size: number of samples that make one pass over the data.
+        batches: steps to come -> their batches. A batch depends on nothing but its step and the process, so that
             resuming is exact.
-        losses: network, batch -> named terms [B], one value per sample; the sum of their means is minimised.
-        names: what a batch's samples are called, for messages.
+        losses: network and batch -> named terms [B], one value per sample; the sum of their means is minimised.
         validate: network -> named numbers for the log.
     """
 
@@ -62,61 +75,20 @@ class Task(Generic[Batch]):
     epoch_size: int
     batches: Callable[[range], Iterator[Batch]]
     losses: Callable[[nn.Module, Batch], dict[str, Tensor]]
-    names: Callable[[Batch], Sequence[str]]
     validate: Callable[[nn.Module], dict[str, float]]
 
 
-def prefetched(draw: Callable[[int], Batch]) -> Callable[[range], Iterator[Batch]]:
-    """`Task.batches` of a function of the step: the next batch is drawn while this one is trained on."""
-
-    def batches(steps: range) -> Iterator[Batch]:
-        with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(draw, steps[0])
-            for step in steps:
-                batch = upcoming.result()
-                if step != steps[-1]:
-                    upcoming = pool.submit(draw, step + 1)
-                yield batch
-
-    return batches
-
-
-class _Window:
-    """The steps since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.steps, self._totals = 0, dict[str, float]()
-        self._started = time.perf_counter()
-
-    def add(self, terms: dict[str, float]) -> None:
-        self.steps += 1
-        self._totals = {name: self._totals.get(name, 0.0) + value for name, value in terms.items()}
-
-    def means(self) -> dict[str, float]:
-        return {name: round(total / self.steps, 6) for name, total in self._totals.items()}
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started
-
-    def pause(self, other_work: Callable[[], None]) -> None:
-        """Does what takes time without being training."""
-        before = time.perf_counter()
-        other_work()
-        self._started += time.perf_counter() - before
-
-
 class Trainer(Generic[Batch]):
-    """Trains a task; its whole state is in `folder`: `checkpoint.safetensors` and `log.jsonl`.
+    """Trains a task; its whole state is in two files of its folder, `checkpoint.safetensors` and `log.jsonl`.
 
     Args:
-        task: what is trained on what.
-        config: how.
-        schedule: when to log, store and validate.
-        folder: of the run.
-        seed: of dropout.
-        processes: the others that train the same network, if any.
-        tensorboard: write TensorBoard's events, too.
+        task: the task.
+        config: length, size and rate of the steps.
+        schedule: times of logging, storing and validating.
+        folder: folder of the run.
+        seed: seed of dropout.
+        processes: the processes that train the same network; None is this one alone.
+        tensorboard: whether TensorBoard's events are written, too.
 
     Raises:
         PackageError: TensorBoard is wanted and not installed.
@@ -145,28 +117,33 @@ class Trainer(Generic[Batch]):
 
     @property
     def steps(self) -> int:
-        """Length of the run."""
+        """Number of steps of the whole run."""
         return self.learning_rate.steps
 
+    @property
+    def _checkpoint_file(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
     def resume(self, configuration: dict[str, Any]) -> None:
-        """Takes up the folder's checkpoint where there is one.
+        """Restores the state of the folder's checkpoint, where there is one.
 
         Args:
-            configuration: all that decides the result; a checkpoint of another one is refused. The number of
-                processes may change between them as long as they take equally large steps together.
+            configuration: every setting that decides the result; a checkpoint of another configuration is refused. The
+                number of processes may change between runs as long as they take equally large steps together.
 
         Raises:
             WeightsError: the checkpoint is damaged or belongs to another configuration, or not all processes see it.
         """
         self.configuration = configuration | {"samples_per_step": self.samples_per_step}
-        file = self.folder / "checkpoint.safetensors"
-        if file.exists():
-            arguments = (self.task.network, self.optimizer, self.average, self.configuration)
-            self.step = load_checkpoint(file, *arguments)
-        if len(steps := set(self.processes.gather([str(self.step)]))) > 1:
+        if self._checkpoint_file.exists():
+            self.step = load_checkpoint(
+                self._checkpoint_file, self.task.network, self.optimizer, self.average, self.configuration
+            )
+        steps = set(self.processes.gather([str(self.step)]))
+        if len(steps) > 1:
             raise WeightsError(
                 f"the processes would go on from different steps ({', '.join(sorted(steps))}): not all of them see the "
-                f"same {file}; put the output folder on a disk that all machines share"
+                f"same {self._checkpoint_file}; put the output folder on a disk that all machines share"
             )
         if self.log is not None:
             self.log.resume(self.step)
@@ -174,16 +151,17 @@ class Trainer(Generic[Batch]):
     def checkpoint(self) -> None:
         """Stores the state after the last finished step."""
         if self.processes.leads:
-            file = self.folder / "checkpoint.safetensors"
-            save_checkpoint(file, self.step, self.task.network, self.optimizer, self.average, self.configuration)
+            save_checkpoint(
+                self._checkpoint_file, self.step, self.task.network, self.optimizer, self.average, self.configuration
+            )
 
-    def run(self, progress: Callable[[int, dict[str, float]], None]) -> None:
+    def run(self, progress: Progress) -> None:
         """Trains to the last step; when interrupted, stores the state and raises KeyboardInterrupt again.
 
-        Whoever does not wait for the end of the step, and interrupts again, loses what came after the last checkpoint.
+        A second interruption does not wait for the end of the step, and loses the steps since the last checkpoint.
 
         Args:
-            progress: called after every step with the number of finished steps and the step's loss terms.
+            progress: called after every step.
 
         Raises:
             NonFiniteLossError: the loss or its gradient is NaN or infinite.
@@ -199,27 +177,31 @@ class Trainer(Generic[Batch]):
             raise
         self.checkpoint()
 
-    def _run(self, progress: Callable[[int, dict[str, float]], None], interruption: Interruption) -> None:
+    def _run(self, progress: Progress, interruption: Interruption) -> None:
         network = self.processes.parallel(self.task.network, self.device)
         # a run that was interrupted during a validation makes up for it
         self._validate_if_due()
-        window = _Window()
-        for batch in self.task.batches(range(self.step, self.steps)) if self.step < self.steps else ():
+        if self.step >= self.steps:
+            return
+        window = LogWindow()
+        for batch in self.task.batches(range(self.step, self.steps)):
+            # the update, its count and its line in the log belong together: a signal waits for the end of the block
             with interruption.step():
                 terms = self._update(network, batch)
                 self.step += 1
                 window.add(terms)
-                if self._due(self.schedule.log_every):
+                if self._is_due(self.schedule.log_every):
                     self._log_terms(window)
-                    window = _Window()
+                    window = LogWindow()
             if self.processes.any(interruption.requested):
                 raise KeyboardInterrupt
             progress(self.step, terms)
-            if self._due(self.schedule.checkpoint_every):
+            if self._is_due(self.schedule.checkpoint_every):
                 window.pause(self.checkpoint)
             window.pause(self._validate_if_due)
 
     def _update(self, network: nn.Module, batch: Batch) -> dict[str, float]:
+        """Takes one step and returns its loss terms, averaged over all processes."""
         # dropout draws from the global generator: seeded per step, so that a resumed run draws the same
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         rate = self.learning_rate(self.step)
@@ -233,6 +215,7 @@ class Trainer(Generic[Batch]):
         # read after the backward pass has been asked for: a GPU computes it meanwhile
         terms = self.processes.mean(means)
         self._check_finite(terms, losses, batch)
+        # the limit keeps single wild batches from moving the parameters far; it gives the norm before cutting
         norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), self.config.gradient_limit)
         if not norm.isfinite():
             raise NonFiniteLossError(
@@ -244,30 +227,32 @@ class Trainer(Generic[Batch]):
         return terms
 
     def _check_finite(self, terms: dict[str, float], losses: dict[str, Tensor], batch: Batch) -> None:
-        """Compares the same numbers in every process, so that all of them stop."""
+        # the terms are means over all processes, so all of them stop at the same step
         for term, value in terms.items():
             if math.isfinite(value):
                 continue
-            values, names = losses[term].detach().cpu(), self.task.names(batch)
-            mine = [name for name, finite in zip(names, values.isfinite().tolist(), strict=True) if not finite]
-            found = self.processes.gather(mine)
+            is_finite = losses[term].detach().cpu().isfinite().tolist()
+            own = [name for name, finite in zip(batch.names, is_finite, strict=True) if not finite]
+            found = self.processes.gather(own)
             share = f" for {len(found)} of {self.samples_per_step} images, such as {', '.join(found[:3])}"
             raise NonFiniteLossError(
                 f"training stopped at step {self.step}: the loss term '{term}' is {value}{share if found else ''}; "
                 "lower the learning rate, or look at the images if it is always the same ones"
             )
 
-    def _due(self, every: int) -> bool:
+    def _is_due(self, every: int) -> bool:
+        """Whether something is due now that comes at a fixed interval of steps, and at the last step; 0 is never."""
         return every > 0 and (self.step % every == 0 or self.step == self.steps)
 
-    def _log_terms(self, window: _Window) -> None:
+    def _log_terms(self, window: LogWindow) -> None:
         if self.log is not None:
             speed = round(window.steps * self.samples_per_step / window.seconds, 2)
+            # the step is counted already, its rate is that of the step before
             rate = self.learning_rate(self.step - 1)
             self.log.add({"step": self.step, **window.means(), "learning_rate": rate, "samples_per_second": speed})
 
     def _validate_if_due(self) -> None:
-        if self.step == 0 or not (self._due(self.schedule.validate_every) or self.step == self.steps):
+        if self.step == 0 or not (self._is_due(self.schedule.validate_every) or self.step == self.steps):
             return
         if self.log is not None and not self.log.validated(self.step):
             numbers = self.task.validate(averaged_network(self.task.network, self.average).eval())
@@ -275,4 +260,5 @@ class Trainer(Generic[Batch]):
                 own = self.task.validate(self.task.network.eval())
                 numbers |= {f"{name}_without_averaging": value for name, value in own.items()}
             self.log.add({"step": self.step, **numbers})
+        # the others wait for the process that validates
         self.processes.wait()

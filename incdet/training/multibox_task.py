@@ -1,6 +1,7 @@
 """Training MultiBox: the network that proposes boxes (Erhan et al. 2014; Szegedy et al. 2014)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,39 +27,44 @@ from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.loop import Task
 from incdet.training.prior_matching import Matching, match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.run_config import RunConfig
-from incdet.training.samples.box_samples import BoxBatch, BoxSamplingConfig, box_batches
-from incdet.training.samples.loading import choose_num_workers
+from incdet.training.samples.batch_loading import choose_num_workers
+from incdet.training.samples.box_batches import BoxBatch, box_batches
+from incdet.training.samples.box_samples import BoxSamplingConfig
 from incdet.training.training_data import DataConfig, split_validation
 
 VALIDATION_BATCH = 32
+"""Number of photos that a validation looks at at a time."""
 
 
 class LossConfig(Section):
-    """F = alpha F_match + F_conf.
+    """The loss F = alpha F_match + F_conf.
 
     Attributes:
         alpha: weight of the locations; 0.3 in the papers, 1000 in the re-implementation that works.
-        matching: see `training.matching.Matching`.
-        overlap: Jaccard index from which a prior answers for an object, where matching goes by overlap.
+        matching: rule by which priors answer for objects; see `prior_matching.Matching`.
+        matching_iou: Jaccard index from which a prior answers for an object; only for matching by overlap.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"overlap": "matching_iou"}
 
     alpha: float = Field(1000.0, gt=0)
     matching: Matching = "bipartite"
-    overlap: Unit = 0.5
+    matching_iou: Unit = 0.5
 
 
 class MultiBoxTrainingConfig(RunConfig):
     """A whole training of MultiBox; see configs/multibox_voc.yaml.
 
     Attributes:
-        data: the photos; `validation_proposals` boxes per held-out photo are judged.
-        initial_weights: whose convolutions training starts from: a classifier's or a region classifier's.
-        form: of the network, see `networks.multibox.Form`.
-        num_priors: clusters of the training boxes; "grids" has priors of its own.
-        train_trunk: whether the convolutions learn, too; without it they stay those of `initial_weights`.
-        left_out_classes: photos that show them are left out of training, so that their coverage tells how well the
-            network proposes what it has never seen.
-        workers: processes that read and distort photos; none given is one, and with a GPU all but one of the cores.
+        data: the photos.
+        initial_weights: weights of a classifier or a region classifier, with whose convolutions training starts.
+        form: form of the network; see `networks.multibox.Form`.
+        num_priors: number of priors, which are clusters of the training boxes; the form "grids" has priors of its own.
+        train_trunk: whether the convolutions learn, too; otherwise they stay those of `initial_weights`.
+        left_out_classes: classes whose photos are left out of training, so that their coverage tells how well the
+            network proposes objects that it has never seen.
+        loss: weights and matching of the loss.
+        sampling: the crops that the network learns from.
     """
 
     data: DataConfig
@@ -69,7 +75,6 @@ class MultiBoxTrainingConfig(RunConfig):
     left_out_classes: tuple[str, ...] = ()
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
-    workers: int | None = Field(None, ge=0)
 
     def require_packages(self) -> None:
         """Makes sure that the training will not fail for a missing package after its data is read.
@@ -93,7 +98,14 @@ class MultiBoxTrainingConfig(RunConfig):
 
 
 class MultiBoxTask:
-    """MultiBox as a task of the training loop.
+    """The training of MultiBox as a task of the training loop.
+
+    Args:
+        dataset: photos in which every object is annotated; some of them are kept out for validation.
+        initial: the network whose convolutions training starts from, and its record.
+        config: the whole configuration.
+        processes: the processes that train the same network; None is this one alone.
+        warn: takes a sentence about every photo that cannot be read.
 
     Raises:
         PackageError: SciPy is needed for the matching or the clusters and is not installed.
@@ -113,6 +125,7 @@ class MultiBoxTask:
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
+        # validation photos may show the classes that are left out: their coverage is what is wanted
         training, self.validation = split_validation(dataset, config.data.validation_images)
         self.training = training.without_classes(config.left_out_classes)
         if not len(self.training):
@@ -123,61 +136,77 @@ class MultiBoxTask:
         trunk, self.initial = initial
         size = INPUT_SIZES[config.form]
         self.preprocessing = self.initial.preprocessing.model_copy(update={"size": size})
+        # the new layers draw their first weights from torch's global generator
         torch.manual_seed(config.seed)
         priors = torch.from_numpy(self._priors())
         network = MultiBox(priors, config.form, trunk.architecture)
+        # the trunk is everything below the classifier
         kept = {name: value for name, value in trunk.state_dict().items() if not name.startswith("classifier.")}
         network.trunk.load_state_dict(kept)
         network.trunk.requires_grad_(config.train_trunk)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
 
     def _priors(self) -> np.ndarray:
+        """[P, 4] float32, corners normalised to [0, 1]."""
         if self.config.form == "grids":
             return grid_priors()
         return cluster_priors(unit_boxes(self.training.ground_truths), self.config.num_priors, self.config.seed)
 
     def task(self) -> Task[BoxBatch]:
-        """What the loop needs to know."""
+        """Returns the description of the training for the loop."""
         config = self.config
-        arguments = self.training, self.preprocessing.size, config.sampling, config.optimization.batch_size, config.seed
-        num_workers = choose_num_workers(config.workers, self.device, self.processes)
-        batches = box_batches(*arguments, num_workers, self.processes, self.warn)
-        return Task(self.network, ("head.",), len(self.training), batches, self.losses, _names, self.validate)
+        batches = box_batches(
+            self.training,
+            self.preprocessing.size,
+            config.sampling,
+            config.optimization.batch_size,
+            config.seed,
+            choose_num_workers(config.workers, self.device, self.processes),
+            self.processes,
+            self.warn,
+        )
+        return Task(self.network, ("head.",), len(self.training), batches, self.losses, self.validate)
 
     def inputs(self, batch: BoxBatch) -> Tensor:
-        """Preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
-        return self.preprocessing.apply(batch.crops.to(self.device), batch.noise.to(self.device))
+        """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
+        crops = batch.crops.to(self.device, non_blocking=True)
+        return self.preprocessing.apply(crops, batch.noise.to(self.device, non_blocking=True))
 
     def losses(self, network: nn.Module, batch: BoxBatch) -> dict[str, Tensor]:
-        """The two terms of every image, as published: sums over priors."""
+        """Returns the two terms of every image [B], as published: sums over priors."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             outputs = network(self.inputs(batch))
+        # the loss needs more precision than bfloat16
         locations, logits = self.network.decode(outputs.offsets), outputs.logits.float()
-        pairs = [
-            self._image_losses(locations[row], logits[row], boxes.to(self.device))
-            for row, boxes in enumerate(batch.boxes_unit)
-        ]
-        location, confidence = (torch.stack(terms) for terms in zip(*pairs, strict=True))
-        return {"location": location, "confidence": confidence}
+        # photos have different numbers of objects, so they are matched one by one
+        location_terms, confidence_terms = [], []
+        for row, boxes in enumerate(batch.boxes_unit):
+            location, confidence = self._image_losses(locations[row], logits[row], boxes.to(self.device))
+            location_terms.append(location)
+            confidence_terms.append(confidence)
+        return {"location": torch.stack(location_terms), "confidence": torch.stack(confidence_terms)}
 
     def _image_losses(self, locations: Tensor, logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """The two terms of one image; locations [P, 4], logits [P], boxes [K, 4]."""
         loss = self.config.loss
         if loss.matching == "bipartite":
             matched = match_bipartite(locations, logits, boxes, loss.alpha)
         else:
-            matched = match_by_overlap(self.network.get_buffer("priors"), boxes, loss.overlap)
+            matched = match_by_overlap(self.network.get_buffer("priors"), boxes, loss.matching_iou)
         return multibox_losses(locations, logits, matched, boxes, loss.alpha)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Coverage at IoU 0.5 and average recall of the best boxes on the photos kept out of training.
+        """Returns the coverage at IoU 0.5 and the average recall of the best boxes on the photos kept out of training.
 
-        The photos are looked at as wholes only, which takes a fifteenth of the time.
-        With classes left out of training, also the coverage of their objects alone.
+        The network sees whole photos only, without crops of them, which takes a fifteenth of the time. With classes
+        left out of training, the coverage of their objects alone is measured, too.
         """
         assert isinstance(network, MultiBox)
+        # in batches, because all validation photos together may not fit into memory
         truths, proposals = [], []
         for start in range(0, len(self.validation), VALIDATION_BATCH):
-            images, found = self._readable(range(start, min(start + VALIDATION_BATCH, len(self.validation))))
+            indices = range(start, min(start + VALIDATION_BATCH, len(self.validation)))
+            images, found = self._read_validation(indices)
             truths += found
             proposals += self._propose(network, images)
         if not truths:
@@ -189,12 +218,14 @@ class MultiBoxTask:
         }
         if self.config.left_out_classes:
             left_out = find_classes(self.config.left_out_classes, self.validation.class_names, self.validation.name)
+            # the trunk may have learnt to name these classes, but MultiBox has never seen their boxes
             unseen = coverage.subset(np.isin(coverage.class_ids, left_out))
             if len(unseen.best):
                 numbers["validation_coverage_left_out"] = coverage_at(unseen.best)
         return {name: round(value, 6) for name, value in numbers.items()}
 
-    def _readable(self, indices: Sequence[int]) -> tuple[list[Image], list[GroundTruth]]:
+    def _read_validation(self, indices: Sequence[int]) -> tuple[list[Image], list[GroundTruth]]:
+        """The validation photos that can be read, and their annotations in pixels of the files."""
         images, truths = [], []
         for index in indices:
             try:
@@ -207,15 +238,19 @@ class MultiBoxTask:
         return images, truths
 
     def _propose(self, network: MultiBox, images: list[Image]) -> list[Proposals]:
+        """The best boxes of every image."""
         if not images:
             return []
+        config = MultiBoxConfig(limit=self.config.data.validation_proposals, crop_sides=())
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            limit = self.config.data.validation_proposals
-            config = MultiBoxConfig(limit=limit, crop_sides=())
             return propose_boxes(images, network, self.preprocessing, config)
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:
-        """What is stored with the trained weights; `logged` are the last numbers of the log's validation."""
+        """Returns the record that is stored with the trained weights.
+
+        Args:
+            logged: numbers of the last validation in the log.
+        """
         number = self.config.data.validation_proposals
         what = f"coverage of {number} boxes, IoU 0.5, whole photos kept out of training"
         trained = "all layers fine-tuned" if self.config.train_trunk else "proposing layers trained"
@@ -230,7 +265,3 @@ class MultiBoxTask:
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
             multibox=self.network.describe(),
         )
-
-
-def _names(batch: BoxBatch) -> list[str]:
-    return batch.names

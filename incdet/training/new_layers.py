@@ -1,22 +1,26 @@
-"""A trained network for other classes: what is new, and how it starts."""
+"""A trained network that goes on learning: which layers stay, which start anew, and how."""
 
 import torch
 
 from incdet.networks.googlenet import GoogLeNet
 
+NEW_LAYER_DEVIATION = 0.01
+"""Standard deviation of a new last layer's weights (R-CNN)."""
+
 
 def replace_classifier(
     network: GoogLeNet, num_columns: int, dropout: float | None, seed: int, auxiliary: bool = False
 ) -> GoogLeNet:
-    """The same network with a new last layer: Gaussian weights of deviation 0.01 and zero biases, as R-CNN's.
+    """Returns a copy of the network with a new last layer: Gaussian weights and zero biases.
 
     Args:
-        network: whose other layers are kept.
-        num_columns: outputs.
-        dropout: of the pooled features; None is the architecture's.
-        seed: of the new weights.
-        auxiliary: with auxiliary classifiers, which start anew.
+        network: the network whose other layers are copied.
+        num_columns: number of outputs of the new layer.
+        dropout: dropout of the pooled features; None is the architecture's.
+        seed: seed of the new weights.
+        auxiliary: whether the copy has auxiliary classifiers, which start anew, too.
     """
+    # the auxiliary classifiers draw their first weights from torch's global generator
     torch.manual_seed(seed)
     fresh = GoogLeNet(num_columns, auxiliary, dropout, network.architecture)
     kept = {
@@ -27,13 +31,14 @@ def replace_classifier(
     fresh.load_state_dict(kept, strict=False)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        fresh.classifier.weight.copy_(torch.randn(fresh.classifier.weight.shape, generator=generator) * 0.01)
+        drawn = torch.randn(fresh.classifier.weight.shape, generator=generator)
+        fresh.classifier.weight.copy_(drawn * NEW_LAYER_DEVIATION)
         fresh.classifier.bias.zero_()
     return fresh
 
 
-def keep_classifier(network: GoogLeNet, dropout: float | None) -> GoogLeNet:
-    """The same network, last layer and all, with this dropout; None is the architecture's."""
+def copy_with_dropout(network: GoogLeNet, dropout: float | None) -> GoogLeNet:
+    """Returns a copy of the network, last layer and all, with this dropout; None is the architecture's."""
     copy = GoogLeNet(network.num_classes, False, dropout, network.architecture)
     copy.load_state_dict(network.state_dict())
     return copy

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum: its settings, its learning rate at every step, its parameter groups."""
+"""Stochastic gradient descent with momentum: settings, learning rate at every step, parameter groups."""
 
 import math
 from typing import Any, Literal
@@ -10,19 +10,22 @@ from incdet.config.sections import Section, Unit
 
 
 class OptimizationConfig(Section):
-    """How long, how large and how fast the steps are.
+    """Length, size and rate of the steps.
 
     Attributes:
-        steps: number of batches in all; or `epochs`, of which only one is given.
+        steps: number of steps of the run; either `steps` or `epochs` is given.
         epochs: number of passes over the data.
-        batch_size: samples per step and process; N processes take steps of N times as many.
-        learning_rate: highest rate of the layers that start from trained weights, or of all where none do.
-        new_layer_factor: new layers on top of trained ones learn this many times faster (R-CNN: 10).
-        schedule: after the warm-up the rate falls as a half cosine to zero, or in stairs.
-        stair_epochs, stair_drop: in stairs it loses this share of itself every so many epochs (paper: 4 % every 8).
-        warmup_steps: steps until the highest rate, to which it rises linearly.
-        average_decay: of the parameter averaging.
-        gradient_limit: gradients are scaled down to this norm at most.
+        batch_size: number of samples per step and process; the steps of N processes have N times as many samples.
+        learning_rate: highest rate of the layers that start from trained weights, or of all layers where none do.
+        new_layer_factor: factor by which new layers on top of trained ones learn faster (R-CNN: 10).
+        schedule: course of the rate after the warm-up: a half cosine to zero, or stairs.
+        stair_epochs: number of epochs between two stairs (paper: 8).
+        stair_drop: share of the rate that is lost at every stair (paper: 4 %).
+        momentum: share of the last update that the next one keeps.
+        weight_decay: share of a weight, times the rate, that every step takes away; biases keep theirs.
+        warmup_steps: number of steps in which the rate rises linearly to the highest one.
+        average_decay: share of the old average that the parameter averaging keeps at a step.
+        gradient_limit: largest norm of the gradient; larger gradients are scaled down to it.
     """
 
     steps: int | None = Field(None, ge=1)
@@ -50,11 +53,11 @@ class LearningRate:
     """The learning rate at every step of a run.
 
     Args:
-        config: its schedule.
-        steps_per_epoch: so many batches are one pass over the data.
+        config: schedule of the rate.
+        steps_per_epoch: number of steps that make one pass over the data.
 
     Attributes:
-        steps: length of the run.
+        steps: number of steps of the run.
     """
 
     def __init__(self, config: OptimizationConfig, steps_per_epoch: float):
@@ -62,9 +65,10 @@ class LearningRate:
         self.steps = config.steps or max(round((config.epochs or 0) * steps_per_epoch), 1)
 
     def __call__(self, step: int) -> float:
-        """The rate of the layers that start from trained weights, at step 0, 1, 2, ..."""
+        """Returns the rate of the layers that start from trained weights, at step 0, 1, 2, ..."""
         config = self.config
         if step < config.warmup_steps:
+            # neither the first step of the rise nor the step after it wastes a rate: 1/(n+1), ..., n/(n+1), then 1
             return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
         if config.schedule == "stairs":
             stairs = math.floor(step / self._steps_per_epoch / config.stair_epochs)
@@ -76,16 +80,17 @@ class LearningRate:
 def parameter_groups(
     network: nn.Module, new_layers: tuple[str, ...], config: OptimizationConfig
 ) -> list[dict[str, Any]]:
-    """Groups for torch's optimisers: new and old layers, with and without decay (biases and normalisation have none).
+    """Returns groups for torch's optimisers: new and old layers, with and without decay.
 
     Args:
-        network: whose parameters are trained.
-        new_layers: beginnings of the names of those that learn faster.
-        config: how much faster, and the decay.
+        network: the network that is trained.
+        new_layers: beginnings of the names of the layers that learn faster.
+        config: the factor of new layers, and the decay.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         factor = config.new_layer_factor if name.startswith(new_layers) else 1.0
+        # vectors are biases and the parameters of normalisation, which have no decay
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return [

@@ -1,4 +1,4 @@
-"""Which prior answers for which object (Erhan et al. 2014, section 2)."""
+"""Matching of priors and objects, and the loss of MultiBox (Erhan et al. 2014, section 2)."""
 
 from typing import Literal
 
@@ -9,27 +9,30 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 Matching = Literal["bipartite", "overlap"]
-"""Bipartite: each object gets the one prior that makes the loss least, as published. Overlap: each prior that overlaps
-an object enough answers for it, and each object's best prior does in any case; it does not depend on the outputs."""
+"""The rule by which priors answer for objects. Bipartite: each object gets the one prior that makes the loss least, as
+published. Overlap: each prior that overlaps an object enough answers for it, and each object's best prior does in any
+case, whatever the outputs are."""
 
 
 @torch.no_grad()
 def match_bipartite(
     locations: Tensor, logits: Tensor, boxes_unit: Tensor, location_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """The assignment x that minimises the loss over all x that give each object its own prior; exact.
+    """Finds the assignment x that minimises the loss over all x that give each object its own prior; exact.
 
     Args:
-        locations: [P, 4] predicted corners, in shares of the image.
-        logits: [P] of the confidences.
-        boxes_unit: [K, 4] objects, in shares of the image; with more objects than priors some get none.
-        location_weight: alpha.
+        locations: [P, 4] float32, predicted corners, normalised to [0, 1].
+        logits: [P] float32, logits of the confidences.
+        boxes_unit: [K, 4] float32, corners of the objects, normalised to [0, 1]; with more objects than priors some
+            objects get none.
+        location_weight: weight alpha of the locations.
 
     Returns:
         Matched priors [M] and their objects [M], int64, M = min(P, K), sorted by prior.
     """
     from scipy.optimize import linear_sum_assignment
 
+    # squared distance of every prior to every object [P, K]
     distance = (locations[:, None, :] - boxes_unit[None, :, :]).square().sum(dim=2)
     # taking prior i for an object replaces its term -log(1 - c) by -log c, a difference of -logit
     cost = location_weight / 2 * distance - logits[:, None]
@@ -41,16 +44,16 @@ def match_bipartite(
 
 @torch.no_grad()
 def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor]:
-    """Every prior takes the object that it overlaps most, from the threshold on; every object's best prior takes it.
+    """Gives every prior the object that it overlaps most, from the threshold on, and every object its best prior.
 
     Args:
-        priors: [P, 4] corners, in shares of the image.
-        boxes_unit: [K, 4] objects.
+        priors: [P, 4] float32, corners, normalised to [0, 1].
+        boxes_unit: [K, 4] float32, corners of the objects, normalised to [0, 1].
         iou_threshold: Jaccard index from which a prior answers for an object.
 
     Returns:
-        Matched priors [M] and their objects [M], int64, sorted by prior. Of two objects with the same best prior the
-        later one gets it.
+        Matched priors [M] and their objects [M], int64, sorted by prior. The later of two objects with the same best
+        prior gets it.
     """
     if len(boxes_unit) == 0:
         empty = torch.zeros(0, dtype=torch.int64, device=priors.device)
@@ -58,6 +61,7 @@ def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -
     overlaps = box_iou(priors, boxes_unit)
     best, objects = overlaps.max(dim=1)
     best_priors = overlaps.argmax(dim=0)
+    # an object's best prior takes it even below the threshold, so that no object goes without
     for index, prior in enumerate(best_priors.tolist()):
         objects[prior], best[prior] = index, 1.0
     matched = (best >= iou_threshold).nonzero()[:, 0]
@@ -67,18 +71,19 @@ def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -
 def multibox_losses(
     locations: Tensor, logits: Tensor, matched: tuple[Tensor, Tensor], boxes_unit: Tensor, location_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """The two terms of F = alpha F_match + F_conf for one image; scalars.
+    """Returns the two terms of F = alpha F_match + F_conf for one image; scalars.
 
     F_match = 1/2 sum x_ij ||l_i - g_j||^2; F_conf = - sum x_ij log c_i - sum (1 - sum_j x_ij) log(1 - c_i).
 
     Args:
-        locations: [P, 4] predicted corners, in shares of the image.
-        logits: [P].
-        matched: priors [M] and their objects [M].
-        boxes_unit: [K, 4] objects.
-        location_weight: alpha.
+        locations: [P, 4] float32, predicted corners, normalised to [0, 1].
+        logits: [P] float32, logits of the confidences.
+        matched: matched priors [M] and their objects [M], int64.
+        boxes_unit: [K, 4] float32, corners of the objects, normalised to [0, 1].
+        location_weight: weight alpha of the locations.
     """
     priors, objects = matched
+    # priors without an object have no location to learn, and a confidence of zero
     location = location_weight / 2 * (locations[priors] - boxes_unit[objects]).square().sum()
     targets = torch.zeros_like(logits)
     targets[priors] = 1.0

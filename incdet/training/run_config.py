@@ -1,7 +1,8 @@
-"""What every training's configuration says besides its data and its network."""
+"""The settings that every training has besides its data and its network."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,53 +10,67 @@ from incdet.config.sections import Section
 from incdet.training.loop import Schedule
 from incdet.training.optimization import OptimizationConfig
 
-_PLACES = ("root", "classes", "labels", "initial_weights", "weights")
+_PATH_SETTINGS = frozenset({"root", "classes", "labels", "initial_weights", "weights"})
+"""Settings whose value is a path."""
 
-MACHINE = frozenset({"device", "memory_gigabytes", "workers", "log_every", "checkpoint_every"})
+MACHINE_SETTINGS = frozenset({"device", "memory_gigabytes", "workers", "log_every", "checkpoint_every"})
 """Settings that suit the machine and do not decide the result; a resumed run may change them."""
 
 
 class RunConfig(Section):
-    """The part of a configuration that the loop reads.
+    """The part of a training's configuration that does not depend on its task.
 
     Attributes:
-        optimization: how long, how large and how fast the steps are.
-        log_every, checkpoint_every, validate_every: in steps; 0 validates at the end only.
-        compare_averaging: also judge the parameters without averaging.
-        seed: of everything random.
-        device, precision: where and how precisely the network computes.
+        optimization: length, size and rate of the steps.
+        log_every: number of steps between two lines of the log.
+        checkpoint_every: number of steps between two checkpoints.
+        validate_every: number of steps between two validations; 0 validates at the end only.
+        validate_without_averaging: whether validations judge the parameters without averaging, too.
+        seed: seed of everything random.
+        device: device that computes the network; "auto" is the GPU where one works.
+        precision: type in which the network computes; "auto" is bfloat16 where the device computes it natively.
+        workers: number of processes that read photos and make samples; 0 makes them in the process that trains. None
+            is one, or, where a GPU trains, all cores but one.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"compare_averaging": "validate_without_averaging"}
 
     optimization: OptimizationConfig
     log_every: int = Field(10, ge=1)
     checkpoint_every: int = Field(100, ge=1)
     validate_every: int = Field(0, ge=0)
-    compare_averaging: bool = False
+    validate_without_averaging: bool = False
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: int | None = Field(None, ge=0)
 
     def schedule(self) -> Schedule:
-        """When to log, store and validate."""
-        return Schedule(self.log_every, self.checkpoint_every, self.validate_every, self.compare_averaging)
+        """Returns when the loop logs, stores and validates."""
+        return Schedule(self.log_every, self.checkpoint_every, self.validate_every, self.validate_without_averaging)
 
     def decisive(self) -> dict[str, Any]:
-        """What a checkpoint belongs to: all that decides the result but the batch size of one process."""
-        values = self.model_dump(mode="json", exclude=set(MACHINE))
+        """Returns the settings that decide the result, which a checkpoint belongs to.
+
+        The batch size of one process is left out: the trainer adds the number of samples of all processes together.
+        """
+        values = self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS))
         del values["optimization"]["batch_size"]
         return values
 
     def recipe(self) -> dict[str, Any]:
-        """What is stored with the weights: where files lay is nobody's business, their names remain."""
-        return _without_places(self.model_dump(mode="json", exclude=set(MACHINE)))
+        """Returns the settings that are stored with the weights."""
+        return _without_folders(self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS)))
 
 
-def _without_places(values: dict[str, Any]) -> dict[str, Any]:
+def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the names of files only: the folders of one machine mean nothing on another."""
     shortened = {}
     for key, value in values.items():
+        # sections hold paths, too, such as data.root
         if isinstance(value, dict):
-            value = _without_places(value)
-        elif key in _PLACES and value is not None:
+            value = _without_folders(value)
+        elif key in _PATH_SETTINGS and value is not None:
             value = Path(value).name
         shortened[key] = value
     return shortened

@@ -1,6 +1,8 @@
 """The log of a training: one JSON object a line, and TensorBoard's events beside it where wanted."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,16 @@ from incdet.errors import DataError
 from incdet.runtime.files import read_text, write_text
 from incdet.runtime.optional_packages import require_package
 
+SPEEDS_AND_RATES = frozenset({"learning_rate", "samples_per_second"})
+"""Names in the log that are no loss terms and no validations; only entries about training steps have them."""
+
 
 class RunLog:
-    """`log.jsonl` in the folder of a run.
+    """The file `log.jsonl` in the folder of a run.
 
     Args:
-        folder: of the run; exists.
-        tensorboard: also write TensorBoard's events, into the same folder.
+        folder: folder of the run; it exists.
+        tensorboard: whether TensorBoard's events are written into the same folder, too.
 
     Raises:
         PackageError: TensorBoard is wanted and not installed.
@@ -31,42 +36,89 @@ class RunLog:
             self._writer = SummaryWriter
 
     def resume(self, step: int) -> None:
-        """Drops what was logged after this step: those steps will be taken again."""
+        """Drops the entries after this step, because those steps will be taken again."""
         if self._file.exists():
-            lines = self._file.read_text().splitlines()
-            whole = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            write_text(self._file, "".join(f"{line}\n" for line in whole))
+            kept = []
+            for line in self._file.read_text().splitlines():
+                # a line that was cut off by the end of the process has no closing brace
+                if line.endswith("}") and json.loads(line)["step"] <= step:
+                    kept.append(f"{line}\n")
+            write_text(self._file, "".join(kept))
         if self._tensorboard:
+            # events are only opened here, because TensorBoard wants to know from which step on it forgets
             self._events = self._writer(str(self._folder), purge_step=step + 1)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Appends an entry, which names its "step"."""
         with self._file.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
-        if self._events is not None:
-            for name, value in entry.items():
-                if name != "step":
-                    self._events.add_scalar(name, value, entry["step"])
-            self._events.flush()
+        if self._events is None:
+            return
+        for name, value in entry.items():
+            if name != "step":
+                self._events.add_scalar(name, value, entry["step"])
+        self._events.flush()
 
     def validated(self, step: int) -> bool:
         """Whether a validation after this step is in the log."""
-        entries = self._entries()
-        return any(entry["step"] == step and "learning_rate" not in entry for entry in entries)
+        return any(entry["step"] == step and "learning_rate" not in entry for entry in self._entries())
 
     def last(self, prefix: str) -> dict[str, float]:
-        """The newest value of every name with this beginning."""
+        """Returns the newest value of every name that begins with the prefix."""
         found: dict[str, float] = {}
         for entry in self._entries():
             found |= {name: value for name, value in entry.items() if name.startswith(prefix)}
         return found
 
     def _entries(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._file.read_text().splitlines()] if self._file.exists() else []
+        if not self._file.exists():
+            return []
+        return [json.loads(line) for line in self._file.read_text().splitlines()]
+
+
+class LogWindow:
+    """The steps since the last line of the log.
+
+    Attributes:
+        steps: number of steps.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._totals: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    def add(self, terms: dict[str, float]) -> None:
+        """Adds the loss terms of one more step."""
+        self.steps += 1
+        for name, value in terms.items():
+            self._totals[name] = self._totals.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Returns the mean of every loss term over the steps."""
+        return {name: round(total / self.steps, 6) for name, total in self._totals.items()}
+
+    @property
+    def seconds(self) -> float:
+        """Time of the steps, without pauses."""
+        return time.perf_counter() - self._started
+
+    def pause(self, other_work: Callable[[], None]) -> None:
+        """Does something that takes time without being training."""
+        # the window begins that much later
+        before = time.perf_counter()
+        other_work()
+        self._started += time.perf_counter() - before
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What a run logged, as curves: name -> (step, value), in order; rates and speeds are left out.
+    """Reads the numbers that a run logged as curves; rates and speeds are left out.
+
+    Args:
+        folder: folder of the run, which may still go on.
+
+    Returns:
+        Name -> (step, value) in order; loss terms come first, then validations.
 
     Raises:
         DataError: the folder has no log, or something else is in it.
@@ -78,8 +130,9 @@ def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
         for line in text[: text.rfind("\n") + 1].splitlines():
             entry = json.loads(line)
             step = int(entry.pop("step"))
-            for name in entry.keys() - {"learning_rate", "samples_per_second"}:
+            for name in entry.keys() - SPEEDS_AND_RATES:
                 curves.setdefault(name, []).append((step, float(entry[name])))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{folder / 'log.jsonl'} is not the log of a training; give the folder of a run") from None
-    return {name: curves[name] for name in sorted(curves, key=lambda name: (name.startswith("validation"), name))}
+    names = sorted(curves, key=lambda name: (name.startswith("validation"), name))
+    return {name: curves[name] for name in names}

@@ -1,4 +1,4 @@
-"""The curves of trainings, as PNG."""
+"""Plots of trainings: the curves that they logged, as PNG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from incdet.evaluation.plots import empty_figure, plain_name, png, tidy
 
 COLUMNS = 4
-"""Panels beside each other, at most."""
+"""Largest number of panels beside each other."""
 
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 """Name of a number -> (step, value)."""
 
 
 def training_plot(runs: Mapping[str, Curves]) -> bytes:
-    """A panel for every number that any of the runs logged, with a curve for every run that did.
+    """Draws a panel for every number that any of the runs logged, with a curve for every run that did.
 
     Args:
         runs: name of a run -> its curves.
+
+    Returns:
+        The bytes of a PNG file.
     """
+    # every name once, in the order of the first run that logged it
     names = list(dict.fromkeys(name for curves in runs.values() for name in curves))
     columns = min(max(len(names), 1), COLUMNS)
     rows = math.ceil(max(len(names), 1) / columns)
@@ -30,7 +34,8 @@ def training_plot(runs: Mapping[str, Curves]) -> bytes:
             if name in curves:
                 # single validations are points, and lines between them
                 marker = "o" if len(curves[name]) < 20 else None
-                steps, values = zip(*curves[name], strict=True)
+                steps = [step for step, _ in curves[name]]
+                values = [value for _, value in curves[name]]
                 axes.plot(steps, values, color=f"C{color}", marker=marker, markersize=4, label=plain_name(run))
         axes.set(title=plain_name(name.replace("_", " ")), xlabel="step")
         tidy(axes)

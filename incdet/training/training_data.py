@@ -7,24 +7,27 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from incdet.config.sections import ImagesConfig, Section
+from incdet.config.sections import Section
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import DataError
-from incdet.images import read_image
-from incdet.structures import Image
+from incdet.ops.even_spacing import evenly_spaced_with_ends
 
 
 class DataConfig(Section):
-    """Where the photos are.
+    """The photos of a training.
 
     Attributes:
-        dataset, root, split: as for `incdet evaluate`.
-        validation_images: this many photos of the split, evenly spaced, are kept out of training and judged instead.
-        validation_proposals: best proposals per validation photo that are classified.
-        extra_split: photos whose objects are learnt, too, but no background: not all that they show is annotated, as in
-            ILSVRC's train.
-        extra_boxes_per_class: so many of their objects at most, drawn at random; the others are ignored.
+        dataset: layout of the data set, as for `incdet evaluate`.
+        root: folder of the data set.
+        split: split of the data set that is learnt.
+        validation_images: number of photos of the split, evenly spaced, that are kept out of training; the validation
+            judges the network on them.
+        validation_proposals: number of proposals, the best ones, that the validation uses of each photo.
+        extra_split: split whose objects are learnt, too, but no background, because not every object in its photos is
+            annotated, as in ILSVRC's train; None is none.
+        extra_boxes_per_class: largest number of objects of a class that are learnt from `extra_split`, drawn at
+            random; the others are ignored.
     """
 
     dataset: Literal["voc", "coco", "ilsvrc"] = "voc"
@@ -37,84 +40,78 @@ class DataConfig(Section):
 
 
 def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning) -> tuple[Dataset, Dataset | None]:
-    """The photos of the split, without blacklisted ones, and those of the extra split, if any, with objects drawn.
+    """Reads the photos of the split, without blacklisted ones, and those of the extra split, with objects drawn.
 
     R-CNN's choice for ILSVRC is val1 and up to 1000 boxes of each class from train.
 
     Args:
-        config: which photos.
-        seed: of the drawing.
-        warn: see `read_dataset`.
+        config: choice of the photos.
+        seed: seed of the drawing.
+        warn: takes a sentence about every oddity of the annotations; see `read_dataset`.
+
+    Returns:
+        The photos of the split and those of the extra split, which is None without `extra_split`.
 
     Raises:
         DataError: the data set cannot be read.
     """
     collection, root = Collection(config.dataset), Path(config.root)
     dataset = read_dataset(collection, root, config.split, warn=warn)
+    # a blacklisted photo shows objects of a class that nobody annotated, which would be learnt as background
     blacklisted = {position for position, _ in dataset.blacklist}
     if blacklisted:
         dataset = dataset.subset([index for index in range(len(dataset)) if index not in blacklisted])
     if config.extra_split is None:
         return dataset, None
     extra = read_dataset(collection, root, config.extra_split, warn=warn)
-    return dataset, limit_objects(extra, config.extra_boxes_per_class, seed)
+    return dataset, limit_objects_per_class(extra, config.extra_boxes_per_class, seed)
 
 
-def limit_objects(dataset: Dataset, per_class: int, seed: int) -> Dataset:
-    """The photos with at most so many objects of each class; the others are ignored, photos without any left out.
+def limit_objects_per_class(dataset: Dataset, max_per_class: int, seed: int) -> Dataset:
+    """Draws objects of every class and marks the others as ignored; photos without a drawn object are left out.
 
     Args:
-        dataset: all photos.
-        per_class: objects of a class that stay, if there are more drawn at random.
-        seed: of the drawing.
+        dataset: the photos.
+        max_per_class: largest number of objects of a class that stay.
+        seed: seed of the drawing.
     """
-    owners = np.repeat(np.arange(len(dataset)), [len(truth) for truth in dataset.ground_truths])
-    classes = np.concatenate([truth.class_ids for truth in dataset.ground_truths])
-    ignored = np.concatenate([truth.ignored for truth in dataset.ground_truths])
+    truths = dataset.ground_truths
+    # all objects of all photos in one row: [N] class, [N] index of the photo
+    classes = np.concatenate([truth.class_ids for truth in truths])
+    ignored = np.concatenate([truth.ignored for truth in truths])
+    photos = np.repeat(np.arange(len(dataset)), [len(truth) for truth in truths])
+    # in a random order, the first ones of every class stay
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~ignored))
     kept = np.zeros(len(classes), bool)
     for class_id in np.unique(classes):
-        kept[order[classes[order] == class_id][:per_class]] = True
-    starts = np.searchsorted(owners, np.arange(1, len(dataset)))
-    flags = np.split(~kept, starts)
-    truths = [replace(truth, ignored=flag) for truth, flag in zip(dataset.ground_truths, flags, strict=True)]
-    return replace(dataset, ground_truths=tuple(truths)).subset(np.unique(owners[kept]).tolist())
-
-
-class PhotoStore:
-    """Photos by index, kept decoded in memory up to a limit, read from disk beyond it."""
-
-    def __init__(self, paths: tuple[Path, ...], gigabytes: float):
-        self._paths = paths
-        self._room = gigabytes * 1e9
-        self._kept: dict[int, Image] = {}
-
-    def __call__(self, index: int) -> Image:
-        """The photo with this index.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
-        if index not in self._kept:
-            image = read_image(self._paths[index], ImagesConfig())
-            if image.pixels.nbytes > self._room:
-                return image
-            self._room -= image.pixels.nbytes
-            self._kept[index] = image
-        return self._kept[index]
+        kept[order[classes[order] == class_id][:max_per_class]] = True
+    limited = []
+    start = 0
+    for truth in truths:
+        end = start + len(truth)
+        limited.append(replace(truth, ignored=~kept[start:end]))
+        start = end
+    return replace(dataset, ground_truths=tuple(limited)).subset(np.unique(photos[kept]).tolist())
 
 
 def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Dataset]:
-    """(training photos, validation photos), the latter evenly spaced over the data set.
+    """Splits a data set into photos to train on and evenly spaced photos for validation.
+
+    Args:
+        dataset: the photos.
+        num_validation: number of photos for validation.
+
+    Returns:
+        The photos to train on and those for validation.
 
     Raises:
         DataError: no photo is left to train on.
     """
-    chosen = set(np.linspace(0, len(dataset) - 1, num_validation).round().astype(int).tolist())
-    rest = [index for index in range(len(dataset)) if index not in chosen]
-    if not rest:
+    validation = evenly_spaced_with_ends(len(dataset), num_validation).tolist()
+    training = sorted(set(range(len(dataset))) - set(validation))
+    if not training:
         raise DataError(
             f"no photo is left to train on: {dataset.name} has {len(dataset)}, and data.validation_images keeps "
             f"{num_validation} for validation; lower it, or give more photos"
         )
-    return dataset.subset(rest), dataset.subset(sorted(chosen))
+    return dataset.subset(training), dataset.subset(validation)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from incdet.config.sections import ImagesConfig
 from incdet.networks.weights import WeightsRecord, find_weights, load_network, save_weights
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import keep_freed_memory
@@ -23,6 +22,7 @@ from incdet.training.averaging import averaged_network
 from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Task, Trainer
 from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
 from incdet.training.run_config import RunConfig
 from incdet.training.training_data import read_training_photos
@@ -83,7 +83,7 @@ def _prepare_regions(
     initial = load_network(find_weights(config.initial_weights))
     proposals = ProposalCache(cache, config.proposals, config.device)
     if processes.leads:
-        reporter.follow("proposals", proposals.fill(paths, ImagesConfig()), len(paths))
+        reporter.follow("proposals", PhotoProposals(proposals).fill(paths), len(paths))
     processes.wait()
     return RegionsTask(dataset, proposals, initial, config, processes, extra)
 

@@ -96,4 +96,4 @@ def test_the_options_in_a_recipes_header_exist(name):
 
 def test_recipes_are_yaml_that_people_can_copy(incdet, tmp_path):
     (tmp_path / "mine.yaml").write_text(incdet("config", "classifier_voc")[1])
-    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["held_out"] == 600
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["validation_images"] == 600

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from running_tools import run_tool
-from test_box_regression import random_boxes
 
 from incdet.detector import Detector
 from incdet.errors import DataError
@@ -20,6 +19,11 @@ from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.box_fitting import BoxExamples, RegionFeatures, box_features, collect_examples, fit_regressor
 
 CPU = torch.device("cpu")
+
+
+def random_boxes(generator, count, lowest=5.0):
+    corner, sides = generator.uniform(0, 50, (count, 2)), generator.uniform(lowest, 50, (count, 2))
+    return np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
 
 
 def examples_of(noise, count=200, seed=0):
@@ -140,6 +144,7 @@ def test_examples_are_drawn_evenly_over_their_overlap():
     assert counts[1:].min() >= 6
 
 
+@pytest.mark.slow
 def test_features_are_kept_for_photo_and_regions(astronaut, chelsea_file, tmp_path):
     torch.manual_seed(0)
     network = prepare_network(GoogLeNet(4), CPU, torch.float32)
@@ -172,6 +177,7 @@ def test_features_of_many_regions_are_computed_in_pieces(astronaut):
     assert RegionFeatures(means, Preprocessing())(astronaut, boxes[:0]).shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights):
     options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 4, "--seed", 3]
     options += ["--set", "methods=[selective_search]"]

@@ -1,4 +1,4 @@
-"""Where a classifier's training photos come from: folders, tar shards, or the objects of a detection data set."""
+"""The photos that a classifier learns from: folders, tar shards, or the objects of a detection data set."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ from incdet.data.readers import Collection, read_dataset
 from incdet.data.shards import ShardPhotos
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
+from incdet.ops.even_spacing import evenly_spaced_with_ends
 from incdet.structures import Image
 
 
@@ -22,12 +23,14 @@ class PhotosConfig(Section):
 
     Attributes:
         layout: "folders" of photos, as `incdet evaluate-classification` reads them; "shards", tar files as WebDataset
-            has them; "objects", the boxes of a detection data set, each a photo of its own.
+            writes them; "objects", the boxes of a detection data set, each a photo of its own.
         root: folder of the photos, the shards or the data set.
-        classes: file of the classes, one a line; for WordNet ids with their names behind them. Without it, folders
-            have the names of the folders, in alphabetical order. Objects have their data set's classes.
-        labels: folders: a list of "<file> <class>", or ILSVRC's LOC_val_solution.csv.
-        dataset, split: objects: as for `incdet evaluate`.
+        classes: file of the classes, one on each line; WordNet ids may be followed by their names. None takes the
+            names of the folders in alphabetical order. Objects have the classes of their data set.
+        labels: file of lines "<file> <class>", or ILSVRC's LOC_val_solution.csv; None takes a photo's folder as its
+            class. Only for folders.
+        dataset: layout of the detection data set, as for `incdet evaluate`. Only for objects.
+        split: split of the detection data set. Only for objects.
     """
 
     layout: Literal["folders", "shards", "objects"] = "folders"
@@ -39,36 +42,32 @@ class PhotosConfig(Section):
 
 
 class PhotoSource(Protocol):
-    """N photos of known classes.
-
-    Attributes:
-        class_names: the C classes.
-        class_ids: [N] int64.
-        groups: [N] int64; samples of one group, such as objects of one photo, belong on the same side of a split.
-    """
+    """N photos of known classes."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """See above; so for the others."""
+        """Names of the C classes."""
 
     @property
-    def class_ids(self) -> np.ndarray: ...
+    def class_ids(self) -> np.ndarray:
+        """[N] int64, class of every photo."""
 
     @property
-    def groups(self) -> np.ndarray: ...
+    def groups(self) -> np.ndarray:
+        """[N] int64; samples of one group, such as objects of one photo, belong on the same side of a split."""
 
     def name(self, index: int) -> str:
-        """What the photo is called in messages."""
+        """Name of the photo in messages."""
 
     def read(self, index: int) -> Image:
-        """The photo.
+        """Reads the photo.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: the photo cannot be read.
         """
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
-        """[N] every index once, in random order, such that reading in this order is fast."""
+        """Returns every index once, [N] int64, in a random order in which reading is fast."""
 
 
 class FolderPhotos:
@@ -77,7 +76,8 @@ class FolderPhotos:
     def __init__(self, photos: LabelledPhotos, class_names: tuple[str, ...]):
         self.class_names, self.class_ids = class_names, photos.class_ids
         self.groups = np.arange(len(photos.paths))
-        # one array, which worker processes share; of a million objects each of them would soon have its own copy
+        # one array and not a list of a million objects: counting references to objects copies the memory that the
+        # workers share
         self._paths = np.array([os.fsencode(path) for path in photos.paths])
 
     def name(self, index: int) -> str:
@@ -95,9 +95,13 @@ class ObjectPhotos:
 
     def __init__(self, dataset: Dataset):
         self.class_names, self._dataset = dataset.class_names, dataset
-        rows = [(photo, row) for photo, truth in enumerate(dataset.ground_truths) for row in _usable(truth.ignored)]
-        self.groups, self._rows = np.array(rows, np.int64).reshape(-1, 2).T
-        self.class_ids = np.array([dataset.ground_truths[photo].class_ids[row] for photo, row in rows], np.int64)
+        # of every sample, the photo and the object's row in the photo's annotation; ignored objects get no sample
+        rows = [np.flatnonzero(~truth.ignored) for truth in dataset.ground_truths]
+        counts = [len(rows_of_photo) for rows_of_photo in rows]
+        self.groups = np.repeat(np.arange(len(rows)), counts)
+        self._rows = np.concatenate([np.zeros(0, np.int64), *rows])
+        class_ids = [truth.class_ids[~truth.ignored] for truth in dataset.ground_truths]
+        self.class_ids = np.concatenate([np.zeros(0, np.int64), *class_ids])
 
     def name(self, index: int) -> str:
         return f"{self._dataset.image_paths[self.groups[index]]}, object {self._rows[index] + 1}"
@@ -107,23 +111,21 @@ class ObjectPhotos:
         image = read_image(self._dataset.image_paths[photo])
         truth = self._dataset.ground_truths[photo].rescaled(image.width, image.height)
         left, top, right, bottom = truth.boxes[self._rows[index]].astype(int)
+        # boxes beyond the border or thinner than a pixel still give a photo of one pixel at least
         left, top = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
-        return Image(image.pixels[top : max(bottom, top + 1), left : max(right, left + 1)], self.name(index))
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        return Image(image.pixels[top:bottom, left:right], self.name(index))
 
     def order(self, generator: np.random.Generator) -> np.ndarray:
         return generator.permutation(len(self.class_ids))
 
 
-def _usable(ignored: np.ndarray) -> list[int]:
-    return np.flatnonzero(~ignored).tolist()
-
-
 def open_photos(config: PhotosConfig) -> PhotoSource:
-    """The photos that a configuration names.
+    """Opens the photos that a configuration names.
 
     Raises:
-        ConfigurationError: shards without a list of classes.
-        ImageError: a folder without photos.
+        ConfigurationError: shards come without a list of classes.
+        ImageError: a folder has no photos.
         DataError: photos, shards, annotations or lists are missing or malformed.
     """
     root = Path(config.root)
@@ -147,17 +149,25 @@ def _folder_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def hold_out(source: PhotoSource, num_photos: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices for training and of samples kept out of it: those of `num_photos` photos, evenly spaced.
+def hold_out_photos(source: PhotoSource, num_photos: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a source into samples to train on and samples of evenly spaced photos that are kept out of training.
+
+    Args:
+        source: the photos.
+        num_photos: number of photos that are kept out, with all their samples.
+
+    Returns:
+        Indices of the samples for training and of those kept out, int64.
 
     Raises:
-        ConfigurationError: nothing would be left.
+        ConfigurationError: nothing would be left to train on.
     """
     groups = np.unique(source.groups)
     if num_photos >= len(groups):
         raise ConfigurationError(
-            f"held_out is {num_photos}, but there are {len(groups)} photos in all; keep out fewer of them"
+            f"validation_images is {num_photos}, but there are {len(groups)} photos in all; keep out fewer of them"
         )
-    chosen = groups[np.linspace(0, len(groups) - 1, num_photos).round().astype(int)]
+    # whole photos are kept out: objects of one photo on both sides would make the validation too easy
+    chosen = groups[evenly_spaced_with_ends(len(groups), num_photos)]
     kept_out = np.isin(source.groups, chosen)
     return np.flatnonzero(~kept_out), np.flatnonzero(kept_out)

@@ -24,7 +24,7 @@ from incdet.training.samples.distortions import (
 )
 
 NOTHING = DistortionsConfig(
-    area=(1.0, 1.0), aspect=(1.0, 1.0), mirror=0.0, photometric=0.0, noise=0.0, interpolations=("area",)
+    area=(1.0, 1.0), aspect=(1.0, 1.0), flip_probability=0.0, photometric=0.0, noise=0.0, interpolations=("area",)
 )
 
 

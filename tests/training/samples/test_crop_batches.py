@@ -6,22 +6,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from test_photo_sources import folders  # noqa: F401 (a fixture)
 
-from incdet.classifier import crop_image
 from incdet.errors import DataError
-from incdet.networks.weights import Preprocessing
 from incdet.runtime.distributed import Processes
+from incdet.training.samples.batch_loading import MAX_ATTEMPTS
+from incdet.training.samples.crop_batches import crop_batches
 from incdet.training.samples.distortions import DistortionsConfig, distorted_crop
-from incdet.training.samples.loading import ATTEMPTS
 from incdet.training.samples.photo_sources import PhotosConfig, open_photos
-from incdet.training.samples.training_crops import centre_batches, crop_batches
 
 SIZE = 24
 
 
 @pytest.fixture(scope="module")
-def source(folders):  # noqa: F811
+def source(folders):
     return open_photos(PhotosConfig(root=str(folders)))
 
 
@@ -97,7 +94,7 @@ def test_two_processes_draw_together_what_one_draws(source):
 
 
 @pytest.fixture
-def damaged(folders, tmp_path):  # noqa: F811
+def damaged(folders, tmp_path):
     root = tmp_path / "damaged"
     shutil.copytree(folders, root)
     (root / "cup" / "2.jpg").write_bytes(b"no photo")
@@ -120,13 +117,6 @@ def test_photos_that_are_all_unreadable_end_it_with_a_sentence(damaged, num_work
     for file in damaged.glob("*/*.jpg"):
         file.write_bytes(b"no photo")
     source = open_photos(PhotosConfig(root=str(damaged)))
-    with pytest.raises(DataError, match=f"{ATTEMPTS} photos in a row") as caught:
+    with pytest.raises(DataError, match=f"{MAX_ATTEMPTS} photos in a row") as caught:
         draw(source, range(1), num_workers=num_workers)
     assert "\n" not in str(caught.value)
-
-
-def test_centres_come_in_order_without_unreadable_photos(damaged):
-    source, preprocessing = open_photos(PhotosConfig(root=str(damaged))), Preprocessing(size=96)
-    batches = list(centre_batches(source, np.array([0, 6, 7, 11]), preprocessing, 2, num_workers=1))
-    assert [ids.tolist() for _, ids in batches] == [[0], [1, 2]]
-    assert torch.equal(batches[1][0][1], crop_image(source.read(11), preprocessing, 1)[0])

@@ -1,68 +1,29 @@
-"""The training loop: what it learns from, that it goes on exactly where it stopped, and what it refuses."""
+"""The training loop: what it learns from, that it goes on exactly where it stopped, and when it validates."""
 
-import json
 import math
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import CONFIGURATION, STEPS, make_trainer
+from tiny_training import (
+    CONFIGURATION,
+    STEPS,
+    assert_identical,
+    log_of,
+    log_without_speeds,
+    make_trainer,
+    nothing,
+    start_program,
+    state_of,
+    stopped_at,
+    trained,
+)
 
-from incdet.errors import OutputError, WeightsError
-from incdet.runtime import files as storage
 from incdet.training.averaging import ParameterAverage
 from incdet.training.loop import NonFiniteLossError
-
-
-def nothing(step, terms):
-    """A progress callback that does not interrupt."""
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def log_without_speeds(folder):
-    """The log but for what the machine decides, which belongs to the entries about training steps alone."""
-    entries = log_of(folder)
-    for entry in entries:
-        assert ("samples_per_second" in entry) == ("squared_error" in entry)
-        assert entry.pop("samples_per_second", 1) > 0
-    return entries
-
-
-def state_of(folder):
-    return load_file(folder / "checkpoint.safetensors")
-
-
-def assert_identical(state, other):
-    assert state.keys() == other.keys()
-    for name, tensor in state.items():
-        assert torch.equal(tensor, other[name]), name
-
-
-def trained(folder, **more):
-    trainer = make_trainer(folder, **more)
-    trainer.resume(CONFIGURATION)
-    trainer.run(nothing)
-    return trainer
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    trained(folder)
-    return folder
-
-
-def interrupt_after(last):
-    def progress(step, terms):
-        if step == last:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 def test_the_loss_of_a_small_task_falls(uninterrupted):
@@ -86,10 +47,7 @@ def test_validation_sees_the_averaged_parameters_and_training_keeps_its_own(tmp_
 
 @pytest.mark.parametrize("stop", [1, 13, STEPS - 1])
 def test_an_interrupted_run_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninterrupted, stop):
-    first = make_trainer(tmp_path)
-    first.resume(CONFIGURATION)
-    with pytest.raises(KeyboardInterrupt):
-        first.run(interrupt_after(stop))
+    stopped_at(tmp_path, stop)
     second = make_trainer(tmp_path)
     second.resume(CONFIGURATION)
     assert second.step == stop
@@ -100,10 +58,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninte
 @pytest.mark.parametrize("dropped", ["momentum", "average"])
 def test_resuming_needs_momentum_and_average(tmp_path, uninterrupted, dropped):
     """What the exact comparison above would not notice if these were never compared or never mattered."""
-    first = make_trainer(tmp_path)
-    first.resume(CONFIGURATION)
-    with pytest.raises(KeyboardInterrupt):
-        first.run(interrupt_after(13))
+    stopped_at(tmp_path, 13)
     second = make_trainer(tmp_path)
     second.resume(CONFIGURATION)
     if dropped == "momentum":
@@ -172,31 +127,6 @@ def test_a_validation_that_was_interrupted_is_made_up_for(tmp_path, uninterrupte
     assert log_without_speeds(tmp_path) == log_without_speeds(uninterrupted)
 
 
-def trained_on(folder, from_step):
-    trainer = make_trainer(folder)
-    trainer.resume(CONFIGURATION)
-    assert trainer.step == from_step
-    trainer.run(nothing)
-    return trainer
-
-
-def test_the_log_is_cut_where_the_checkpoint_was_written(tmp_path):
-    trained(tmp_path, steps=10)
-    half_written = json.dumps({"step": 12, "squared_error": 1.0})[:-4]
-    with (tmp_path / "log.jsonl").open("a") as stream:
-        stream.write(json.dumps({"step": 12, "squared_error": 1.0}) + "\n" + half_written)
-    make_trainer(tmp_path, steps=10).resume(CONFIGURATION)
-    assert [entry["step"] for entry in log_of(tmp_path)] == [5, 10, 10]
-
-
-def test_without_a_checkpoint_the_log_starts_anew(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 5}\n')
-    trainer = make_trainer(tmp_path)
-    trainer.resume(CONFIGURATION)
-    assert trainer.step == 0
-    assert log_of(tmp_path) == []
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, value):
     def penalty(step):
@@ -235,43 +165,47 @@ def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
     assert all(parameter.isfinite().all() for parameter in trainer.task.network.parameters())
 
 
-def refused(folder, configuration, *words):
-    with pytest.raises(WeightsError) as caught:
-        make_trainer(folder).resume(configuration)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
+def trained_on(folder, from_step):
+    trainer = make_trainer(folder)
+    trainer.resume(CONFIGURATION)
+    assert trainer.step == from_step
+    trainer.run(nothing)
+    return trainer
 
 
-def test_a_checkpoint_of_another_configuration_names_the_key_and_both_values(uninterrupted):
-    refused(uninterrupted, CONFIGURATION | {"seed": 4}, "seed = 3", "4")
-    refused(uninterrupted, CONFIGURATION | {"added": 1}, "added = None", "1")
-    refused(uninterrupted, {"seed": 3}, "steps")
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_stopped_process_ends_bit_for_bit_like_one_in_one_go(tmp_path, uninterrupted, how):
+    process = start_program(tmp_path, wait_after=17)
+    assert [int(process.stdout.readline()) for _ in range(17)] == list(range(1, 18))
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode == -how
+    stopped = load_file(tmp_path / "checkpoint.safetensors")
+    assert not torch.equal(stopped["network.output.weight"], state_of(uninterrupted)["network.output.weight"])
+    first = int(start_program(tmp_path).communicate(timeout=60)[0].split()[0])
+    # checkpoints are due every 10 steps; an interrupted run stores its last step as well
+    assert first == (11 if how == signal.SIGKILL else 18)
+    assert_identical(state_of(tmp_path), state_of(uninterrupted))
+    steps = [entry["step"] for entry in log_of(tmp_path) if "squared_error" in entry]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS
 
 
-@pytest.mark.parametrize("content", [b"", b"no safetensors", None], ids=["empty", "text", "cut"])
-def test_a_damaged_checkpoint_says_which_file_and_what_to_do(tmp_path, uninterrupted, content):
-    whole = (uninterrupted / "checkpoint.safetensors").read_bytes()
-    (tmp_path / "checkpoint.safetensors").write_bytes(whole[:-50] if content is None else content)
-    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors", "delete it")
+def test_validation_may_judge_the_parameters_without_averaging_too(tmp_path):
+    trainer = make_trainer(tmp_path, steps=10)
+    trainer.schedule = replace(trainer.schedule, validate_without_averaging=True)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    last = log_of(tmp_path)[-1]
+    assert last["norm_without_averaging"] == pytest.approx(float(trainer.task.network.output.weight.norm().detach()))
+    assert last["norm"] != pytest.approx(last["norm_without_averaging"], abs=1e-4)
 
 
-def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupted):
-    from safetensors.torch import save_file
-
-    save_file(state_of(uninterrupted), tmp_path / "checkpoint.safetensors")
-    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors")
-
-
-def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
-    trainer = trained(tmp_path, steps=10)
-    before = (tmp_path / "checkpoint.safetensors").read_bytes()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(storage.os, "fdopen", full)
-    with pytest.raises(OutputError, match="no space left"):
-        trainer.checkpoint()
-    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.safetensors", "log.jsonl"]
+@pytest.mark.parametrize(("every", "expected"), [(3, [3, 6, 7]), (0, [7]), (7, [7])])
+def test_validations_come_when_they_are_due_and_at_the_end(tmp_path, every, expected):
+    trainer = make_trainer(tmp_path, steps=7)
+    trainer.schedule = replace(trainer.schedule, validate_every=every)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    assert [entry["step"] for entry in log_of(tmp_path) if "error" in entry] == expected

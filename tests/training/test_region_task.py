@@ -21,7 +21,6 @@ from incdet.runtime.distributed import Processes
 from incdet.structures import RegionScores
 from incdet.training.loop import Trainer
 from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
-from incdet.training.samples.region_samples import RegionBatch
 
 CPU = torch.device("cpu")
 
@@ -34,6 +33,7 @@ def training(root="here", **more):
         "optimization": {"steps": 2, "batch_size": 4, "learning_rate": 0.1},
         "precision": "float32",
         "device": "cpu",
+        "workers": 0,
     }
     return make_config(RegionsTrainingConfig, values | more, "test")
 
@@ -58,8 +58,14 @@ def task_of(small_voc, tmp_path_factory):
     return make
 
 
+def batch_of(task, step=0):
+    return next(task.task().batches(range(step, step + 1)))
+
+
+@pytest.mark.slow
 def test_frozen_stages_and_a_fitting_classifier_stay(task_of, tmp_path):
-    before, task = task_of(None, frozen_stages=3, sampling={"positive_iou": 0.3, "full_iou": 0.8, "jittered_boxes": 5})
+    sampling = {"positive_iou": 0.3, "full_iou": 0.8, "num_jittered_boxes": 5}
+    before, task = task_of(None, size=96, frozen_stages=3, sampling=sampling)
     assert task.task().new_layers == ()
     assert torch.equal(task.network.classifier.weight, before["classifier.weight"])
     trainer = Trainer(task.task(), task.config.optimization, task.config.schedule(), tmp_path, 0)
@@ -82,7 +88,7 @@ def test_other_classes_get_a_new_classifier(task_of):
 def test_the_context_is_what_the_training_says(task_of):
     _, task = task_of(None, context=40)
     assert task.record({}).preprocessing.context == 40
-    assert not torch.allclose(task.draw(0).crops, task_of(None)[1].draw(0).crops, atol=1)
+    assert not torch.allclose(batch_of(task).crops, batch_of(task_of(None)[1]).crops, atol=1)
     with pytest.raises(ConfigurationError, match="set context to 56 or less"):
         task_of(None, context=57)
 
@@ -97,27 +103,28 @@ def test_objects_lie_where_they_are_in_the_file(task_of):
     _, task = task_of(None)
     assert [path.name for path in task.training.image_paths] == ["second.jpg"]
     assert task.sampler.pool.boxes[0] == pytest.approx([61, 0, 461, 300])
-    (name,) = task.names(RegionBatch(torch.zeros(1), torch.zeros(1), np.zeros(1, np.int64)))
-    assert name.endswith("second.jpg at [61, 0, 461, 300]")
+    assert all("second.jpg at [" in name for name in batch_of(task).names)
+
+
+def test_photos_with_known_proposals_are_not_decoded(task_of, monkeypatch):
+    _, task = task_of(None)
+    read = []
+    monkeypatch.setattr("incdet.training.photo_proposals.read_image", lambda *arguments: read.append(arguments))
+    pool = task_of(None)[1].sampler.pool
+    assert read == []
+    assert np.array_equal(pool.boxes, task.sampler.pool.boxes)
 
 
 def test_processes_share_the_batch_of_one(task_of):
     settings = {"optimization": {"steps": 2, "batch_size": 4}, "size": 96}
-    shares = [task_of(None, processes=Processes(rank, 2), **settings)[1].draw(1) for rank in range(2)]
+    shares = [batch_of(task_of(None, processes=Processes(rank, 2), **settings)[1], 1) for rank in range(2)]
     settings["optimization"]["batch_size"] = 8
-    whole = task_of(None, **settings)[1].draw(1)
-    assert not np.array_equal(shares[0].rows, shares[1].rows)
+    whole = batch_of(task_of(None, **settings)[1], 1)
+    assert shares[0].names != shares[1].names
     for rank, share in enumerate(shares):
-        assert np.array_equal(share.rows, whole.rows[rank::2])
+        assert share.names == whole.names[rank::2]
         assert torch.equal(share.crops, whole.crops[rank::2])
         assert torch.equal(share.targets, whole.targets[rank::2])
-
-
-@pytest.mark.parametrize(("processes", "kept"), [(Processes(0, 2, 1), True), (Processes(0, 2, 2), False)])
-def test_processes_on_one_machine_share_the_memory_for_photos(task_of, processes, kept):
-    """The photo takes 0.46 MB."""
-    photos = task_of(None, processes=processes, memory_gigabytes=0.0006)[1].photos
-    assert (photos(0) is photos(0)) == kept
 
 
 def test_photos_of_the_extra_split_lend_objects_and_no_background(task_of):
@@ -133,13 +140,14 @@ def test_an_epoch_is_as_many_regions_with_an_object_as_there_are_objects(task_of
     assert task_of(None, extra=[0, 1], sampling={"positive_share": 0.25})[1].task().epoch_size == 12
 
 
+@pytest.mark.slow
 def test_validation_is_detection_in_the_photos_kept_out(task_of):
     """Against the stages one by one; the photo is annotated at half the size of its file."""
     data = {"root": "here", "validation_images": 1, "validation_proposals": 24}
     _, task = task_of(None, order=(1, 0), size=96, context=24, data=data)
     (path,), (truth,) = task.validation.image_paths, task.validation.ground_truths
     image, network = read_image(path), task.network.eval()
-    boxes = task.cache(image)[:24].boxes
+    boxes = task.proposals.cache(image)[:24].boxes
     # a network that tells these regions apart, and objects of six classes where some of them are
     crops = RegionCropper(image, task.preprocessing, CPU).crop(boxes)
     with torch.no_grad():
@@ -158,8 +166,9 @@ def test_validation_is_detection_in_the_photos_kept_out(task_of):
 
 def test_soft_targets_lower_the_loss_of_a_network_that_is_not_sure(task_of):
     """Cross entropy with probabilities: the least value is that of a network that says just them."""
-    _, task = task_of(None, sampling={"positive_iou": 0.3, "full_iou": 1.0, "jittered_boxes": 40, "positive_share": 1})
-    batch = task.draw(0)
+    sampling = {"positive_iou": 0.3, "full_iou": 1.0, "num_jittered_boxes": 40, "positive_share": 1}
+    _, task = task_of(None, size=96, sampling=sampling)
+    batch = batch_of(task)
     assert ((batch.targets > 0) & (batch.targets < 1)).any()
 
     class Says(torch.nn.Module):

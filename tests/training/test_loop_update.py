@@ -1,17 +1,15 @@
-"""The numbers of a training step, computed by hand, and when the loop validates."""
+"""The numbers of a training step, computed by hand."""
 
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from test_training import log_of, nothing
-from tiny_training import CONFIGURATION, make_trainer
-from torch import nn
+from tiny_training import log_of
+from torch import Tensor, nn
 
-from incdet.training.loop import Schedule, Task, Trainer, prefetched
+from incdet.training.loop import Schedule, Task, Trainer
 from incdet.training.optimization import OptimizationConfig
-from incdet.training.run_config import RunConfig
 
 RATES = np.array([0.5, 1, 0.75, 0.25]) * 0.1
 """One step of warm-up, then the half cosine of the other three."""
@@ -48,17 +46,24 @@ class TwoLayers(nn.Module):
         return torch.stack(rows).numpy().copy()
 
 
-def draw(step):
+class Batch(NamedTuple):
     """Inputs [5, 2] and what is wanted [5]."""
+
+    inputs: Tensor
+    wanted: Tensor
+    names: tuple[str, ...] = ("",) * 5
+
+
+def draw(step):
     generator = torch.Generator().manual_seed(step)
     inputs = torch.randn(5, 2, generator=generator, dtype=torch.float64)
-    return inputs, torch.randn(5, generator=generator, dtype=torch.float64) * 2
+    return Batch(inputs, torch.randn(5, generator=generator, dtype=torch.float64) * 2)
 
 
 def losses(network, batch):
     """Two terms: the squared error of both layers' sum, and of the new layer alone."""
-    old, new = network(batch[0])
-    return {"together": (old + new - batch[1]).square(), "alone": (new - batch[1]).square()}
+    old, new = network(batch.inputs)
+    return {"together": (old + new - batch.wanted).square(), "alone": (new - batch.wanted).square()}
 
 
 def by_hand(weights):
@@ -69,7 +74,8 @@ def by_hand(weights):
     """
     velocity, average, terms, norms = np.zeros_like(weights), weights.copy(), [], []
     for step, rate in enumerate(RATES):
-        inputs, wanted = (part.numpy() for part in draw(step))
+        batch = draw(step)
+        inputs, wanted = batch.inputs.numpy(), batch.wanted.numpy()
         inputs = np.concatenate([inputs, np.ones((5, 1))], axis=1)
         together, alone = inputs @ weights.sum(axis=0) - wanted, inputs @ weights[1] - wanted
         terms.append([(together**2).mean(), (alone**2).mean()])
@@ -90,7 +96,7 @@ def test_steps_are_those_of_gradient_descent_computed_by_hand(tmp_path):
     network = TwoLayers().double()
     weights, average, terms, norms = by_hand(network.numbers())
     assert norms.min() < LIMIT * 0.9 < LIMIT * 1.1 < norms.max(), "some gradients shall be cut, and some not"
-    task = Task(network, ("new.",), 20, prefetched(draw), losses, lambda batch: [""] * 5, lambda _: {})
+    task = Task(network, ("new.",), 20, lambda steps: map(draw, steps), losses, lambda _: {})
     trainer, seen = Trainer(task, CONFIG, Schedule(log_every=2), tmp_path, seed=0), []
     trainer.resume({})
     trainer.run(lambda step, values: seen.append([values["together"], values["alone"]]))
@@ -102,17 +108,3 @@ def test_steps_are_those_of_gradient_descent_computed_by_hand(tmp_path):
     assert [entry["learning_rate"] for entry in logged] == pytest.approx(RATES[[1, 3]])
     means = terms.reshape(2, 2, 2).mean(axis=1)
     assert np.array([[entry["together"], entry["alone"]] for entry in logged]) == pytest.approx(means, abs=1e-4)
-
-
-@pytest.mark.parametrize(("every", "expected"), [(3, [3, 6, 7]), (0, [7]), (7, [7])])
-def test_validations_come_when_they_are_due_and_at_the_end(tmp_path, every, expected):
-    trainer = make_trainer(tmp_path, steps=7)
-    trainer.schedule = replace(trainer.schedule, validate_every=every)
-    trainer.resume(CONFIGURATION)
-    trainer.run(nothing)
-    assert [entry["step"] for entry in log_of(tmp_path) if "error" in entry] == expected
-
-
-def test_the_schedule_is_what_the_configuration_says():
-    config = RunConfig(optimization=CONFIG, log_every=2, checkpoint_every=4, validate_every=3, compare_averaging=True)
-    assert config.schedule() == Schedule(2, 4, 3, True)

@@ -6,41 +6,15 @@ import tarfile
 import numpy as np
 import PIL.Image
 import pytest
-import skimage.data
 import webdataset
+from class_folders import CLASSES, jpeg, pixels_of
 
 from incdet.config.loading import make_config
 from incdet.data import shards
 from incdet.data.shards import ShardPhotos
 from incdet.data.voc import VOC_CLASSES, read_voc
 from incdet.errors import ConfigurationError, DataError, ImageError
-from incdet.training.samples.photo_sources import ObjectPhotos, PhotosConfig, hold_out, open_photos
-
-CLASSES = ("cat", "cup", "rocket")
-
-
-def pixels_of(name):
-    return getattr(skimage.data, {"cat": "chelsea", "cup": "coffee", "rocket": "rocket"}[name])()
-
-
-def jpeg(pixels):
-    stream = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Three classes, four photos each: quarters of scikit-image's photos."""
-    root = tmp_path_factory.mktemp("folders")
-    for name in CLASSES:
-        (root / name).mkdir()
-        pixels = pixels_of(name)
-        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-        for number in range(4):
-            top, left = number // 2 * height, number % 2 * width
-            (root / name / f"{number}.jpg").write_bytes(jpeg(pixels[top : top + height, left : left + width]))
-    return root
+from incdet.training.samples.photo_sources import ObjectPhotos, PhotosConfig, hold_out_photos, open_photos
 
 
 def write_shard(file, photos, labels=CLASSES):
@@ -201,15 +175,15 @@ def test_a_list_of_classes_without_or_with_equal_names_is_refused(folders, tmp_p
 
 def test_photos_held_out_are_evenly_spaced_and_objects_of_a_photo_stay_together(folders):
     source = open_photos(PhotosConfig(root=str(folders)))
-    training, kept_out = hold_out(source, 3)
+    training, kept_out = hold_out_photos(source, 3)
     assert kept_out.tolist() == [0, 6, 11]
     assert sorted([*training, *kept_out]) == list(range(12))
 
     class Grouped:
         groups = np.array([0, 0, 1, 2, 2, 2])
 
-    training, kept_out = hold_out(Grouped(), 2)
+    training, kept_out = hold_out_photos(Grouped(), 2)
     assert (training.tolist(), kept_out.tolist()) == ([2], [0, 1, 3, 4, 5])
-    assert len(hold_out(source, 0)[1]) == 0
+    assert len(hold_out_photos(source, 0)[1]) == 0
     with pytest.raises(ConfigurationError, match="12 photos in all"):
-        hold_out(source, 12)
+        hold_out_photos(source, 12)

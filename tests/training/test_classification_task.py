@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from class_folders import CLASSES
 from running_tools import ROOT, kill_after_first_checkpoint, run_tool
 from safetensors.torch import load_file
-from test_photo_sources import CLASSES, folders  # noqa: F401 (a fixture)
 from torch.nn import functional as F
 
 from incdet.classifier import Classifier
@@ -25,12 +25,12 @@ from incdet.runtime.distributed import Processes
 from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Schedule, Trainer
 from incdet.training.optimization import OptimizationConfig
-from incdet.training.samples.training_crops import CropBatch
+from incdet.training.samples.crop_batches import CropBatch
 
 
-def make_task(folders, **settings):  # noqa: F811
-    values = {"data": {"root": str(folders)}, "optimization": {"steps": 4}, "precision": "float32", "device": "cpu"}
-    values |= settings
+def make_task(folders, **settings):
+    values = {"data": {"root": str(folders)}, "optimization": {"steps": 4}}
+    values |= {"precision": "float32", "device": "cpu", "workers": 0} | settings
     return ClassificationTask(make_config(ClassifierTrainingConfig, values, "test"))
 
 
@@ -41,7 +41,7 @@ def batch_of(count, size=224):
     return CropBatch(crops, noise, torch.arange(count) % len(CLASSES), [f"photo {i}" for i in range(count)])
 
 
-def test_inputs_are_pixels_and_noise_without_the_mean(folders):  # noqa: F811
+def test_inputs_are_pixels_and_noise_without_the_mean(folders):
     batch = batch_of(2)
     inputs = make_task(folders).inputs(batch)
     assert inputs.shape == (2, 3, 224, 224)
@@ -50,19 +50,20 @@ def test_inputs_are_pixels_and_noise_without_the_mean(folders):  # noqa: F811
     assert float(inputs[1, 2, 7, 9]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_auxiliary_losses_count_a_third_less_and_are_per_photo(folders):  # noqa: F811
-    task, batch = make_task(folders), batch_of(3)
+def test_auxiliary_losses_count_a_third_less_and_are_per_photo(folders):
+    task, batch = make_task(folders), batch_of(2)
     task.network.eval()
     losses = task.losses(task.network, batch)
     logits = task.network(task.inputs(batch))
     assert list(losses) == ["main", "auxiliary_4a", "auxiliary_4d"]
     for name, weight in (("main", 1.0), ("auxiliary_4a", 0.3), ("auxiliary_4d", 0.3)):
-        expected = [weight * F.cross_entropy(getattr(logits, name)[i], batch.targets[i]).detach() for i in range(3)]
+        expected = [weight * F.cross_entropy(getattr(logits, name)[i], batch.targets[i]).detach() for i in range(2)]
         assert losses[name].tolist() == pytest.approx([float(value) for value in expected], rel=1e-5)
     assert list(make_task(folders, auxiliary=False).losses(GoogLeNet(3), batch)) == ["main"]
 
 
-def test_every_variant_trains_with_auxiliary_classifiers(folders):  # noqa: F811
+@pytest.mark.slow
+def test_every_variant_trains_with_auxiliary_classifiers(folders):
     for name in ARCHITECTURES:
         task = make_task(folders, architecture=name)
         losses = task.losses(task.network, batch_of(2))
@@ -71,7 +72,7 @@ def test_every_variant_trains_with_auxiliary_classifiers(folders):  # noqa: F811
         assert all(parameter.grad is not None for parameter in task.network.parameters()), name
 
 
-def test_the_batchnorm_variant_takes_small_crops(folders):  # noqa: F811
+def test_the_batchnorm_variant_takes_small_crops(folders):
     task = make_task(folders, architecture="batchnorm", size=96)
     assert task.losses(task.network, batch_of(2, 96))["auxiliary_4a"].isfinite().all()
     assert task.preprocessing.size == 96
@@ -88,7 +89,7 @@ def initial(tmp_path_factory):
     return file
 
 
-def test_fine_tuning_keeps_all_layers_but_the_last_and_their_preprocessing(folders, initial):  # noqa: F811
+def test_fine_tuning_keeps_all_layers_but_the_last_and_their_preprocessing(folders, initial):
     task = make_task(folders, initial_weights=str(initial))
     before, record = load_network(initial)
     for name, value in before.state_dict().items():
@@ -100,49 +101,49 @@ def test_fine_tuning_keeps_all_layers_but_the_last_and_their_preprocessing(folde
     assert make_task(folders).task().new_layers == ()
 
 
-def test_the_same_seed_starts_the_same_network(folders):  # noqa: F811
+def test_the_same_seed_starts_the_same_network(folders):
     one, same, other = (make_task(folders, seed=seed).network.classifier.weight for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
-def test_validation_is_the_accuracy_of_a_classifier_with_one_crop(folders, tmp_path):  # noqa: F811
-    task = make_task(folders, held_out=5, initial_weights=None, seed=3)
+def test_validation_is_the_accuracy_of_a_classifier_with_one_crop(folders, tmp_path):
+    task = make_task(folders, validation_images=5, auxiliary=False, size=96, seed=3)
     found = task.validate(task.network.eval())
     classifier = Classifier([task.network], [task.record({})], config=Config(device="cpu"))
     right = [
         np.argmax(classifier.classify(task.source.read(index)).probabilities) == task.source.class_ids[index]
-        for index in task.held_out
+        for index in task.validation_indices
     ]
     assert found == {"validation_top1": pytest.approx(np.mean(right)), "validation_top5": 1.0}
     assert make_task(folders).validate(task.network) == {}
 
 
-def test_validation_photos_may_be_others_and_must_have_the_same_classes(folders, tmp_path):  # noqa: F811
+def test_validation_photos_may_be_others_and_must_have_the_same_classes(folders, tmp_path):
     task = make_task(folders, validation={"root": str(folders)})
-    assert len(task.judged_indices) == 12
+    assert len(task.validation_indices) == 12
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes((folders / "cat" / "0.jpg").read_bytes())
     with pytest.raises(ConfigurationError, match="differ in their classes"):
         make_task(folders, validation={"root": str(tmp_path)})
 
 
-def test_what_cannot_be_trained_is_refused(folders):  # noqa: F811
+def test_what_cannot_be_trained_is_refused(folders):
     with pytest.raises(ConfigurationError, match="no network 'googlenet2'"):
         make_task(folders, architecture="googlenet2")
     with pytest.raises(WeightsError, match="none"):
         make_task(folders, initial_weights="none.safetensors")
 
 
-def test_the_record_says_how_the_weights_were_made_and_not_where(folders):  # noqa: F811
-    task = make_task(folders, held_out=3)
+def test_the_record_says_how_the_weights_were_made_and_not_where(folders):
+    task = make_task(folders, validation_images=3)
     record = task.record({"validation_top1": 0.5, "validation_top1_without_averaging": 0.25})
     assert record.recipe["data"]["root"] == folders.name
     assert str(folders.parent) not in record.model_dump_json()
     assert record.measured == {"top-1, centre crops of photos kept out of training": 0.5}
 
 
-def two_steps(folders, folder, device):  # noqa: F811
+def two_steps(folders, folder, device):
     """The losses of two steps, without dropout, whose random numbers differ between devices."""
     folder.mkdir()
     task = make_task(folders, device=device, dropout=0.0, auxiliary=False)
@@ -155,7 +156,7 @@ def two_steps(folders, folder, device):  # noqa: F811
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_learns_what_a_cpu_learns(folders, tmp_path):  # noqa: F811
+def test_a_gpu_learns_what_a_cpu_learns(folders, tmp_path):
     cpu, gpu = (two_steps(folders, tmp_path / device, device) for device in ("cpu", "cuda"))
     assert gpu == pytest.approx(cpu, rel=0.01)
 
@@ -164,16 +165,16 @@ STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def one_process(folders, tmp_path_factory):  # noqa: F811
+def one_process(folders, tmp_path_factory):
     """A training of the paper's network, with dropout and auxiliary classifiers, in one go."""
     folder = tmp_path_factory.mktemp("trainings")
     config = {
         "data": {"root": str(folders)},
-        "held_out": 2,
+        "validation_images": 2,
         "optimization": {"steps": STEPS, "batch_size": 4, "learning_rate": 0.003},
         "log_every": 1,
         "checkpoint_every": 2,
-        "compare_averaging": True,
+        "validate_without_averaging": True,
         "device": "cpu",
         "precision": "float32",
     }
@@ -194,6 +195,7 @@ def losses_of(folder):
     return [{key: entry[key] for key in entry if key != "samples_per_second"} for entry in entries]
 
 
+@pytest.mark.slow
 def test_a_training_writes_weights_that_classify(one_process):
     log = losses_of(one_process / "one")
     assert [entry["step"] for entry in log] == [1, 2, 3, 4, 4]
@@ -208,6 +210,7 @@ def test_a_training_writes_weights_that_classify(one_process):
     assert torch.equal(network.classifier.weight, average.half().float())
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_with_twice_the_batch(one_process):
     """Dropout included; what differs is the order in which gradients are added up."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -224,6 +227,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(one_process):
         assert torch.allclose(one[name], two[name], rtol=0.01, atol=1e-4), name
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_bit_for_bit_like_one_in_one_go(one_process):
     kill_after_first_checkpoint("train", "classifier", "c.yaml", "--output", "cut", "--quiet", folder=one_process)
     assert not (one_process / "cut" / "weights.safetensors").exists()
@@ -237,6 +241,7 @@ def test_a_killed_training_ends_bit_for_bit_like_one_in_one_go(one_process):
     assert len({(one_process / name / "weights.safetensors").read_bytes() for name in ("cut", "one")}) == 1
 
 
+@pytest.mark.slow
 def test_another_configuration_does_not_go_on_from_the_checkpoint(one_process):
     run = train("c.yaml", "--output", "one", "--set", "distortions.photometric=0.2", folder=one_process)
     assert run.returncode == 3
@@ -251,6 +256,7 @@ class TwoThatAgree(Processes):
         return names * 2
 
 
+@pytest.mark.slow
 def test_equal_steps_of_other_processes_go_on_and_other_steps_do_not(one_process):
     task = make_task(yaml.safe_load((one_process / "c.yaml").read_text())["data"]["root"])
     config = load_config(ClassifierTrainingConfig, one_process / "c.yaml")
@@ -261,6 +267,7 @@ def test_equal_steps_of_other_processes_go_on_and_other_steps_do_not(one_process
         Trainer(task.task(), *arguments).resume(config.decisive())
 
 
+@pytest.mark.slow
 def test_mistakes_are_sentences(one_process):
     run = run_tool("train_classifier.py", "c.yaml", "--set", "architektur=wide", folder=one_process)
     assert run.returncode == 2
@@ -268,6 +275,6 @@ def test_mistakes_are_sentences(one_process):
     assert "Traceback" not in run.stderr
 
 
-def test_more_photos_than_there_are_cannot_be_held_out(folders):  # noqa: F811
+def test_more_photos_than_there_are_cannot_be_held_out(folders):
     with pytest.raises(ConfigurationError, match="12 photos in all"):
-        make_task(folders, held_out=99)
+        make_task(folders, validation_images=99)

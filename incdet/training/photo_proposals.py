@@ -1,0 +1,126 @@
+"""Proposals of photo files, found in the cache without decoding the photos again."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from incdet.config.sections import ImagesConfig
+from incdet.errors import ImageError
+from incdet.images import read_image
+from incdet.pipeline.proposal_cache import ProposalCache, image_key, use_one_thread
+from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
+from incdet.structures import Proposals
+
+
+class ProposedPhoto(NamedTuple):
+    """A photo's size in pixels and its proposals."""
+
+    width: int
+    height: int
+    proposals: Proposals
+
+
+class PhotoProposals:
+    """Finds the proposals of photo files in a cache, or computes them.
+
+    The cache names proposals by the pixels of the photo, so finding them takes the time of decoding it. This class
+    notes in the cache's folder the pixels' name and size for every file that it has decoded, under the file's path,
+    length and time of modification. A file that is written anew has another time, so its note is no longer found and
+    the photo is decoded again. Only a file that is replaced by another one of the same length and of the same time, as
+    `cp --preserve` does, is taken for the old one, as `make` and `rsync` take it, too.
+
+    Args:
+        cache: the proposals on disk.
+    """
+
+    def __init__(self, cache: ProposalCache):
+        self.cache = cache
+
+    def __call__(self, path: Path, num_threads: int | None = None) -> ProposedPhoto:
+        """Returns the size and the proposals of a photo.
+
+        Args:
+            path: the file.
+            num_threads: number of threads of selective search; None is one for each core.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            OutputError: the cache's folder cannot be written to.
+        """
+        # the note is named before the photo is read: a change in between makes a note that nobody finds
+        note = self._note_of(path)
+        known = None if note is None else self._load(note)
+        if known is not None:
+            return known
+        image = read_image(path, ImagesConfig())
+        proposals = self.cache(image, num_threads)
+        if note is not None:
+            save_arrays(note, key=np.array(image_key(image)), size=np.array([image.width, image.height]))
+        return ProposedPhoto(image.width, image.height, proposals)
+
+    def fill(self, paths: Iterable[Path], num_processes: int | None = None) -> Iterator[Path]:
+        """Computes what is missing for these photos in parallel and yields each path when it is done.
+
+        A photo that cannot be read is passed over here; whoever reads it next reports it. The work can be interrupted
+        and repeated.
+
+        Args:
+            paths: the photos.
+            num_processes: number of processes; None is one for each core, and none where so few photos are missing
+                that starting them takes longer than it saves.
+        """
+        missing = []
+        for path in paths:
+            note = self._note_of(path)
+            if note is None or self._load(note) is None:
+                missing.append(path)
+            else:
+                yield path
+        # starting processes takes seconds, in which this one finds the proposals of some photos
+        if num_processes is None:
+            num_processes = min(num_cores(), MAX_WORKERS) if len(missing) >= WORTH_STARTING else 1
+        # many processes, each with a network of its own, would fill a GPU
+        on_cpu = PhotoProposals(ProposalCache(self.cache.folder, self.cache.config, "cpu"))
+        here = partial(_find, self, None)
+        num_workers = num_processes if num_processes > 1 else 0
+        for path, _ in map_in_processes(partial(_finder, on_cpu), missing, num_workers, here):
+            yield path
+
+    def _note_of(self, path: Path) -> Path | None:
+        """The file of the note about a photo as it is now; None where there is no such photo."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        identity = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
+        digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
+        return self.cache.folder / "photos" / f"{digest}.npz"
+
+    def _load(self, note: Path) -> ProposedPhoto | None:
+        """The photo that a note is about; None where the note or the proposals are missing or damaged."""
+        noted = load_arrays(note, "key", "size")
+        if noted is None:
+            return None
+        file = self.cache.folder / self.cache._settings_key / f"{noted['key']}.npz"
+        stored = load_arrays(file, "boxes", "scores", "sources")
+        if stored is None:
+            return None
+        width, height = noted["size"].tolist()
+        return ProposedPhoto(width, height, Proposals(stored["boxes"], stored["scores"], stored["sources"]))
+
+
+def _finder(proposals: PhotoProposals) -> Callable[[Path], None]:
+    """The work of one of several processes, each of which keeps one core busy."""
+    use_one_thread(proposals.cache.config)
+    return partial(_find, proposals, 1)
+
+
+def _find(proposals: PhotoProposals, num_threads: int | None, path: Path) -> None:
+    with suppress(ImageError):
+        proposals(path, num_threads)

@@ -1,0 +1,147 @@
+"""Batches made by worker processes; a batch depends on its keys alone, whichever worker makes it."""
+
+import multiprocessing
+import multiprocessing.context
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from incdet.data.dataset import Warn
+from incdet.errors import DataError, ImageError
+from incdet.runtime.distributed import Processes
+from incdet.runtime.worker_processes import follow_parent, num_cores
+from incdet.structures import Image
+
+MAX_ATTEMPTS = 10
+"""Number of photos in a row that may be unreadable before a training stops."""
+
+PREFETCHED_BATCHES = 4
+"""Number of batches that every worker makes in advance."""
+
+Sample = TypeVar("Sample")
+Batch = TypeVar("Batch")
+LoadedBatchType = TypeVar("LoadedBatchType", bound="LoadedBatch")
+
+
+class LoadedBatch(Protocol):
+    """The part that all batches share.
+
+    Attributes:
+        names: names of the samples, for messages.
+        problems: one sentence for every photo that could not be read.
+    """
+
+    names: list[str]
+    problems: list[str]
+
+
+def choose_num_workers(wanted: int | None, device: torch.device, processes: Processes) -> int:
+    """Returns the number of workers for this process.
+
+    Args:
+        wanted: the configured number; None chooses one worker, or, where a GPU computes, all cores but one.
+        device: the device that trains.
+        processes: the processes of this machine, which share its cores.
+    """
+    if wanted is not None:
+        return wanted
+    cores = num_cores() // processes.count_here
+    return max(cores - 1, 1) if device.type == "cuda" else 1
+
+
+def load_batches(
+    dataset: "TorchDataset[Sample]",
+    keys: object,
+    collate: Callable[[Sequence[Sample]], Batch],
+    num_workers: int,
+) -> "Iterator[Batch]":
+    """Yields the batch of every list of keys, in order.
+
+    Args:
+        dataset: key -> sample; it is copied into every worker.
+        keys: iterable of lists of keys, one list per batch.
+        collate: samples -> batch; it runs in the worker, too.
+        num_workers: number of processes that make samples; 0 makes them in this process when they are asked for.
+    """
+    # torch's DataLoader and not runtime/worker_processes.py, because the loader collates whole batches in the workers,
+    # hands tensors over in shared memory, pins them for the GPU in a thread of its own, prefetches some batches for
+    # every worker, and gives each worker a seed
+    loader: DataLoader[Sample] = DataLoader(
+        dataset,
+        batch_sampler=keys,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=num_workers,
+        prefetch_factor=PREFETCHED_BATCHES if num_workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_start_worker,
+        multiprocessing_context=_worker_context() if num_workers else None,
+    )
+    return iter(loader)
+
+
+def read_first_readable(
+    read: Callable[[int], Image], first: int, num_photos: int
+) -> tuple[tuple[int, Image] | None, list[str]]:
+    """Reads a photo or, where it cannot be read, the next one that can.
+
+    Args:
+        read: index -> photo.
+        first: index of the wanted photo.
+        num_photos: number of photos; after the last one comes the first one.
+
+    Returns:
+        The index of the photo and the photo, or None after `MAX_ATTEMPTS` unreadable ones; and one sentence for every
+        unreadable photo.
+    """
+    problems: list[str] = []
+    for attempt in range(MAX_ATTEMPTS):
+        index = (first + attempt) % num_photos
+        try:
+            return (index, read(index)), problems
+        except ImageError as error:
+            problems.append(str(error))
+    return None, problems
+
+
+def warn_about_replaced_photos(
+    batches: Iterable[LoadedBatchType], batch_size: int, warn: Warn
+) -> Iterator[LoadedBatchType]:
+    """Passes batches on and warns about every photo that could not be read and that the next one has replaced.
+
+    Raises:
+        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full.
+    """
+    for batch in batches:
+        for problem in batch.problems:
+            warn(f"{problem}; the next photo takes its place")
+        if len(batch.names) < batch_size:
+            raise DataError(f"{MAX_ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
+        yield batch
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """The way in which workers start.
+
+    A fork of this process would wait forever for the threads that OpenCV has started here and that the fork lacks.
+    Workers are therefore forks of a server without threads, where the system has such, and new processes elsewhere.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # the server imports these once, instead of every worker
+    samples = "incdet.training.samples"
+    context.set_forkserver_preload(
+        ["__main__", f"{samples}.crop_batches", f"{samples}.box_batches", f"{samples}.region_batches"]
+    )
+    return context
+
+
+def _start_worker(_: int) -> None:
+    # torch's own watch takes the server that forked a worker for its parent, so the worker would outlive the training
+    follow_parent()
+    # torch limits its own threads to one in a worker, but not OpenCV's
+    cv2.setNumThreads(1)

@@ -1,0 +1,72 @@
+"""Checkpoints: what they hold, and which ones are refused."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_training import CONFIGURATION, draw, losses, make_trainer, nothing, state_of, trained
+from torch import nn
+
+from incdet.errors import OutputError, WeightsError
+from incdet.networks.inception import BatchNorm
+from incdet.runtime import files as storage
+from incdet.training.loop import Schedule, Task, Trainer
+from incdet.training.optimization import OptimizationConfig
+
+
+def refused(folder, configuration, *words):
+    with pytest.raises(WeightsError) as caught:
+        make_trainer(folder).resume(configuration)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_checkpoint_of_another_configuration_names_the_key_and_both_values(uninterrupted):
+    refused(uninterrupted, CONFIGURATION | {"seed": 4}, "seed = 3", "4")
+    refused(uninterrupted, CONFIGURATION | {"added": 1}, "added = None", "1")
+    refused(uninterrupted, {"seed": 3}, "steps")
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", None], ids=["empty", "text", "cut"])
+def test_a_damaged_checkpoint_says_which_file_and_what_to_do(tmp_path, uninterrupted, content):
+    whole = (uninterrupted / "checkpoint.safetensors").read_bytes()
+    (tmp_path / "checkpoint.safetensors").write_bytes(whole[:-50] if content is None else content)
+    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors", "delete it")
+
+
+def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupted):
+    save_file(state_of(uninterrupted), tmp_path / "checkpoint.safetensors")
+    refused(tmp_path, CONFIGURATION, "checkpoint.safetensors")
+
+
+def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    trainer = trained(tmp_path, steps=10)
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fdopen", full)
+    with pytest.raises(OutputError, match="no space left"):
+        trainer.checkpoint()
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.safetensors", "log.jsonl"]
+
+
+def test_checkpoints_hold_the_statistics_of_batch_normalisation(tmp_path):
+    def trainer():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 4), BatchNorm(4), nn.Linear(4, 1))
+        task = Task(network, (), 48, lambda steps: map(draw, steps), losses, lambda _: {})
+        return Trainer(task, OptimizationConfig(steps=6, batch_size=8), Schedule(checkpoint_every=3), tmp_path, seed=3)
+
+    first = trainer()
+    first.resume({})
+    first.run(nothing)
+    statistics = first.task.network[1].state_dict()
+    assert not torch.equal(statistics["running_mean"], torch.zeros(4))
+    second = trainer()
+    second.resume({})
+    assert second.step == 6
+    for name, value in second.task.network[1].state_dict().items():
+        assert torch.equal(value, statistics[name]), name

@@ -1,0 +1,29 @@
+"""The settings of every training."""
+
+import pytest
+
+from incdet.config.loading import make_config
+from incdet.training.loop import Schedule
+from incdet.training.run_config import RunConfig
+
+
+def test_the_schedule_is_what_the_configuration_says():
+    values = {"log_every": 2, "checkpoint_every": 4, "validate_every": 3, "validate_without_averaging": True}
+    config = make_config(RunConfig, values | {"optimization": {"steps": 1}}, "test")
+    assert config.schedule() == Schedule(2, 4, 3, True)
+
+
+def test_the_old_name_of_a_setting_is_taken_with_a_note():
+    with pytest.warns(FutureWarning, match="'compare_averaging' is now called 'validate_without_averaging'"):
+        config = make_config(RunConfig, {"optimization": {"steps": 1}, "compare_averaging": True}, "test")
+    assert config.validate_without_averaging
+
+
+def decisive_settings(batch_size=4, workers=0, seed=1):
+    values = {"optimization": {"steps": 1, "batch_size": batch_size}, "workers": workers, "seed": seed}
+    return make_config(RunConfig, values, "test").decisive()
+
+
+def test_settings_of_the_machine_may_change_when_a_run_goes_on():
+    assert decisive_settings(batch_size=8, workers=3) == decisive_settings()
+    assert decisive_settings(seed=2) != decisive_settings()
