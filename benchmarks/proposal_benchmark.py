@@ -22,7 +22,7 @@ from incdet.config.sections import SelectiveSearchConfig
 from incdet.data.voc import VOC_CLASSES
 from incdet.data.xml_annotations import VOC_BOXES, read_annotation
 from incdet.evaluation.recall import coverage_at, measure_coverage
-from incdet.proposers.colors import convert
+from incdet.proposers.colors import convert_colors
 from incdet.proposers.segmentation import order_edges, segment
 from incdet.proposers.selective_search import group_all, make_frame, propose
 from incdet.runtime.provenance import peak_memory_gigabytes
@@ -51,7 +51,7 @@ def measure_photo(image: Image, config: SelectiveSearchConfig, runs: int) -> Pho
         name: partial(propose, image, config.model_copy(update={"engine": engine}), threads)
         for name, (engine, threads) in ENGINES.items()
     }
-    channels = convert(make_frame(image, config.width), config.color_spaces[0])
+    channels = convert_colors(make_frame(image, config.width), config.color_spaces[0])
     k = config.k[0] * config.superpixel_scale
     colors = np.ascontiguousarray(channels.transpose(1, 2, 0))
     # scikit-image scales colours to 0..1, and its k by 1 / 255 to match

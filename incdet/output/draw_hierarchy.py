@@ -7,7 +7,7 @@ import PIL.ImageFont
 
 from incdet.config.sections import SelectiveSearchConfig
 from incdet.output.draw import draw_proposals
-from incdet.proposers.selective_search import NAME, Grouping, group_all, make_frame
+from incdet.proposers.selective_search import SOURCE, Grouping, group_all, make_frame
 from incdet.structures import Image, Proposals
 
 _PANEL_WIDTH = 360
@@ -38,7 +38,7 @@ def draw_hierarchy(image: Image, proposals: Proposals, config: SelectiveSearchCo
     frame = make_frame(image, config.width)
     groupings = group_all(frame, config)
     first, hierarchy = groupings[0], groupings[0].hierarchies[0]
-    proposals = proposals[proposals.sources == NAME]
+    proposals = proposals[proposals.sources == SOURCE]
     best = draw_proposals(image, proposals, _MAX_SHOWN)
     panels = [("the photo", frame), _superpixels(frame, first), _superpixels(frame, groupings[-1])]
     panels.append((f"the best {min(_MAX_SHOWN, len(proposals))} of {len(proposals)} proposals", best))

@@ -1,4 +1,7 @@
-"""MultiBox as a proposer: the network's boxes, cut at the image's border, near-duplicates removed, best first."""
+"""MultiBox as a proposer: the network's boxes on multi-scale crops of a photo, best first, without near-duplicates.
+
+The network is that of Erhan et al. 2014; the crops are those of Szegedy et al. 2014 (MSC-MultiBox).
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +13,7 @@ from incdet.config.sections import MultiBoxConfig
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights import Preprocessing, find_weights, load_multibox
 from incdet.ops.nms import nms
-from incdet.proposers.photo_crops import Part, PhotoCropper, list_photo_crops
+from incdet.proposers.photo_crops import PhotoCrop, PhotoCropper, list_photo_crops
 from incdet.runtime.device import choose_precision
 from incdet.structures import Image, Proposals
 
@@ -19,27 +22,36 @@ SOURCE = "multibox"
 VERSION = 2
 """Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
 
-CPU_BATCH, GPU_BATCH = 8, 64
-"""Parts at a time: more need more memory, and on a CPU are slower."""
+CPU_BATCH_SIZE, GPU_BATCH_SIZE = 8, 64
+"""Number of photo crops that pass the network at a time: more need more memory, and are slower on a CPU."""
 
-CUT = 0.02
-"""A box that ends so close to the border of a part, in shares of it, is that of a cut object."""
+BORDER_MARGIN = 0.02
+"""Distance to the border of a crop, as a fraction of the crop's side, below which a box ends at that border."""
 
 
 class MultiBoxProposer:
-    """A trained network, loaded once.
+    """A trained MultiBox, loaded once, that proposes boxes in photos.
+
+    Args:
+        config: the weights, the scales of the crops, and the number of boxes.
+        device: the device that computes the network.
 
     Attributes:
-        file: of the weights.
+        config: the configuration, as given.
+        file: the file of the weights.
+        network: MultiBox in evaluation mode, on the device.
+        preprocessing: mean, scale and size of the crops that the network was trained with.
+        precision: the type in which the network computes.
+        photo_cropper: cuts the photo crops that the network sees, which another process can do ahead.
 
     Raises:
-        WeightsError: the weights are missing, damaged or name classes.
+        WeightsError: the weights are missing or damaged, or are those of a classifier.
     """
 
     def __init__(self, config: MultiBoxConfig, device: torch.device):
-        file = find_weights(config.weights)
-        self.config, self.file = config, file
-        network, record = load_multibox(file)
+        self.config = config
+        self.file = find_weights(config.weights)
+        network, record = load_multibox(self.file)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = record.preprocessing
         self.device, self.precision = device, choose_precision("auto", device)
@@ -50,7 +62,7 @@ class MultiBoxProposer:
 
         Args:
             image: the photo.
-            photo_crops: what `photo_cropper` makes of it, where that is known.
+            photo_crops: [K, S, S, 3] uint8, the crops that `photo_cropper` has cut already; None cuts them now.
         """
         if photo_crops is None:
             photo_crops = self.photo_cropper(image)
@@ -65,53 +77,84 @@ def propose_boxes(
     config: MultiBoxConfig,
     photo_crops: Sequence[np.ndarray] | None = None,
 ) -> list[Proposals]:
-    """The best boxes of several photos.
+    """The best boxes of several photos, best first.
 
     Args:
         images: the photos.
-        network: in evaluation mode.
-        preprocessing: that it was trained with.
-        config: how many boxes, and of which parts of the photos.
-        photo_crops: what a `PhotoCropper` makes of each photo; None is made here.
+        network: MultiBox in evaluation mode.
+        preprocessing: mean, scale and size of the crops that the network was trained with.
+        config: the scales of the crops, and the number of boxes.
+        photo_crops: for each photo its crops [K, S, S, 3] uint8, which a `PhotoCropper` has cut; None cuts them now.
     """
     if photo_crops is None:
-        photo_crops = [PhotoCropper(preprocessing.size, config.crop_sides)(image) for image in images]
-    device = network.get_buffer("priors").device
-    inputs = torch.from_numpy(np.concatenate(photo_crops))
-    batches = torch.split(inputs, CPU_BATCH if device.type == "cpu" else GPU_BATCH)
-    outputs = [predict_boxes(network, preprocessing.apply(batch.to(device))) for batch in batches]
-    boxes, scores = (torch.cat(column) for column in zip(*outputs, strict=True))
-    proposals, start = [], 0
+        cropper = PhotoCropper(preprocessing.size, config.crop_sides)
+        photo_crops = [cropper(image) for image in images]
+    # the crops of all photos share batches: [sum of K, P, 4] boxes and [sum of K, P] scores
+    boxes_unit, scores = _predict_in_batches(network, preprocessing, torch.from_numpy(np.concatenate(photo_crops)))
+    proposals = []
+    first_row = 0
     for image in images:
-        parts = list_photo_crops(image, config.crop_sides)
-        placed = [_place(part, boxes[row], scores[row], image) for row, part in enumerate(parts, start)]
-        columns = zip(*placed, strict=True)
-        proposals.append(_best(torch.cat(next(columns)), torch.cat(next(columns)), config))
-        start += len(parts)
+        # boxes of each crop in pixels of the photo, joined: near-duplicates of neighbouring crops go together
+        boxes_of_crops, scores_of_crops = [], []
+        for row, crop in enumerate(list_photo_crops(image, config.crop_sides), start=first_row):
+            boxes, kept = _boxes_in_photo(crop, boxes_unit[row], image)
+            boxes_of_crops.append(boxes[kept])
+            scores_of_crops.append(scores[row][kept])
+        first_row += len(boxes_of_crops)
+        proposals.append(_select_best(torch.cat(boxes_of_crops), torch.cat(scores_of_crops), config))
     return proposals
 
 
+def _predict_in_batches(network: MultiBox, preprocessing: Preprocessing, crops: Tensor) -> tuple[Tensor, Tensor]:
+    """Crops [K, S, S, 3] uint8 -> boxes [K, P, 4] normalised to [0, 1] by the crops, and confidences [K, P]."""
+    device = network.get_buffer("priors").device
+    batches = torch.split(crops, CPU_BATCH_SIZE if device.type == "cpu" else GPU_BATCH_SIZE)
+    predictions = [predict_boxes(network, preprocessing.apply(batch.to(device))) for batch in batches]
+    return torch.cat([boxes for boxes, _ in predictions]), torch.cat([scores for _, scores in predictions])
+
+
 @torch.inference_mode()
-def predict_boxes(network: MultiBox, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs [B, 3, S, S] -> boxes [B, P, 4] in shares of the image, cut at its border, and confidences [B, P]."""
-    outputs = network(inputs.contiguous(memory_format=torch.channels_last))
+def predict_boxes(network: MultiBox, crops: Tensor) -> tuple[Tensor, Tensor]:
+    """The boxes and confidences of every prior.
+
+    Args:
+        network: MultiBox in evaluation mode.
+        crops: [B, 3, S, S] float32, preprocessed, on the network's device.
+
+    Returns:
+        Boxes [B, P, 4] float32, normalised to [0, 1] by the crop's sides and cut at its border, and confidences [B, P]
+        float32 in [0, 1], both on the CPU.
+    """
+    outputs = network(crops.contiguous(memory_format=torch.channels_last))
     return network.decode(outputs.offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
 
 
-def _place(part: Part, boxes: Tensor, scores: Tensor, whole: Image) -> tuple[Tensor, Tensor]:
-    """Boxes [P, 4] in shares of the part -> in pixels of the photo, without those that the part's border cuts."""
-    pixels = boxes * torch.tensor([part.width, part.height] * 2) + torch.tensor([part.left, part.top] * 2)
-    # where the part ends and the photo does not, objects are cut
-    inner = torch.tensor([
-        part.left > 0, part.top > 0, part.left + part.width < whole.width, part.top + part.height < whole.height,
-    ])  # fmt: skip
-    at_border = torch.cat([boxes[:, :2] < CUT, boxes[:, 2:] > 1 - CUT], dim=1)
-    solid = (pixels[:, 2:] > pixels[:, :2]).all(dim=1)
-    kept = solid & ~(at_border & inner).any(dim=1)
-    return pixels[kept], scores[kept]
+def _boxes_in_photo(crop: PhotoCrop, boxes_unit: Tensor, image: Image) -> tuple[Tensor, Tensor]:
+    """Boxes of a crop as boxes of the photo.
+
+    Args:
+        crop: where the crop lies in the photo.
+        boxes_unit: [P, 4] float32, normalised to [0, 1] by the crop's sides.
+        image: the photo.
+
+    Returns:
+        Boxes [P, 4] float32, xyxy pixels of the photo, and booleans [P]: whether a box has a surface and does not end
+        at a border of the crop that is none of the photo.
+    """
+    boxes = boxes_unit * torch.tensor([crop.width, crop.height] * 2) + torch.tensor([crop.left, crop.top] * 2)
+    # [4] left, top, right, bottom: where the crop ends and the photo goes on, the crop cuts objects
+    right, bottom = crop.left + crop.width, crop.top + crop.height
+    is_inner = torch.tensor([crop.left > 0, crop.top > 0, right < image.width, bottom < image.height])
+    # [P, 4] in the same order: a box that ends at such a border shows a part of an object, which another crop has whole
+    ends_at_border = torch.cat([boxes_unit[:, :2] < BORDER_MARGIN, boxes_unit[:, 2:] > 1 - BORDER_MARGIN], dim=1)
+    is_cut = (ends_at_border & is_inner).any(dim=1)
+    # boxes that lay outside the crop have no surface left after clipping
+    has_surface = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    return boxes, has_surface & ~is_cut
 
 
-def _best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
+def _select_best(boxes: Tensor, scores: Tensor, config: MultiBoxConfig) -> Proposals:
+    """Ranks boxes [N, 4] by scores [N], removes near-duplicates, and keeps `config.limit` of them."""
     order = scores.argsort(descending=True, stable=True)
     kept = order[nms(boxes[order].numpy(), config.iou_threshold, config.limit)]
     return Proposals(boxes[kept].numpy(), scores[kept].numpy(), np.full(len(kept), SOURCE))

@@ -1,7 +1,7 @@
-"""OpenCV's selective search, a peer to measure against: how it departs from the paper is in FACTS, section 1.
+"""OpenCV's selective search, a peer to measure against; docs/facts.md tells how it departs from the paper.
 
-Frame, strategies, colours, filter, duplicates and order are ours, because OpenCV's order is inverted and changes with
-every call.
+OpenCV only segments and groups. Its order is inverted and changes with every call, so frame, strategies, colours,
+filter, duplicates and order are those of `selective_search`.
 """
 
 import math
@@ -14,40 +14,59 @@ import numpy as np
 
 from incdet.config.sections import SelectiveSearchConfig, Similarity
 from incdet.errors import PackageError
-from incdet.ops.boxes import box_areas
-from incdet.proposers.colors import convert
+from incdet.ops.boxes import box_areas, boxes_from_xywh
+from incdet.proposers.colors import convert_colors
 
-_SMALLEST_SIDE = 16
-"""Frames lower than this are not searched: OpenCV's engine crashes on them (opencv_contrib #705, #2102)."""
+_MIN_FRAME_SIDE = 16
+"""Shortest side of a frame that is searched, in pixels: OpenCV crashes on smaller ones (opencv_contrib #705, #2102)."""
 
 
 def group_all(frame: np.ndarray, config: SelectiveSearchConfig) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Boxes and their positions, as `selective_search.ranked_boxes` gives them, for each colour space and k.
+    """The boxes that OpenCV finds, ranked, for each colour space and k.
 
-    OpenCV does not tell the order of the merges; area stands for it, since a merge always comes after its parts and
-    the whole image last.
+    Args:
+        frame: [H, W, 3] uint8, RGB.
+        config: the strategies.
+
+    Returns:
+        For each segmentation boxes [N, 4], xyxy pixels of the frame, and positions [N], as
+        `selective_search.ranked_boxes` gives them.
 
     Raises:
         PackageError: OpenCV was installed without its contributed modules.
     """
     segmentation_module()
     height, width = frame.shape[:2]
-    if min(height, width) < _SMALLEST_SIDE:
+    if min(height, width) < _MIN_FRAME_SIDE:
         return [(np.array([[0, 0, width, height]]), np.ones(1))]
     groupings = []
     for color_space in config.color_spaces:
-        channels = convert(frame, color_space)
-        # OpenCV wants three channels; a single one is repeated
+        channels = convert_colors(frame, color_space)
+        # [C, H, W] -> [H, W, 3]: OpenCV wants three channels, so one channel, or the first of two, is repeated
         converted = np.ascontiguousarray(channels[np.arange(3) % len(channels)].transpose(1, 2, 0))
         for k in config.k:
             boxes = _group(frame, converted, k * config.superpixel_scale, config)
+            # OpenCV does not tell the order of the merges. Area stands for it, because the box of a merged region holds
+            # those of the two that it is made of, and the whole image is the largest; corners decide among equal areas.
             order = np.lexsort((boxes[:, 3], boxes[:, 2], boxes[:, 1], boxes[:, 0], -box_areas(boxes)))
-            groupings.append((boxes[order], np.arange(len(boxes)) // len(config.similarities) + 1.0))
+            # the hierarchies of all similarities come mixed, so every position stands once for each of them
+            positions = np.arange(len(boxes)) // len(config.similarities) + 1.0
+            groupings.append((boxes[order], positions))
     return groupings
 
 
 def _group(frame: np.ndarray, converted: np.ndarray, k: float, config: SelectiveSearchConfig) -> np.ndarray:
-    """The boxes of all hierarchies that grow from one segmentation: [N, 4] int64, xyxy pixels of the frame."""
+    """The boxes of all hierarchies that grow from one segmentation.
+
+    Args:
+        frame: [H, W, 3] uint8, RGB.
+        converted: [H, W, 3] uint8, the frame in the colour space of the segmentation.
+        k: threshold of the segmentation, scaled; the smallest superpixel has as many pixels.
+        config: the similarities and the blur.
+
+    Returns:
+        [N, 4] int64, xyxy pixels of the frame.
+    """
     segmentation = segmentation_module()
     search = segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -55,17 +74,14 @@ def _group(frame: np.ndarray, converted: np.ndarray, k: float, config: Selective
     search.addGraphSegmentation(segmentation.createGraphSegmentation(config.sigma, float(k), math.ceil(k)))
     for similarity in config.similarities:
         search.addStrategy(_strategy(segmentation, similarity))
-    boxes_xywh = np.asarray(search.process(), np.int64).reshape(-1, 4)
-    boxes = boxes_xywh.copy()
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    return boxes_from_xywh(np.asarray(search.process(), np.int64).reshape(-1, 4))
 
 
 def _strategy(segmentation: Any, similarity: Similarity) -> Any:
-    """A fresh strategy object: one that is used again returns stale histograms (FACTS, section 1)."""
+    """OpenCV's object for a similarity, made anew: one that is used again returns stale histograms (docs/facts.md)."""
     prefix = "createSelectiveSearchSegmentationStrategy"
-    parts = [getattr(segmentation, prefix + word.capitalize())() for word in similarity.split("_")]
-    return getattr(segmentation, prefix + "Multiple")(*parts)
+    measures = [getattr(segmentation, prefix + word.capitalize())() for word in similarity.split("_")]
+    return getattr(segmentation, prefix + "Multiple")(*measures)
 
 
 @cache

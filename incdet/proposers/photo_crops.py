@@ -1,4 +1,7 @@
-"""The crops of a photo that MultiBox looks at, resized to its square; without torch, which takes seconds to load."""
+"""The multi-scale crops of a photo that MultiBox sees, resized to its square (Szegedy et al. 2014, section 3).
+
+The module does without torch, which takes seconds to load, because processes that only cut crops import it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +13,20 @@ import PIL.Image
 
 from incdet.structures import Image
 
+COMMON_SIDE = 0.25
+"""Smallest fraction of its side that a crop has in common with the next one, so that an object that one crop cuts is
+often whole in the other."""
 
-class Part(NamedTuple):
-    """A part of a photo, in pixels."""
+
+class PhotoCrop(NamedTuple):
+    """A rectangle of a photo, in whole pixels.
+
+    Attributes:
+        left: first column.
+        top: first row.
+        width: number of columns.
+        height: number of rows.
+    """
 
     left: int
     top: int
@@ -20,38 +34,48 @@ class Part(NamedTuple):
     height: int
 
 
-def list_photo_crops(image: Image, sides: Sequence[float]) -> list[Part]:
-    """The whole photo, and the parts of each size, row by row."""
-    parts = [Part(0, 0, image.width, image.height)]
-    for side in sides:
-        width, height = (max(round(side * whole), 1) for whole in (image.width, image.height))
-        # one more than the steps that leave neighbours a quarter in common
-        number = math.ceil((1 - side) / (0.75 * side)) + 1
-        for top in np.linspace(0, image.height - height, number).round().astype(int).tolist():
-            for left in np.linspace(0, image.width - width, number).round().astype(int).tolist():
-                parts.append(Part(left, top, width, height))
-    return parts
+def list_photo_crops(image: Image, crop_sides: Sequence[float]) -> list[PhotoCrop]:
+    """The whole photo, and then the crops of each scale, row by row.
+
+    Args:
+        image: the photo.
+        crop_sides: sides of the crops of each scale, as fractions of the photo's sides, between 0 and 1.
+    """
+    crops = [PhotoCrop(0, 0, image.width, image.height)]
+    for side in crop_sides:
+        width, height = max(round(side * image.width), 1), max(round(side * image.height), 1)
+        # a step from one crop to the next is at most 1 - COMMON_SIDE of a side; K steps make K + 1 crops along a side
+        num_crops = math.ceil((1 - side) / ((1 - COMMON_SIDE) * side)) + 1
+        for top in _spread(image.height - height, num_crops):
+            for left in _spread(image.width - width, num_crops):
+                crops.append(PhotoCrop(left, top, width, height))
+    return crops
+
+
+def _spread(last: int, count: int) -> list[int]:
+    """Whole numbers at equal distances from 0 to the last one."""
+    return np.linspace(0, last, count).round().astype(int).tolist()
 
 
 @dataclass(frozen=True)
 class PhotoCropper:
-    """Squeezes a photo and parts of it into the network's square; takes no network, so any process can do it ahead.
+    """Cuts the crops of a photo and resizes them to the network's square; it holds no network, so any process can.
 
     Attributes:
-        size: of the square, in pixels.
-        sides: of the parts, in shares of the photo's.
+        size: side S of the square, in pixels.
+        crop_sides: sides of the crops of each scale, as fractions of the photo's sides.
     """
 
     size: int
-    sides: tuple[float, ...]
+    crop_sides: tuple[float, ...]
 
     def __call__(self, image: Image) -> np.ndarray:
-        """The whole photo, then its parts row by row: [K, size, size, 3] uint8."""
-        square = (self.size, self.size)
-        photo_crops = []
-        for part in list_photo_crops(image, self.sides):
-            pixels = image.pixels[part.top : part.top + part.height, part.left : part.left + part.width]
-            # Pillow's filter widens when it shrinks, so small objects do not fall between the samples
-            small = PIL.Image.fromarray(pixels).resize(square, PIL.Image.Resampling.BILINEAR)
-            photo_crops.append(np.asarray(small))
-        return np.stack(photo_crops)
+        """The pixels of all crops, [K, S, S, 3] uint8, in the order of `list_photo_crops`."""
+        resized = []
+        for left, top, width, height in list_photo_crops(image, self.crop_sides):
+            pixels = image.pixels[top : top + height, left : left + width]
+            # MultiBox sees a square whatever the crop's shape. Pillow's filter widens where it shrinks, so that small
+            # objects do not fall between the samples.
+            square = PIL.Image.fromarray(pixels).resize((self.size, self.size), PIL.Image.Resampling.BILINEAR)
+            resized.append(np.asarray(square))
+        return np.stack(resized)
