@@ -1,4 +1,4 @@
-"""Where and how precisely networks compute."""
+"""Which device computes networks, in which precision and batch size, and how it keeps memory."""
 
 import ctypes
 from functools import cache
@@ -9,13 +9,21 @@ import torch
 
 from incdet.errors import ConfigurationError
 
-_KEEPING = {-4: 0, -1: -1, -2: 1 << 28}
-"""Of glibc's mallopt: nothing is mapped on its own (M_MMAP_MAX), nothing is given back (M_TRIM_THRESHOLD), and the heap
-grows by 256 MiB (M_TOP_PAD)."""
+_M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
+"""Numbers of parameters of glibc's mallopt, from malloc.h."""
+
+_ALLOCATOR_SETTINGS = {
+    _M_MMAP_MAX: 0,  # no block is mapped outside the heap, from where it would go back when it is freed
+    _M_TRIM_THRESHOLD: -1,  # the end of the heap is never given back
+    _M_TOP_PAD: 1 << 28,  # the heap grows by 256 MiB at a time
+}
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device of a name; "auto" is the GPU where one works.
+    """The device of a name.
+
+    Args:
+        name: "cpu", "cuda", or "auto", which is the GPU where one works and else the CPU.
 
     Raises:
         ConfigurationError: "cuda" without a usable GPU.
@@ -27,10 +35,14 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], device: torch.device) -> torch.dtype:
-    """The type that torch computes in; "auto" is bfloat16 where the device multiplies it natively, else float32.
+    """The type in which torch computes networks.
+
+    Args:
+        name: a type, or "auto", which is bfloat16 where the device multiplies it natively and else float32.
+        device: the device that computes.
 
     Raises:
-        ConfigurationError: "int8", which is no type that torch computes networks in.
+        ConfigurationError: "int8" was asked for, in which torch computes no networks.
     """
     if name == "int8":
         raise ConfigurationError(
@@ -39,18 +51,25 @@ def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], devic
         )
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    # emulated bfloat16 is slower than float32
     native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 
 def choose_batch_size(number: int | None, device: torch.device) -> int:
-    """Crops at a time; where nobody chose, so many that the device is busy and memory is not."""
+    """Number of crops that are classified at a time.
+
+    Args:
+        number: the configured number; None is 64 on a CPU and 512 on a GPU, which keeps the device busy within little
+            memory.
+        device: the device that computes.
+    """
     return number or (512 if device.type == "cuda" else 64)
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """What the processor says it can do, in the names of Linux; nothing where the system does not tell."""
+    """Words of Linux's description of the processor, its instruction sets among them; empty on other systems."""
     try:
         return frozenset(Path("/proc/cpuinfo").read_text().split())
     except OSError:
@@ -58,19 +77,19 @@ def cpu_flags() -> frozenset[str]:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor has AVX512-BF16 or AMX (elsewhere bfloat16 is emulated and slower than float32)."""
+    """Whether the processor multiplies bfloat16 natively: it has AVX512-BF16 or AMX."""
     return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
 def keep_freed_memory() -> None:
-    """For programs that train on a CPU: memory that is freed stays with the process, where it runs on glibc.
+    """Makes memory that is freed stay with the process, for programs that train on a CPU; it has an effect on glibc.
 
-    Otherwise every step gives gigabytes back and gets them anew, page by page: a seventh of the time (43 regions per
-    second in place of 50).
+    Otherwise every step gives gigabytes back to the system and gets them again, page by page, which costs a seventh of
+    the time (43 regions per second instead of 50).
     """
     try:
         allocator = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
+    except (OSError, AttributeError):  # another C library
         return
-    for parameter, value in _KEEPING.items():
+    for parameter, value in _ALLOCATOR_SETTINGS.items():
         allocator(parameter, value)

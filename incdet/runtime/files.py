@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: under a temporary name in the same folder, then renamed."""
+"""Files that are written whole or not at all: under a temporary name in the same folder, and then renamed."""
 
 import errno
 import gzip
@@ -22,19 +22,24 @@ GZIP_START = b"\x1f\x8b"
 
 @contextmanager
 def atomic_file(file: Path) -> Iterator[IO[bytes]]:
-    """A binary file to write to; it takes its name only when the block ends without an error.
+    """A binary file to write to, which takes its name only when the block ends without an error.
 
-    What is there and is no ordinary file, such as a pipe or /dev/null, is written to as it is.
+    Something that is no ordinary file, such as a pipe or /dev/null, is written to directly.
+
+    Args:
+        file: name of the file; its folder is made where it is missing.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
+    # the target of a link is replaced, not the link
     if file.is_symlink():
         file = file.resolve()
     if file.exists() and not file.is_file() and not file.is_dir():
         with _writable(file), file.open("wb") as stream:
             yield stream
         return
+    # in the same folder, because renaming is atomic only within a file system
     with _writable(file):
         if file.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -45,7 +50,7 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
         with _writable(file):
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
-            # mkstemp makes files that only their owner may read; results get the usual permissions
+            # mkstemp makes files that only their owner may read, but results get the usual permissions
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(file)
     except BaseException:
@@ -55,6 +60,7 @@ def atomic_file(file: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _writable(file: Path) -> Iterator[None]:
+    """Turns errors of the operating system into an `OutputError` that names the file."""
     try:
         yield
     except OSError as error:
@@ -62,7 +68,11 @@ def _writable(file: Path) -> Iterator[None]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes UTF-8 text atomically; bytes of file names that are no text are written as escapes.
+    """Writes UTF-8 text atomically.
+
+    Args:
+        file: name of the file; its folder is made where it is missing.
+        text: the text; bytes of file names that are no valid UTF-8 are written as escapes.
 
     Raises:
         OutputError: the folder cannot be made or written to.
@@ -75,12 +85,12 @@ def read_text(file: Path, what: str, hint: str) -> str:
     """The UTF-8 text of an input file, which may be compressed with gzip.
 
     Args:
-        file: where it should be.
-        what: its role, for the message: "the image list".
-        hint: what to do when it cannot be read.
+        file: name of the file.
+        what: the file's role, for the message, such as "the image list".
+        hint: advice for the message, when the file cannot be read.
 
     Raises:
-        DataError: missing, unreadable or not text.
+        DataError: the file is missing, unreadable or no text.
     """
     try:
         content = file.read_bytes()
@@ -103,6 +113,10 @@ def open_text(file: Path) -> IO[str]:
 def save_arrays(file: Path, **arrays: Any) -> None:
     """Writes named arrays as a compressed .npz, atomically.
 
+    Args:
+        file: name of the .npz; its folder is made where it is missing.
+        arrays: the arrays, by name.
+
     Raises:
         OutputError: the folder cannot be made or written to.
     """
@@ -111,11 +125,14 @@ def save_arrays(file: Path, **arrays: Any) -> None:
 
 
 def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
-    """The arrays of a .npz, or None where it is missing or damaged; nothing is unpickled.
+    """Reads the arrays of a .npz; nothing is unpickled.
 
     Args:
-        file: the .npz.
-        names: arrays without which it is damaged: an archive does not notice when entries of its directory are lost.
+        file: name of the .npz.
+        names: arrays that must be there, because a .npz does not notice when entries of its directory are lost.
+
+    Returns:
+        All arrays by name; None where the file is missing, damaged, or lacks one of the names.
     """
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -124,12 +141,13 @@ def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
         return None
 
 
-_UMASK = threading.Lock()
+_UMASK_LOCK = threading.Lock()
 
 
 def _umask() -> int:
-    # it can only be read by setting it
-    with _UMASK:
+    """The permissions that new files of this process do not get."""
+    # Python reads it only by setting it, for a moment to 0, so threads take turns
+    with _UMASK_LOCK:
         mask = os.umask(0)
         os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""What made a result: versions, configuration, weights; and whether the installation is whole."""
+"""What made a result: versions, configuration and weights; and the memory that it took."""
 
 import platform
 import sys
@@ -12,6 +12,7 @@ import incdet
 from incdet.runtime.json_files import json_text
 
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-contrib-python", "numpy", "numba", "pillow", "safetensors")
+"""Packages whose versions can change a result."""
 
 
 RUN_FILE = "run.json"
@@ -19,7 +20,7 @@ RUN_FILE = "run.json"
 
 
 def versions() -> dict[str, str]:
-    """Version of incdet, Python and the packages that decide what is found."""
+    """Versions of incdet, Python and `PACKAGES`, by name; "missing" for packages that are not installed."""
     found = {"incdet": incdet.__version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -34,8 +35,11 @@ def describe_run(config: BaseModel, weights: dict[str, str], **more: Any) -> dic
 
     Args:
         config: the effective configuration.
-        weights: file name -> SHA-256.
-        more: whatever else decides the result.
+        weights: SHA-256 of every file of weights, by name.
+        more: anything else that decides the result, under its own keys.
+
+    Returns:
+        Values that JSON can hold, under "versions", "configuration", "weights" and the keys of `more`.
     """
     return {"versions": versions(), "configuration": config.model_dump(mode="json"), "weights": weights, **more}
 
@@ -46,7 +50,7 @@ def run_text(description: Mapping[str, Any]) -> str:
 
 
 def peak_memory_gigabytes() -> float:
-    """The most memory that this process has held so far; NaN where the system does not tell."""
+    """Largest memory that this process has held so far, in gigabytes; NaN where the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
@@ -55,5 +59,9 @@ def peak_memory_gigabytes() -> float:
 
 
 def gigabytes_of(max_resident: int) -> float:
-    """Of a process's `ru_maxrss`, whose unit differs."""
+    """Converts a process's `ru_maxrss` to gigabytes.
+
+    Args:
+        max_resident: largest resident memory, in bytes on macOS and in kilobytes on other systems.
+    """
     return max_resident / (1e9 if sys.platform == "darwin" else 1e6)

@@ -12,48 +12,54 @@ import numpy as np
 import torch
 
 MAX_THREADS = 256
-"""Beside the one that asks; parts that get none wait for one."""
+"""Largest number of threads beside the calling one; slices that get none wait for one."""
 
 Entry = TypeVar("Entry")
 Result = TypeVar("Result")
 
 
-def split_among_threads(work: Callable[[slice], None], count: int, least: int) -> None:
-    """Calls `work` with slices that together are `range(count)`, in as many threads as torch has.
+def split_among_threads(work: Callable[[slice], None], num_rows: int, min_rows: int) -> None:
+    """Splits rows among as many threads as torch has, this one included, and returns when all are done.
 
     Args:
-        work: on some of the rows; only what lets go of Python's lock, as a `kernel` does, runs side by side.
-        count: rows.
-        least: a thread is not worth starting for fewer.
+        work: does the rows of a slice; only work that lets go of Python's lock, as a `kernel` does, runs side by side.
+        num_rows: number of rows; the slices together are `range(num_rows)`.
+        min_rows: smallest number of rows for which starting another thread saves time.
+
+    Raises:
+        Exception: the first error that `work` raised, after all threads have ended.
     """
-    number = max(min(torch.get_num_threads(), count // least), 1)
-    ends = np.linspace(0, count, number + 1).astype(int)
-    parts = [slice(*pair) for pair in pairwise(ends)]
-    others = [_pool(os.getpid()).submit(work, part) for part in parts[1:]]
+    num_slices = max(min(torch.get_num_threads(), num_rows // min_rows), 1)
+    ends = np.linspace(0, num_rows, num_slices + 1).astype(int)
+    slices = [slice(start, stop) for start, stop in pairwise(ends)]
+    futures = [_thread_pool(os.getpid()).submit(work, rows) for rows in slices[1:]]
+    # the calling thread does the first slice; the others must have ended even if that fails, because they use its data
     try:
-        work(parts[0])
+        work(slices[0])
     finally:
-        wait(others)
-    for other in others:
-        other.result()  # raises what it raised
+        wait(futures)
+    for future in futures:
+        future.result()  # raises the error of its thread
 
 
 @cache
-def _pool(_: int) -> ThreadPoolExecutor:
-    """Threads of this process, of which a fork has none: starting them for every batch takes as long as cutting one.
+def _thread_pool(process: int) -> ThreadPoolExecutor:
+    """The threads of a process: a fork has none of its parent's, so each process, given by its id, has a pool.
 
-    They start when needed, so there are never more than parts under way.
+    The pool stays, because starting threads for every batch takes as long as cutting a crop. Its threads start when
+    they are needed, so there are never more than slices under way.
     """
     return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="incdet")
 
 
 def map_in_threads(work: Callable[[Entry], Result], entries: Iterable[Entry], num_threads: int) -> Iterator[Result]:
-    """What `work` makes of every entry, in order, while this thread goes on to the next entries.
+    """The results of all entries, in order, which other threads make while this one takes the next entries.
 
     Args:
-        work: on an entry.
-        entries: whatever takes its time in this thread.
-        num_threads: as many entries are worked on at a time; with 0, each here before the next one is asked for.
+        work: makes the result of an entry.
+        entries: the entries; taking one may last in this thread.
+        num_threads: number of entries that are worked on at a time; with 0 this thread works on each entry before it
+            takes the next one.
     """
     if not num_threads:
         yield from map(work, entries)
@@ -62,6 +68,7 @@ def map_in_threads(work: Callable[[Entry], Result], entries: Iterable[Entry], nu
     with ThreadPoolExecutor(num_threads) as pool:
         for entry in entries:
             under_way.append(pool.submit(work, entry))
+            # results that are ready go out, and no more entries than threads are held
             while under_way and (len(under_way) > num_threads or under_way[0].done()):
                 yield under_way.popleft().result()
         while under_way:

@@ -25,13 +25,13 @@ def test_every_row_is_worked_on_once(threads, count):
         for row in range(count)[part]:
             rows[row] += 1
 
-    split_among_threads(work, count, least=1)
+    split_among_threads(work, count, min_rows=1)
     assert rows == [1] * count
 
 
 def test_few_rows_stay_in_this_thread(threads):
     seen = []
-    split_among_threads(lambda part: seen.append((part, threading.current_thread())), 7, least=4)
+    split_among_threads(lambda part: seen.append((part, threading.current_thread())), 7, min_rows=4)
     assert seen == [(slice(0, 7), threading.current_thread())]
 
 
@@ -45,7 +45,7 @@ def two_threads():
 
 def test_parts_run_side_by_side(two_threads):
     together = threading.Barrier(2, timeout=20)
-    split_among_threads(lambda part: together.wait(), 4, least=2)
+    split_among_threads(lambda part: together.wait(), 4, min_rows=2)
 
 
 def test_threads_are_not_left_behind_for_every_number_of_parts():
@@ -53,7 +53,7 @@ def test_threads_are_not_left_behind_for_every_number_of_parts():
     torch.set_num_threads(12)
     try:
         for count in range(2, 13):
-            split_among_threads(lambda part: time.sleep(0.001), count, least=1)
+            split_among_threads(lambda part: time.sleep(0.001), count, min_rows=1)
     finally:
         torch.set_num_threads(before)
     assert sum(thread.name.startswith("incdet") for thread in threading.enumerate()) <= 11
@@ -65,7 +65,7 @@ def test_errors_of_other_threads_are_raised(two_threads):
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
-        split_among_threads(work, 2, least=1)
+        split_among_threads(work, 2, min_rows=1)
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 3])
