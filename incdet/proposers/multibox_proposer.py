@@ -84,7 +84,7 @@ def propose_boxes(
         network: MultiBox in evaluation mode.
         preprocessing: mean, scale and size of the crops that the network was trained with.
         config: the scales of the crops, and the number of boxes.
-        photo_crops: for each photo its crops [K, S, S, 3] uint8, which a `PhotoCropper` has cut; None cuts them now.
+        photo_crops: crops [K, S, S, 3] uint8 of each photo that a `PhotoCropper` has cut already; None cuts them now.
     """
     if photo_crops is None:
         cropper = PhotoCropper(preprocessing.size, config.crop_sides)

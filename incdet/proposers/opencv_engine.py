@@ -29,7 +29,7 @@ def group_all(frame: np.ndarray, config: SelectiveSearchConfig) -> list[tuple[np
         config: the strategies.
 
     Returns:
-        For each segmentation boxes [N, 4], xyxy pixels of the frame, and positions [N], as
+        Boxes [N, 4], xyxy pixels of the frame, and positions [N] of each segmentation, as
         `selective_search.ranked_boxes` gives them.
 
     Raises:

@@ -1,3 +1,5 @@
+"""Functions on boxes against counts of pixels."""
+
 import numpy as np
 import pytest
 

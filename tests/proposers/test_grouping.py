@@ -1,4 +1,4 @@
-"""Region features, hierarchies and their ranking, against a slow reference written from the paper."""
+"""Hierarchies against a slow reference written from the paper."""
 
 from itertools import pairwise
 
@@ -7,32 +7,15 @@ import pytest
 import selective_search_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_patches import patches, regions_of
 
-from incdet.config.sections import SelectiveSearchConfig, Similarity
-from incdet.proposers.colors import convert
+from incdet.config.sections import Similarity
+from incdet.proposers.colors import convert_colors
 from incdet.proposers.grouping import group
-from incdet.proposers.region_features import TEXTURE_RANGE, measure_regions, texture_codes
+from incdet.proposers.region_features import TEXTURE_RANGE
 from incdet.proposers.segmentation import order_edges, segment
-from incdet.proposers.selective_search import Grouping, group_all, ranked_boxes
 
 SIMILARITIES = Similarity.__args__
-
-
-def regions_of(labels, channels):
-    return measure_regions(labels, channels, texture_codes(channels))
-
-
-def patches(seed, height=18, width=24, blocks=5):
-    """Labels of random connected patches, and channels of noise around a level of each patch."""
-    random = np.random.default_rng(seed)
-    centres = random.uniform(0, (height, width), (blocks * 3, 2))
-    y, x = np.mgrid[:height, :width]
-    nearest = ((y[..., None] - centres[:, 0]) ** 2 + (x[..., None] - centres[:, 1]) ** 2).argmin(axis=-1)
-    _, labels = np.unique(nearest, return_inverse=True)
-    labels = labels.reshape(height, width).astype(np.int32)
-    levels = random.integers(0, 200, (3, labels.max() + 1))
-    channels = (levels[:, labels] + random.integers(0, 56, (3, height, width))).astype(np.uint8)
-    return labels, channels
 
 
 def slow_group(labels, channels, similarity):
@@ -44,32 +27,6 @@ def slow_group(labels, channels, similarity):
     return [list(pair) for pair in merges], boxes.tolist()
 
 
-@pytest.mark.parametrize("k", [30, 150])
-@pytest.mark.parametrize("min_size", [1, 12])
-@pytest.mark.parametrize("space", ["lab", "hue", "c"])
-def test_superpixels_are_those_of_the_reference(astronaut, space, k, min_size):
-    channels = convert(astronaut.pixels[60:100, 200:250], space)
-    found = segment(order_edges(channels, 0.8), k, min_size)
-    expected = reference.segment(reference.smooth(channels, 0.8), k, min_size)
-    assert np.array_equal(found, expected)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_histograms_boxes_and_neighbours_are_those_of_the_reference(seed):
-    labels, channels = patches(seed)
-    regions = regions_of(labels, channels)
-    colors = reference.color_histograms(channels, labels)
-    assert np.allclose(regions.colors / regions.colors.sum(axis=1, keepdims=True), colors)
-    found = regions.textures / regions.textures.sum(axis=1, keepdims=True)
-    textures = reference.texture_histograms(channels, labels, TEXTURE_RANGE)
-    # a derivative on the edge of a bin may fall to either side; none of a region's pixels more than a few do
-    assert np.abs(found - textures).sum() < 1e-3 * len(regions)
-    sizes, boxes, neighbours = reference.regions_of(labels)
-    assert regions.boxes.tolist() == boxes.tolist()
-    assert regions.sizes.tolist() == sizes.tolist()
-    assert sorted(map(tuple, regions.neighbours.tolist())) == sorted(neighbours)
-
-
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("seed", range(3))
 def test_merges_are_those_of_the_reference(seed, similarity):
@@ -78,8 +35,9 @@ def test_merges_are_those_of_the_reference(seed, similarity):
     assert (hierarchy.merges.tolist(), hierarchy.boxes.tolist()) == slow_group(labels, channels, similarity)
 
 
+@pytest.mark.slow
 def test_merges_of_a_photo_are_those_of_the_reference(astronaut):
-    channels = convert(astronaut.pixels[40:140, 160:280], "lab")
+    channels = convert_colors(astronaut.pixels[40:140, 160:280], "lab")
     labels = segment(order_edges(channels, 0.8), 50, 50)
     assert labels.max() > 20
     hierarchy = group(regions_of(labels, channels), "color_texture_size_fill")
@@ -98,10 +56,6 @@ def test_one_region_has_no_merges():
     hierarchy = group(regions, "color_texture_size_fill")
     assert hierarchy.merges.shape == (0, 2)
     assert hierarchy.boxes.tolist() == [[0, 0, 6, 4]]
-    grouping = Grouping("lab", 100.0, np.zeros((4, 6), np.int32), (hierarchy,))
-    boxes, positions = ranked_boxes(grouping)
-    assert boxes.tolist() == [[0, 0, 6, 4]]
-    assert positions.tolist() == [1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -137,11 +91,6 @@ def test_the_image_with_twice_the_pixels_has_the_same_hierarchy():
     assert np.array_equal(2 * one.boxes, other.boxes)
 
 
-@pytest.fixture(scope="module")
-def groupings(astronaut):
-    return group_all(np.ascontiguousarray(astronaut.pixels[::2, ::2]), SelectiveSearchConfig())
-
-
 def test_cuts_are_unions_of_finer_ones(groupings):
     for grouping in groupings:
         for hierarchy in grouping.hierarchies:
@@ -160,23 +109,3 @@ def test_boxes_of_merged_regions_are_those_of_their_pixels(groupings):
     for region in np.unique(labels):
         y, x = np.nonzero(labels == region)
         assert hierarchy.boxes[region].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
-
-
-def test_the_ranking_is_that_of_the_paper(groupings):
-    for grouping in groupings:
-        count = grouping.labels.max() + 1
-        merged = [hierarchy.boxes[count:] for hierarchy in grouping.hierarchies]
-        boxes, positions = ranked_boxes(grouping)
-        random = np.random.default_rng(0).random(len(boxes))
-        expected_boxes, expected = reference.ranked(merged, grouping.hierarchies[0].boxes[:count], random)
-        assert np.array_equal(boxes, expected_boxes)
-        assert np.allclose(random * positions, expected)
-
-
-def test_threads_change_nothing(astronaut, groupings):
-    again = group_all(np.ascontiguousarray(astronaut.pixels[::2, ::2]), SelectiveSearchConfig(), num_threads=1)
-    for one, other in zip(groupings, again, strict=True):
-        assert (one.color_space, one.k) == (other.color_space, other.k)
-        assert np.array_equal(one.labels, other.labels)
-        for first, second in zip(one.hierarchies, other.hierarchies, strict=True):
-            assert np.array_equal(first.merges, second.merges)

@@ -1,20 +1,20 @@
 """Selective search as a whole: frame, order, filter, odd images, both engines."""
 
 import hashlib
-import os
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+import selective_search_reference as reference
+from random_patches import regions_of
 
 from incdet.config.loading import make_config
 from incdet.config.sections import SelectiveSearchConfig
-from incdet.errors import PackageError
-from incdet.proposers import opencv_engine, selective_search
-from incdet.proposers.selective_search import make_frame, propose
-from incdet.runtime import compilation
+from incdet.proposers import selective_search
+from incdet.proposers.grouping import group
+from incdet.proposers.selective_search import Grouping, group_all, make_frame, propose, ranked_boxes
 from incdet.structures import Image
 
 DEFAULT = SelectiveSearchConfig()
@@ -26,7 +26,7 @@ def changed(config, **values):
     return config.model_copy(update=values)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=["incdet", pytest.param("opencv", marks=pytest.mark.slow)])
 def config(request):
     return changed(DEFAULT, engine=request.param)
 
@@ -43,6 +43,7 @@ def test_the_same_photo_gives_the_same_boxes_in_the_same_order(astronaut, config
     assert np.array_equal(found.scores, again.scores)
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_boxes(astronaut):
     code = (
         "import hashlib, skimage.data; from incdet.structures import Image\n"
@@ -53,6 +54,15 @@ def test_another_process_gives_the_same_boxes(astronaut):
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
     assert there == hashlib.sha256(propose(astronaut, DEFAULT, 1).boxes.tobytes()).hexdigest()
+
+
+def test_threads_change_nothing(astronaut, groupings):
+    again = group_all(np.ascontiguousarray(astronaut.pixels[::2, ::2]), SelectiveSearchConfig(), num_threads=1)
+    for one, other in zip(groupings, again, strict=True):
+        assert (one.color_space, one.k) == (other.color_space, other.k)
+        assert np.array_equal(one.labels, other.labels)
+        for first, second in zip(one.hierarchies, other.hierarchies, strict=True):
+            assert np.array_equal(first.merges, second.merges)
 
 
 def test_another_seed_changes_the_order_only(astronaut, config, found):
@@ -82,6 +92,25 @@ def test_large_regions_tend_to_come_first(found):
     areas = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)
     first, last = np.array_split(areas, 2)
     assert np.median(first) > np.median(last)
+
+
+def test_the_ranking_is_that_of_the_paper(groupings):
+    for grouping in groupings:
+        count = grouping.labels.max() + 1
+        merged = [hierarchy.boxes[count:] for hierarchy in grouping.hierarchies]
+        boxes, positions = ranked_boxes(grouping)
+        random = np.random.default_rng(0).random(len(boxes))
+        expected_boxes, expected = reference.ranked(merged, grouping.hierarchies[0].boxes[:count], random)
+        assert np.array_equal(boxes, expected_boxes)
+        assert np.allclose(random * positions, expected)
+
+
+def test_one_superpixel_is_ranked_as_the_whole_image():
+    labels = np.zeros((4, 6), np.int32)
+    hierarchy = group(regions_of(labels, np.zeros((3, 4, 6), np.uint8)), "color_texture_size_fill")
+    boxes, positions = ranked_boxes(Grouping("lab", 100.0, labels, (hierarchy,)))
+    assert boxes.tolist() == [[0, 0, 6, 4]]
+    assert positions.tolist() == [1]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -148,52 +177,6 @@ def test_the_single_strategy_finds_a_share_of_the_fast_set(astronaut):
     single = make_config(SelectiveSearchConfig, {"strategies": "single"}, "test")
     few, many = propose(astronaut, single).boxes, propose(astronaut, DEFAULT).boxes
     assert {tuple(box) for box in few.tolist()} < {tuple(box) for box in many.tolist()}
-
-
-@pytest.mark.parametrize("height", [15, 16, 17, 24])
-def test_frames_around_the_lowest_that_opencv_searches(height):
-    pixels = np.random.default_rng(0).integers(0, 255, (height, 500, 3), dtype=np.uint8)
-    candidates = opencv_engine.group_all(pixels, changed(SMALL, engine="opencv"))
-    boxes = np.concatenate([boxes for boxes, _ in candidates])
-    assert [0, 0, 500, height] in boxes.tolist()
-    assert len(boxes) > 1 if height >= 16 else len(boxes) == 1
-
-
-def test_an_opencv_without_contrib_is_named_where_it_is_needed(monkeypatch, astronaut):
-    monkeypatch.delattr(cv2.ximgproc, "segmentation")
-    opencv_engine.segmentation_module.cache_clear()
-    with pytest.raises(PackageError, match="pip install --force-reinstall --no-deps opencv-contrib-python"):
-        propose(astronaut, changed(SMALL, engine="opencv"))
-    assert len(propose(astronaut, SMALL)) > 1
-    opencv_engine.segmentation_module.cache_clear()
-
-
-def test_damaged_machine_code_on_disk_is_compiled_again(tmp_path):
-    code = (
-        "import numpy as np; from incdet.proposers.colors import convert\n"
-        "print(convert(np.eye(3, dtype=np.uint8)[None], 'c').tolist())"
-    )
-    command = [sys.executable, "-c", code]
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-
-    def run():
-        return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
-
-    first = run()
-    for suffix in ("nbc", "nbi"):
-        (file,) = tmp_path.rglob(f"*_opponent*.{suffix}")
-        size = file.stat().st_size
-        file.write_bytes(file.read_bytes()[:50])
-        assert run() == first
-        assert file.stat().st_size == pytest.approx(size, rel=0.05)
-
-
-def test_kernels_run_where_no_folder_can_be_written(monkeypatch):
-    def no_locator(function):
-        raise RuntimeError(f"cannot cache function {function}: no locator available")
-
-    monkeypatch.setattr(compilation, "_TolerantCache", no_locator)
-    assert compilation.kernel(lambda one, other: one + other)(2, 3) == 5
 
 
 def test_stored_proposals_know_their_engine():

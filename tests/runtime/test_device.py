@@ -1,4 +1,4 @@
-"""Where networks compute: memory of programs that train."""
+"""Which device computes, in which precision and batch size; memory of programs that train."""
 
 import platform
 import subprocess
@@ -6,6 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from incdet.errors import ConfigurationError
+from incdet.runtime import device
+from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 PROGRAM = """
 import resource, sys
@@ -24,6 +31,36 @@ print(resident() - before)
 """
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_the_gpu_is_chosen_where_one_works(monkeypatch, works):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: works)
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto") == (GPU if works else CPU)
+    if works:
+        assert choose_device("cuda") == GPU
+    else:
+        with pytest.raises(ConfigurationError, match="no usable GPU here; use --device cpu"):
+            choose_device("cuda")
+
+
+@pytest.mark.parametrize(("flag", "expected"), [("amx_bf16", torch.bfloat16), ("avx2", torch.float32)])
+def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch, flag, expected):
+    monkeypatch.setattr(device, "cpu_flags", lambda: frozenset({flag}))
+    assert choose_precision("auto", CPU) == expected
+    assert choose_precision("bfloat16", CPU) == torch.bfloat16
+    assert choose_precision("float32", CPU) == torch.float32
+
+
+def test_int8_is_no_precision_of_torch():
+    with pytest.raises(ConfigurationError, match=r"OpenVINO on a CPU .*; choose another scores\.precision"):
+        choose_precision("int8", CPU)
+
+
+def test_a_given_batch_size_wins():
+    assert [choose_batch_size(number, where) for number, where in ((7, GPU), (None, GPU), (None, CPU))] == [7, 512, 64]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc" or not Path("/proc/self/statm").exists(),
     reason="needs glibc's allocator on Linux",

@@ -1,3 +1,5 @@
+"""Files that are written whole or not at all, and arrays that are read whole or not at all."""
+
 import os
 from pathlib import Path
 

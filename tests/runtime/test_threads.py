@@ -1,4 +1,4 @@
-"""Work that threads share: everything once, in order, not too far ahead; what goes wrong in a thread is heard of."""
+"""Work that threads share: everything once, in order, not too far ahead; errors of a thread are raised."""
 
 import threading
 import time
@@ -21,8 +21,8 @@ def threads(request):
 def test_every_row_is_worked_on_once(threads, count):
     rows = [0] * count
 
-    def work(part):
-        for row in range(count)[part]:
+    def work(rows_of_thread):
+        for row in range(count)[rows_of_thread]:
             rows[row] += 1
 
     split_among_threads(work, count, min_rows=1)
@@ -31,7 +31,7 @@ def test_every_row_is_worked_on_once(threads, count):
 
 def test_few_rows_stay_in_this_thread(threads):
     seen = []
-    split_among_threads(lambda part: seen.append((part, threading.current_thread())), 7, min_rows=4)
+    split_among_threads(lambda some: seen.append((some, threading.current_thread())), 7, min_rows=4)
     assert seen == [(slice(0, 7), threading.current_thread())]
 
 
@@ -43,25 +43,25 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def test_parts_run_side_by_side(two_threads):
+def test_slices_run_side_by_side(two_threads):
     together = threading.Barrier(2, timeout=20)
-    split_among_threads(lambda part: together.wait(), 4, min_rows=2)
+    split_among_threads(lambda some: together.wait(), 4, min_rows=2)
 
 
-def test_threads_are_not_left_behind_for_every_number_of_parts():
+def test_threads_are_not_left_behind_for_every_number_of_slices():
     before = torch.get_num_threads()
     torch.set_num_threads(12)
     try:
         for count in range(2, 13):
-            split_among_threads(lambda part: time.sleep(0.001), count, min_rows=1)
+            split_among_threads(lambda some: time.sleep(0.001), count, min_rows=1)
     finally:
         torch.set_num_threads(before)
     assert sum(thread.name.startswith("incdet") for thread in threading.enumerate()) <= 11
 
 
 def test_errors_of_other_threads_are_raised(two_threads):
-    def work(part):
-        if part.start:
+    def work(some):
+        if some.start:
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
@@ -103,7 +103,7 @@ def test_entries_are_made_while_others_are_worked_on():
 
 
 @pytest.mark.parametrize("num_threads", [0, 2])
-def test_what_goes_wrong_behind_is_raised(num_threads):
+def test_errors_of_the_work_are_raised(num_threads):
     def work(number):
         if number == 1:
             raise OSError("disk full")
