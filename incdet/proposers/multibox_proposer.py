@@ -133,7 +133,7 @@ def _boxes_in_photo(crop: PhotoCrop, boxes_unit: Tensor, image: Image) -> tuple[
     """Boxes of a crop as boxes of the photo.
 
     Args:
-        crop: where the crop lies in the photo.
+        crop: place of the crop in the photo.
         boxes_unit: [P, 4] float32, normalised to [0, 1] by the crop's sides.
         image: the photo.
 

@@ -1,4 +1,4 @@
-"""Selective search as the papers define it: slow, plain, and the judge of the fast kernels.
+"""Selective search as the papers define it: slow and plain, to compare the fast kernels with.
 
 Written without looking at `incdet.proposers`, from Uijlings et al. 2013 (sections 3.1 to 3.3) and Felzenszwalb and
 Huttenlocher 2004 (section 3). Loops over pixels and pairs on purpose: use it on small images.
@@ -105,10 +105,10 @@ def normalized_histograms(bins, num_bins, labels):
 
 def gradients(channels):
     """Derivatives of a Gaussian with sigma 1 -> (Gx, Gy), each [C, H, W]; a ramp of slope 1 gives exactly 1."""
-    offsets = range(-4, 5)
-    gaussian = [math.exp(-(x**2) / 2) for x in offsets]
-    derivative = [x * math.exp(-(x**2) / 2) for x in offsets]
-    ramp = sum(x * tap for x, tap in zip(offsets, derivative, strict=True))
+    x_values = range(-4, 5)
+    gaussian = [math.exp(-(x**2) / 2) for x in x_values]
+    derivative = [x * math.exp(-(x**2) / 2) for x in x_values]
+    ramp = sum(x * tap for x, tap in zip(x_values, derivative, strict=True))
     gaussian = [tap / sum(gaussian) for tap in gaussian]
     derivative = [tap / ramp for tap in derivative]
     along_x = correlate(correlate(channels, derivative, axis=2), gaussian, axis=1)
