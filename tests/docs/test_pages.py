@@ -1,0 +1,97 @@
+"""README and docs: links and anchors lead somewhere, commands and files exist, the README stays short."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from generate_configuration import slug
+
+from incdet.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+MAX_README_LINES = 150
+REMAINING_TOOLS = {"tools/eval_map.py", "tools/train_multibox.py"}
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    """The page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", without_code(page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {slug(heading.replace("`", "")) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_relative_links_and_anchors_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+        file, _, anchor = target.partition("#")
+        assert not re.match(r"[a-z]+:", target), f"{target}: pages link to files of the repository only"
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_readme_is_short_and_begins_with_its_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_README_LINES
+    first_block = re.search(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert first_block is not None
+    assert first_block[0].startswith("```bash\n")
+    assert len(first_block[1].splitlines()) == 2
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.name != "README.md" and f"{page.name})" not in text] == []
+
+
+def command_names() -> set[str]:
+    """All commands, groups' ones as "train regions"."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    names = set()
+    for name, command in group.commands.items():
+        names.add(name)
+        if isinstance(command, click.Group):
+            names |= {f"{name} {inner}" for inner in command.commands}
+    return names
+
+
+def named_commands(text: str) -> Iterator[str]:
+    """What follows `incdet` in code, as far as it may be the name of a command."""
+    code = re.findall(r"^```(?:sh|bash)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code += re.findall(r"`([^`\n]+)`", without_code(text))
+    for piece in code:
+        yield from re.findall(r"(?:^|&& |-m )incdet ([a-z][a-z-]*(?: [a-z][a-z-]*\b(?![._/]))?)", piece, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_named_commands_exist(page: Path) -> None:
+    known = command_names()
+    groups = {name.split()[0] for name in known if " " in name}
+    for named in named_commands(page.read_text(encoding="utf-8")):
+        first, _, second = named.partition(" ")
+        assert first in known, f"incdet {named}"
+        if first in groups and second:
+            assert named in known, f"incdet {named}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_named_programs_and_recipes_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    tools = set(re.findall(r"tools/\w+\.py", text))
+    assert tools <= REMAINING_TOOLS
+    programs = set(re.findall(r"(?:benchmarks|experiments|docs|incdet)/[\w/]+\.py", text))
+    assert [name for name in sorted(programs | tools) if not (ROOT / name).is_file()] == []
+    recipes = re.findall(r"incdet train (?:regions|multibox|classifier) (\w+)", text)
+    assert [name for name in recipes if not (ROOT / "configs" / f"{name}.yaml").is_file()] == []
