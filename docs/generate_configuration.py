@@ -5,7 +5,6 @@ python docs/generate_configuration.py
 Run it after a setting or its docstring has changed; a test compares the page with what this program would write.
 """
 
-import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from incdet.config.descriptions import field_descriptions, section_summary
 from incdet.config.sections import Config, Section, is_section
 from incdet.training.classification_task import ClassifierTrainingConfig
 from incdet.training.multibox_task import MultiBoxTrainingConfig
 from incdet.training.region_task import RegionsTrainingConfig
+from incdet.training.run_config import RunConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
 
@@ -52,6 +53,7 @@ A setting that was renamed keeps its old name for one version, with a warning; t
 
 ROOTS: tuple[tuple[str, str, type[Section]], ...] = (
     ("Detection", "Settings of `incdet detect`, `propose`, `classify`, `evaluate` and `coverage`.", Config),
+    ("Every training", "Settings that all trainings below have, too.", RunConfig),
     (
         "Training region classifiers",
         "Settings of `incdet train regions`; the shipped recipes are `rejection_voc`, `rejection_voc_longer`, "
@@ -78,89 +80,66 @@ def configuration_page() -> str:
     parts = [INTRODUCTION + _old_names_table()]
     for title, introduction, root in ROOTS:
         parts.append(f"## {title}\n\n{introduction}\n\n" + _table(root, "", headings, title))
-        parts += _sections(root, "", headings, title)
+        parts += _inner_parts(root, "", headings, title)
     return "\n".join(parts)
 
 
-def _sections(section: type[Section], prefix: str, headings: dict[type[Section], str], title: str) -> list[str]:
-    """A part of the page for every section below this one that has not been described before."""
-    parts = []
+def missing_meanings(root: type[Section]) -> list[str]:
+    """Class and key of every setting below a section that its docstring does not describe."""
+    missing = []
+    for section in [root, *(inner for _, inner in _inner_sections(root))]:
+        described = {*dict(_inner_sections(section)), *_meanings(section)}
+        missing += [f"{section.__name__}.{key}" for key in section.model_fields if key not in described]
+    return missing
+
+
+def _inner_sections(section: type[Section], prefix: str = "") -> list[tuple[str, type[Section]]]:
+    """Key and class of every section below this one, each before those below it."""
+    found: list[tuple[str, type[Section]]] = []
     for name, info in section.model_fields.items():
         inner = info.annotation
-        if not is_section(inner) or not issubclass(inner, Section):
-            continue
-        heading = headings.setdefault(inner, f"{title}: {prefix}{name}")
-        if heading != f"{title}: {prefix}{name}":
-            continue  # described in an earlier part, to which the table links
-        path = f"{prefix}{name}."
-        summary, _ = parse_docstring(inspect.getdoc(inner) or "")
-        parts.append(f"### {heading}\n\n{summary}\n\n" + _table(inner, path, headings, title))
-        parts += _sections(inner, path, headings, title)
+        if is_section(inner) and issubclass(inner, Section):
+            found += [(f"{prefix}{name}", inner), *_inner_sections(inner, f"{prefix}{name}.")]
+    return found
+
+
+def _inner_parts(section: type[Section], prefix: str, headings: dict[type[Section], str], title: str) -> list[str]:
+    """A part of the page for every section below this one, unless an earlier part describes it."""
+    parts = []
+    for path, inner in _inner_sections(section, prefix):
+        heading = f"{title}: {path}"
+        if headings.setdefault(inner, heading) == heading:
+            summary = section_summary(inner)
+            parts.append(f"### {heading}\n\n{summary}\n\n" + _table(inner, f"{path}.", headings, title))
     return parts
 
 
 def _table(section: type[Section], prefix: str, headings: dict[type[Section], str], title: str) -> str:
-    """A row for each key of one section."""
-    meanings = _meanings(section)
-    schema = section.model_json_schema()
+    """A row for each key of one section; those that every training has stand in a table of their own."""
+    meanings, schema = _meanings(section), section.model_json_schema()
+    inner_sections = dict(_inner_sections(section))
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, info in section.model_fields.items():
-        inner = info.annotation
-        if is_section(inner) and issubclass(inner, Section):
-            heading = headings.get(inner, f"{title}: {prefix}{name}")
-            default = "" if info.default is None or _is_usual(inner, info.default) else _differences(inner, info.default)
-            meaning = meanings.get(name, "")
-            lines.append(f"| `{prefix}{name}` | [section](#{slug(heading)}) | {default} | {_cell(meaning)} |")
+        if section is not RunConfig and issubclass(section, RunConfig) and name in RunConfig.model_fields:
             continue
-        value = _value_text(schema["properties"][name], schema.get("$defs", {}))
-        default = "required" if info.is_required() else _default_text(info.default)
+        if name in inner_sections:
+            inner = inner_sections[name]
+            value = f"[section](#{slug(headings.get(inner, f'{title}: {prefix}{name}'))})"
+            default = _differences(inner, info.default)
+        else:
+            value = _value_text(schema["properties"][name], schema.get("$defs", {}))
+            default = "required" if info.is_required() else _default_text(info.default)
         lines.append(f"| `{prefix}{name}` | {value} | {default} | {_cell(meanings.get(name, ''))} |")
     return "\n".join(lines) + "\n"
 
 
-def missing_meanings() -> list[str]:
-    """Class and key of every setting without an entry in its docstring; sections are described by their own class."""
-    missing = []
-    waiting: list[type[Section]] = [root for _, _, root in ROOTS]
-    for section in waiting:
-        meanings = _meanings(section)
-        for name, info in section.model_fields.items():
-            inner = info.annotation
-            if is_section(inner) and issubclass(inner, Section):
-                if inner not in waiting:
-                    waiting.append(inner)
-            elif not meanings.get(name):
-                missing.append(f"{section.__name__}.{name}")
-    return missing
-
-
 def _meanings(section: type[Section]) -> dict[str, str]:
-    """Key -> meaning, from the docstrings of the class and of those that it inherits from."""
+    """Meaning of each key, from the docstrings of the class and of those that it inherits from."""
     meanings: dict[str, str] = {}
     for base in section.__mro__:
         if issubclass(base, Section):
-            _, entries = parse_docstring(inspect.cleandoc(base.__doc__ or ""))
-            meanings = {**entries, **meanings}
+            meanings = field_descriptions(base) | meanings
     return meanings
-
-
-def parse_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """What stands before "Attributes:", and the entries below it; an entry of several names belongs to each.
-
-    >>> parse_docstring("Summary.\\n\\nAttributes:\\n    first, second: Their meaning\\n        goes on.")
-    ('Summary.', {'first': 'Their meaning goes on.', 'second': 'Their meaning goes on.'})
-    """
-    summary, _, attributes = text.partition("Attributes:")
-    entries: dict[str, str] = {}
-    names: list[str] = []
-    for line in attributes.splitlines():
-        start = re.match(r" {4}(\w+(?:, \w+)*): (.*)", line)
-        if start:
-            names = start[1].split(", ")
-            entries |= dict.fromkeys(names, start[2].strip())
-        elif names and line.startswith(" " * 8):
-            entries |= {name: f"{entries[name]} {line.strip()}" for name in names}
-    return " ".join(summary.split()), entries
 
 
 def _value_text(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -176,7 +155,7 @@ def _value_text(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st
         return ", ".join(f"`{choice}`" for choice in schema["enum"])
     if schema.get("type") == "array":
         if "prefixItems" in schema:
-            return "list of " + ", ".join(_value_text(kind, definitions) for kind in schema["prefixItems"])
+            return "list of: " + "; ".join(_value_text(kind, definitions) for kind in schema["prefixItems"])
         return f"list of: {_value_text(schema['items'], definitions)}"
     names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}
     names |= {"object": "keys and values", "null": "null"}
@@ -195,36 +174,27 @@ def _default_text(value: Any) -> str:
     return f"`{text}`"
 
 
-def _is_usual(section: type[Section], value: Any) -> bool:
-    return not isinstance(value, section) or value == section()
-
-
-def _differences(section: type[Section], value: Section) -> str:
+def _differences(section: type[Section], value: Any) -> str:
     """The keys in which a section's default is another than the section itself says."""
+    if not isinstance(value, section):
+        return ""
     usual = section()
-    changed = {name: getattr(value, name) for name in section.model_fields}
-    changed = {name: own for name, own in changed.items() if own != getattr(usual, name)}
-    return ", ".join(f"`{name}`: {_default_text(own)}" for name, own in changed.items())
+    keys = [key for key in section.model_fields if getattr(value, key) != getattr(usual, key)]
+    return ", ".join(f"`{key}`: {_default_text(getattr(value, key))}" for key in keys)
 
 
 def _old_names_table() -> str:
     rows = []
-    waiting: list[tuple[str, type[Section]]] = [("", root) for _, _, root in ROOTS]
-    for prefix, section in waiting:
-        for old, new in section.old_names.items():
-            row = f"| `{prefix}{old}` | `{prefix}{new}` |"
-            if row not in rows:
-                rows.append(row)
-        for name, info in section.model_fields.items():
-            inner = info.annotation
-            if is_section(inner) and issubclass(inner, Section):
-                waiting.append((f"{prefix}{name}.", inner))
-    return "\n".join(rows) + "\n"
+    for _, _, root in ROOTS:
+        for path, section in [("", root), *((f"{path}.", inner) for path, inner in _inner_sections(root))]:
+            rows += [f"| `{path}{old}` | `{path}{new}` |" for old, new in section.old_names.items()]
+    return "\n".join(dict.fromkeys(rows)) + "\n"
 
 
 def _cell(text: str) -> str:
     """A sentence as a table's cell takes it: with a capital, and without what would end the cell."""
-    return (text[:1].upper() + text[1:]).replace("|", "\\|")
+    text = re.sub(r"\bNone\b", "null", text)
+    return (text[:1].upper() + text[1:]).replace("|", "\\|").replace("<", "\\<")
 
 
 def slug(heading: str) -> str:

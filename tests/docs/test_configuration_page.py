@@ -1,6 +1,8 @@
-"""The page of settings is what its generator writes, and every setting has a meaning."""
+"""The page of settings is what its generator writes, and every setting of a detector has a meaning."""
 
 import generate_configuration
+
+from incdet.config.sections import Config
 
 
 def test_the_page_of_settings_is_current() -> None:
@@ -9,11 +11,11 @@ def test_the_page_of_settings_is_current() -> None:
 
 
 def test_every_setting_has_a_meaning() -> None:
-    assert generate_configuration.missing_meanings() == []
+    assert generate_configuration.missing_meanings(Config) == []
 
 
-def test_an_entry_for_several_names_belongs_to_each() -> None:
-    text = "Summary.\n\nAttributes:\n    first, second: Their meaning\n        goes on.\n    third: Its own."
-    summary, entries = generate_configuration.parse_docstring(text)
-    assert summary == "Summary."
-    assert entries == {"first": "Their meaning goes on.", "second": "Their meaning goes on.", "third": "Its own."}
+def test_a_section_is_described_once() -> None:
+    page = generate_configuration.configuration_page()
+    headings = [line for line in page.splitlines() if line.startswith("### ")]
+    assert "### Detection: proposals.multibox" in headings
+    assert not any(heading.endswith(": proposals.multibox") for heading in headings[1:] if "Training" in heading)
