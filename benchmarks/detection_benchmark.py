@@ -23,8 +23,8 @@ from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.engines.selection import openvino_works_on
+from incdet.networks.shipped_weights import REJECTION_NETWORK
 from incdet.networks.summary import summarize
-from incdet.networks.weights import REJECTION_NETWORK
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.provenance import peak_memory_gigabytes
 from incdet.runtime.stopwatch import Stopwatch

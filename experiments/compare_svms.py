@@ -30,8 +30,9 @@ from incdet.evaluation.columns import detection_columns
 from incdet.evaluation.dataset_evaluation import evaluate_dataset, write_report
 from incdet.images import read_image
 from incdet.networks.engines.selection import Engine
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import fingerprint, load_activation_ranges
-from incdet.networks.weights import find_weights, load_network
+from incdet.networks.weights import load_network
 from incdet.ops.decimals import plain_number
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device

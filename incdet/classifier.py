@@ -1,6 +1,6 @@
-"""Image -> class probabilities of the whole image, averaged over 1, 10 or 144 crops and any number of networks."""
+"""Classification of whole photos: class probabilities, averaged over 1, 10 or 144 crops and any number of networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,32 +14,31 @@ from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
-from incdet.networks.weights import (
-    Preprocessing,
-    WeightsRecord,
-    find_weights,
-    load_network,
-    named_hashes,
-    same_classes,
-)
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_network
+from incdet.networks.weights_record import Preprocessing, WeightsRecord, same_classes
 from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
+from incdet.runtime.file_hashes import named_hashes
 from incdet.structures import Classification, Image
 
 NumCrops = Literal[1, 10, 144]
 KNOWN_CROPS: tuple[NumCrops, ...] = get_args(NumCrops)
 
 SHORTER_SIDES = (256, 288, 320, 352)
-"""The paper's four scales (section 7), for an input of 224 pixels; one and ten crops are cut from the first."""
+"""Shorter sides of the photo in pixels at the paper's four scales (section 7), for an input of 224 pixels. One crop and
+ten crops are cut at the first scale."""
 
 
 class Classifier:
-    """An ensemble that names what a whole photo shows.
+    """An ensemble of M networks that classifies whole photos.
 
     Attributes:
-        class_names: the C classes.
-        networks, preprocessings: the members.
-        num_crops: how many pieces of a photo each member sees.
-        origin: weights' name -> SHA-256, see `named_hashes`; empty where networks were given directly.
+        config: the effective configuration; device, precision, batch size and image limits count.
+        class_names: names of the C classes.
+        preprocessings: M preprocessings.
+        backends: M networks, ready to compute.
+        num_crops: number of crops of a photo that each network sees.
+        origin: name of each weights' file -> SHA-256; empty where networks were given directly.
     """
 
     def __init__(
@@ -49,7 +48,13 @@ class Classifier:
         num_crops: NumCrops = 1,
         config: Config | None = None,
     ) -> None:
-        """Takes networks and their records; `from_pretrained` loads them from files.
+        """Prepares networks; `from_pretrained` loads them from files.
+
+        Args:
+            networks: M networks in float32, which are changed in place.
+            records: M records of their weights.
+            num_crops: number of crops of a photo.
+            config: the configuration; None is the default.
 
         Raises:
             WeightsError: there is no network, one was trained on regions, or the members differ in classes.
@@ -63,7 +68,7 @@ class Classifier:
         for record in records:
             if record.background:
                 raise WeightsError(
-                    f"these weights judge regions, not whole photos ({record.origin}); use incdet detect, or give "
+                    f"these weights classify regions, not whole photos ({record.origin}); use incdet detect, or give "
                     "weights of whole photos, as incdet weights import makes them"
                 )
         self.config, self.num_crops = config or Config(), num_crops
@@ -72,14 +77,19 @@ class Classifier:
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)
         prepared = (prepare_network(network, self.device, self.precision) for network in networks)
-        self.halves = tuple(map(TorchBackend, prepared))
+        self.backends = tuple(TorchBackend(network) for network in prepared)
         self.origin: dict[str, str] = {}
 
     @classmethod
     def from_pretrained(
         cls, *weights: str | Path, num_crops: NumCrops = 1, config: Config | None = None
     ) -> "Classifier":
-        """A classifier from weight files; several make an ensemble.
+        """Loads a classifier from weight files.
+
+        Args:
+            weights: paths of files, or names of shipped weights; several make an ensemble.
+            num_crops: number of crops of a photo.
+            config: the configuration; None is the default.
 
         Raises:
             WeightsError: weights are missing, damaged, or do not fit together.
@@ -93,10 +103,10 @@ class Classifier:
         return classifier
 
     def classify(self, source: ImageSource) -> Classification:
-        """The probability of every class: softmax averaged over crops and networks (paper, section 7).
+        """Computes the probability of every class: softmax averaged over crops and networks (paper, section 7).
 
         Args:
-            source: a path, encoded bytes, an RGB or grey array, or an `Image`.
+            source: path, encoded bytes, an RGB or grey array, or an `Image`.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -107,45 +117,52 @@ class Classifier:
 
     @torch.inference_mode()
     def member_probabilities(self, image: Image) -> np.ndarray:
-        """[M, C] float32: each network's probabilities, averaged over the crops."""
+        """Computes each network's probabilities, averaged over the crops: [M, C] float32."""
+        # networks with the same preprocessing share their crops
         crops: dict[Preprocessing, Tensor] = {}
+        batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
         rows = []
-        for halves, preprocessing in zip(self.halves, self.preprocessings, strict=True):
+        for backend, preprocessing in zip(self.backends, self.preprocessings, strict=True):
             if preprocessing not in crops:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
-            batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
             batches = torch.split(crops[preprocessing], batch_size)
-            logits = torch.cat([halves.full(batch.to(self.device)).cpu() for batch in batches])
+            logits = torch.cat([backend.full(batch.to(self.device)).cpu() for batch in batches])
             rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
         return np.stack(rows)
 
 
 def crop_image(image: Image, preprocessing: Preprocessing, num_crops: NumCrops) -> Tensor:
-    """The preprocessed crops of an image: [num_crops, 3, size, size] float32.
+    """Cuts and preprocesses the crops of an image.
 
-    One is the centre. Ten are the corners and the centre of the middle square, and their mirror images (Krizhevsky et
-    al. 2012; the paper does not say). 144 are, at four scales and in three squares (left, centre, right, or top,
-    centre, bottom), the corners, the centre and the whole square, and their mirror images (section 7).
+    One crop is the centre. Ten crops are the corners and the centre of the middle square, and their mirror images
+    (Krizhevsky et al. 2012; the paper does not define them). 144 crops are, at four scales and in three squares (left,
+    centre, right, or top, centre, bottom), the corners, the centre and the whole square, and their mirror images
+    (paper, section 7).
+
+    Returns:
+        [num_crops, 3, S, S] float32, S being the size of the preprocessing; mirror images stand in the second half.
     """
     size = preprocessing.size
+    crops: list[PIL.Image.Image] = []
     if num_crops == 1:
-        pieces = [_centre(_scaled(image, SHORTER_SIDES[0], size), size)]
+        crops.append(_centre(_scale(image, SHORTER_SIDES[0], size), size))
     elif num_crops == 10:
-        pieces = list(_five(_squares(_scaled(image, SHORTER_SIDES[0], size))[1], size))
+        _, middle, _ = _squares(_scale(image, SHORTER_SIDES[0], size))
+        crops += _corners_and_centre(middle, size)
     else:
-        pieces = []
         for shorter_side in SHORTER_SIDES:
-            for square in _squares(_scaled(image, shorter_side, size)):
-                pieces += [*_five(square, size), square.resize((size, size), PIL.Image.Resampling.BILINEAR)]
-    pixels = np.stack([np.asarray(piece) for piece in pieces])
+            for square in _squares(_scale(image, shorter_side, size)):
+                crops += _corners_and_centre(square, size)
+                crops.append(square.resize((size, size), PIL.Image.Resampling.BILINEAR))
+    pixels = np.stack([np.asarray(crop) for crop in crops])  # [num_crops or half of it, S, S, 3]
     if num_crops > 1:
         pixels = np.concatenate([pixels, pixels[:, :, ::-1]])
     values = (pixels.astype(np.float32) - np.array(preprocessing.mean, np.float32)) * preprocessing.scale
     return torch.from_numpy(values).permute(0, 3, 1, 2)
 
 
-def _scaled(image: Image, shorter_side: int, size: int) -> PIL.Image.Image:
-    """The image with this shorter side, in proportion for networks of another input size than the paper's."""
+def _scale(image: Image, shorter_side: int, size: int) -> PIL.Image.Image:
+    """Resizes an image to a shorter side, which is in proportion to the network's input where that is not 224."""
     shorter_side = round(shorter_side * size / INPUT_SIZE)
     scale = shorter_side / min(image.width, image.height)
     width, height = (max(round(side * scale), shorter_side) for side in (image.width, image.height))
@@ -153,20 +170,25 @@ def _scaled(image: Image, shorter_side: int, size: int) -> PIL.Image.Image:
 
 
 def _squares(picture: PIL.Image.Image) -> list[PIL.Image.Image]:
-    """The first, the middle and the last square along the longer side."""
+    """Cuts the first, the middle and the last square along the longer side."""
     side = min(picture.size)
-    starts = [((picture.width - side) * part // 2, (picture.height - side) * part // 2) for part in range(3)]
-    return [picture.crop((left, top, left + side, top + side)) for left, top in starts]
+    squares = []
+    for position in range(3):
+        # along the shorter side there is no room, so one of these is 0
+        left, top = (picture.width - side) * position // 2, (picture.height - side) * position // 2
+        squares.append(picture.crop((left, top, left + side, top + side)))
+    return squares
 
 
-def _five(square: PIL.Image.Image, size: int) -> Iterator[PIL.Image.Image]:
-    """The four corners and the centre."""
+def _corners_and_centre(square: PIL.Image.Image, size: int) -> list[PIL.Image.Image]:
+    """Cuts the four corners and the centre, `size` pixels wide and high each."""
     end = square.width - size
-    for left, top in ((0, 0), (end, 0), (0, end), (end, end)):
-        yield square.crop((left, top, left + size, top + size))
-    yield _centre(square, size)
+    places = ((0, 0), (end, 0), (0, end), (end, end))
+    corners = [square.crop((left, top, left + size, top + size)) for left, top in places]
+    return [*corners, _centre(square, size)]
 
 
 def _centre(picture: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    """Cuts the centre, `size` pixels wide and high."""
     left, top = (picture.width - size) // 2, (picture.height - size) // 2
     return picture.crop((left, top, left + size, top + size))

@@ -16,7 +16,8 @@ from incdet.images import ImageSource, read_image
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
-from incdet.networks.weights import Preprocessing, WeightsRecord, find_weights, same_classes, shipped_ensemble
+from incdet.networks.shipped_weights import find_weights, shipped_ensemble
+from incdet.networks.weights_record import Preprocessing, WeightsRecord, same_classes
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers

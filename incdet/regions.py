@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.crops import sample_crops, sample_crops_on_cpu
 from incdet.runtime.threads import split_among_threads
 from incdet.structures import Image

@@ -4,7 +4,7 @@ import torch
 
 from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.ensemble import Member
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline.batching import score_across_photos
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.regions import RegionCropper

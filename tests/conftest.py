@@ -19,7 +19,7 @@ import skimage.data
 from incdet.cli import app as cli
 from incdet.cli import console
 from incdet.images import read_image
-from incdet.networks.weights import find_weights
+from incdet.networks.shipped_weights import find_weights
 from incdet.structures import Image
 
 if TYPE_CHECKING:

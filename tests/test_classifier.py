@@ -13,7 +13,7 @@ from incdet.errors import DataError, ImageError, WeightsError
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.structures import Image
 
 PLAIN = Preprocessing(mean=(10, 20, 30), context=0)

@@ -18,15 +18,9 @@ from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble, LoadedNetwork
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import (
-    REJECTION_NETWORK,
-    Preprocessing,
-    WeightsRecord,
-    find_weights,
-    load_network,
-    load_record,
-    shipped_ensemble,
-)
+from incdet.networks.shipped_weights import REJECTION_NETWORK, find_weights, shipped_ensemble
+from incdet.networks.weights import load_network, load_record
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.ops.boxes import box_iou
 from incdet.output.writers import detections_json
 from incdet.pipeline.batching import score_across_photos

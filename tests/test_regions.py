@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.crops import sample_crops, sample_crops_on_cpu
 from incdet.regions import RegionCropper
 from incdet.structures import Image

@@ -10,7 +10,7 @@ from cascades import CPU, cascade_of, member_of, regions_of
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline import batching
 from incdet.pipeline.batching import score_across_photos
 from incdet.regions import RegionCropper

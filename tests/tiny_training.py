@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.networks.inception import Dropout
+from incdet.networks.dropout import Dropout
 from incdet.runtime.distributed import Processes, joined_processes
 from incdet.training.loop import Schedule, Task, Trainer
 from incdet.training.optimization import OptimizationConfig

@@ -11,9 +11,11 @@ def installation() -> dict[str, Any]:
 
     from incdet.errors import PackageError
     from incdet.networks.engines.selection import openvino_works_on
+    from incdet.networks.shipped_weights import shipped_weights
     from incdet.networks.sidecar_files import activation_ranges_file, box_regressor_file
-    from incdet.networks.weights import load_record, sha256, shipped_weights
+    from incdet.networks.weights import load_record
     from incdet.runtime.device import choose_device, choose_precision
+    from incdet.runtime.file_hashes import sha256
 
     device = choose_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"

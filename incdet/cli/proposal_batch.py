@@ -7,11 +7,11 @@ from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one, requi
 from incdet.config.sections import Config, ProposalsConfig
 from incdet.errors import ConfigurationError
 from incdet.images import read_image
-from incdet.networks.weights import named_hashes
 from incdet.output.draw import draw_proposals, save_picture
 from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.writers import proposals_json
 from incdet.proposals import Proposers
+from incdet.runtime.file_hashes import named_hashes
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 

@@ -13,7 +13,8 @@ from incdet.config.sections import Config
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.images import read_image
-from incdet.networks.weights import find_weights, sha256
+from incdet.networks.shipped_weights import find_weights
+from incdet.runtime.file_hashes import sha256
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.runtime.reporter import SILENT, Reporter
 

@@ -17,45 +17,53 @@ TABLE_1 = {
 }
 """The Inception modules of the paper's Table 1, in order."""
 
+# The table contradicts itself: its column of operations fits only 204 filters in 4a and 48 in 5a, the numbers of the
+# network that Google released as inception5h. Caffe and torchvision copied the columns of filters, 208 and 32.
 RELEASED = TABLE_1 | {
     "4a": TABLE_1["4a"]._replace(conv_3x3=204),
     "5a": TABLE_1["5a"]._replace(reduce_5x5=48),
 }
-"""Those of the network that Google released (inception5h), which the operations printed in Table 1 belong to."""
+"""The Inception modules of the network that Google released."""
 
 
 def _widened(widths: InceptionWidths) -> InceptionWidths:
-    """A quarter more filters, in eights."""
+    """A quarter more filters, rounded to a multiple of eight."""
     return InceptionWidths(*(round(width * 1.25 / 8) * 8 for width in widths))
 
 
-WIDE = {name: _widened(widths) for name, widths in TABLE_1.items()}
+# The paper's ensemble has one wider network, of which it says no more. Ours has a quarter more filters, and one more
+# module in each of the stages 4 and 5.
+_WIDENED = {name: _widened(widths) for name, widths in TABLE_1.items()}
 WIDE = {
-    **{name: widths for name, widths in WIDE.items() if name < "5a"},
-    "4f": WIDE["4e"],
-    "5a": WIDE["5a"],
-    "5b": WIDE["5b"],
-    "5c": WIDE["5b"],
+    **{name: widths for name, widths in _WIDENED.items() if name < "5a"},
+    "4f": _WIDENED["4e"],
+    "5a": _WIDENED["5a"],
+    "5b": _WIDENED["5b"],
+    "5c": _WIDENED["5b"],
 }
-"""Ours: the paper's ensemble has a "deeper and wider" network, of which it says no more."""
+"""The Inception modules of the wider and deeper network, in order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Architecture:
-    """What distinguishes one GoogLeNet from another.
+    """The differences between one GoogLeNet and another.
 
     Attributes:
-        name, description: for records and for people.
-        modules: name -> filters of each Inception module; the first character is the stage, a max pool lies between
-            stages.
-        separable_conv1: the first convolution depthwise (8 filters per colour) and then 1x1, as Table 1's 2.7K
-            parameters and 34M operations have it.
-        naive: Figure 2(a) instead of 2(b): no reductions before the large filters, no projection after the pool.
-        batch_norm: batch normalisation in every convolution instead of biases and response normalisation.
+        name: name in the record of weights.
+        description: one line for people.
+        modules: name -> widths of each Inception module, in order. The first character is the stage; a max pool lies
+            between two stages.
+        separable_conv1: whether the first convolution is depthwise (8 filters per colour) and then 1x1. The 2.7K
+            parameters and 34M operations that Table 1 prints belong to it.
+        naive: whether modules are those of Figure 2(a) instead of 2(b): no reductions before the large filters, no
+            projection after the pool.
+        batch_norm: whether every convolution has batch normalisation instead of a bias, and response normalisation is
+            left out.
         branch_5x5: size of the filters that are called 5x5.
         last_pool: size of the max pool before stage 5.
-        adaptive_heads: the auxiliary heads pool to 4x4 whatever comes, instead of 5x5 with stride 3.
-        dropout: share of the pooled features dropped in training.
+        adaptive_heads: whether the auxiliary heads pool to 4x4 whatever the size of their input, instead of by 5x5
+            windows with stride 3.
+        dropout: share of the pooled features that training drops.
     """
 
     name: str
@@ -71,7 +79,7 @@ class Architecture:
 
     @property
     def plain(self) -> bool:
-        """Whether it is built of the published network's pieces, whatever their number and width."""
+        """Whether the network is built of the published network's pieces, whatever their number and width."""
         return not (self.batch_norm or self.naive or self.separable_conv1)
 
 
@@ -90,7 +98,7 @@ _ALL = (
     replace(
         _RELEASED,
         name="released-separable",
-        description="what the operations printed in Table 1 belong to",
+        description="the network to which the operations printed in Table 1 belong",
         separable_conv1=True,
     ),
     replace(_TABLE, name="naive", description="the naive modules of Figure 2(a)", naive=True),
@@ -102,6 +110,7 @@ _ALL = (
         batch_norm=True,
         adaptive_heads=True,
     ),
+    # pytorch/vision #906: its "5x5" branch has 3x3 filters; max pool 4 is 2x2, dropout 0.2
     Architecture(
         "torchvision",
         "torchvision's variant, for its weights: batch normalisation, 3x3 filters in the 5x5 branch",
@@ -115,4 +124,4 @@ _ALL = (
 )
 
 ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}
-"""By the name that weights are stored with."""
+"""Name in the record of weights -> architecture."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from incdet.networks.engines.selection import Backend
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import WeightsRecord
+from incdet.networks.weights_record import WeightsRecord
 
 
 @dataclass(frozen=True, eq=False)

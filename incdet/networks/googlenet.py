@@ -8,23 +8,23 @@ from torch.nn import functional as F
 
 from incdet.networks.architectures import ARCHITECTURES, Architecture
 from incdet.networks.box_regression import BoxRegressor
-from incdet.networks.inception import (
-    ConvNormReLU,
-    ConvReLU,
-    ConvUnit,
-    Dropout,
-    Inception,
-    LocalResponseNorm,
-    NaiveInception,
-    SeparableConvReLU,
-)
+from incdet.networks.conv_units import ConvNormReLU, ConvReLU, ConvUnit, SeparableConvReLU
+from incdet.networks.dropout import Dropout
+from incdet.networks.inception import Inception, NaiveInception
+from incdet.networks.response_norm import LocalResponseNorm
 from incdet.ops.pooling import max_pool
 
 INPUT_SIZE = 224
 
 
 class Logits(NamedTuple):
-    """What the network says about a batch: main logits [B, C], and those of the heads on 4a and 4d or None."""
+    """The result of a network for B crops.
+
+    Attributes:
+        main: [B, C] logits of the classifier.
+        auxiliary_4a: [B, C] logits of the auxiliary head on module 4a; None where the network has none.
+        auxiliary_4d: [B, C] logits of the auxiliary head on module 4d; None where the network has none.
+    """
 
     main: Tensor
     auxiliary_4a: Tensor | None
@@ -43,22 +43,29 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(1024, num_classes)
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, in, 14, 14] -> logits [B, C]."""
+        """[B, in_channels, 14, 14] -> logits [B, C]."""
+        # windows of 5x5 with stride 3 and no padding make 4x4 of 14x14
         pooled = F.adaptive_avg_pool2d(input, 4) if self.adaptive else F.avg_pool2d(input, 5, stride=3)
-        return self.classifier(self.dropout(F.relu(self.hidden(self.reduce(pooled).flatten(1)))))
+        hidden = F.relu(self.hidden(self.reduce(pooled).flatten(1)))
+        return self.classifier(self.dropout(hidden))
 
 
 class GoogLeNet(nn.Module):
-    """GoogLeNet with any number of outputs; 6,998,552 parameters with 1000 (FACTS: measured from Table 1).
+    """GoogLeNet with any number of outputs; 6,998,552 parameters with 1000.
+
+    `forward` is `trunk` (stages 1 to 3), stages 4 and 5, and the classifier. A detector calls `trunk` and `head`, so
+    that the members of an ensemble can share the trunk. Training calls `forward`, which has the auxiliary logits, too.
 
     Args:
-        num_classes: columns of the output; a region classifier's last column is background.
-        auxiliary: also build the two heads of section 5, which only training uses.
-        dropout: share of the pooled features dropped in training; None is the architecture's (40 % in the paper).
-        architecture: which of the variants.
+        num_classes: number of columns of the output; the last column of a region classifier is background.
+        auxiliary: whether to build the two heads of section 5, which only training uses.
+        dropout: share of the pooled features that training drops; None is the architecture's (0.4 in the paper).
+        architecture: one of the variants.
 
     Attributes:
-        box_regressor: what corrects the boxes of regions, where one has been fitted; its file lies beside the weights.
+        architecture: the variant.
+        box_regressor: predicts box deltas of regions; None where none has been fitted. It is stored in a sidecar file
+            of the weights.
     """
 
     def __init__(
@@ -73,11 +80,13 @@ class GoogLeNet(nn.Module):
         unit: ConvUnit = ConvNormReLU if architecture.batch_norm else ConvReLU
         module = NaiveInception if architecture.naive else Inception
         separable = architecture.separable_conv1
+        # stages 1 and 2; the names of all layers are those of stored weights
         self.conv1 = SeparableConvReLU(3, 64, 7, stride=2) if separable else unit(3, 64, 7, stride=2)
         self.norm1 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(64)
         self.conv2_reduce = unit(64, 64, 1)
         self.conv2 = unit(64, 192, 3)
         self.norm2 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(192)
+        # stages 3 to 5, with the auxiliary heads on 4a and 4d
         channels = 192
         heads: dict[str, AuxiliaryHead | None] = {"4a": None, "4d": None}
         for name, widths in architecture.modules.items():
@@ -91,62 +100,83 @@ class GoogLeNet(nn.Module):
         self.auxiliary_4a, self.auxiliary_4d = heads["4a"], heads["4d"]
         self.box_regressor: BoxRegressor | None = None
 
-    @property
-    def num_classes(self) -> int:
-        """Columns of the output."""
-        return self.classifier.out_features
-
-    def lower_layers(self, count: int) -> list[nn.Module]:
-        """The layers of stages 1 to `count`; max pools lie between the five stages of Table 1."""
-        stages: list[list[nn.Module]] = [[self.conv1], [self.conv2_reduce, self.conv2]]
-        stages += [[self.get_submodule(f"inception_{name}") for name in self.modules_of(stage)] for stage in "345"]
-        return [layer for stage in stages[:count] for layer in stage]
-
     def forward(self, crops: Tensor) -> Logits:
-        """Preprocessed crops [B, 3, 224, 224] -> logits; the pooling rounds sizes up, as Caffe's does."""
-        return self.classify(self.trunk(crops))
+        """Classifies crops.
 
-    def feature_map(self, crops: Tensor) -> Tensor:
-        """Preprocessed crops [B, 3, S, S] -> what leaves the last module, [B, 1024, S / 32, S / 32] as published."""
-        return self._last_maps(self.trunk(crops))[0]
+        Args:
+            crops: [B, 3, S, S] float32, preprocessed; S is 224 as published.
+        """
+        feature_maps, auxiliary_4a, auxiliary_4d = self._stages_4_and_5(self.trunk(crops))
+        return Logits(self._classify(feature_maps), auxiliary_4a, auxiliary_4d)
 
     def trunk(self, crops: Tensor) -> Tensor:
-        """Stages 1 to 3, which an ensemble can share: crops [B, 3, S, S] -> [B, 480, S / 16, S / 16] as published."""
-        maps = max_pool(self.conv1(crops), 3, stride=2)
-        maps = self.conv2(self.conv2_reduce(self.norm1(maps)))
-        maps = max_pool(self.norm2(maps), 3, stride=2)
-        for name in self.modules_of("3"):
-            maps = self.get_submodule(f"inception_{name}")(maps)
-        return max_pool(maps, 3, stride=2)
+        """Computes stages 1 to 3, which the members of an ensemble can share.
 
-    def classify(self, maps: Tensor) -> Logits:
-        """The rest of the network: what `trunk` gives -> logits."""
-        maps, auxiliary_4a, auxiliary_4d = self._last_maps(maps)
-        return Logits(self._main_logits(maps), auxiliary_4a, auxiliary_4d)
+        Args:
+            crops: [B, 3, S, S] float32, preprocessed.
 
-    def head(self, maps: Tensor) -> Tensor:
-        """The main logits of `classify` and, where there is a regression, four corrections of the box after them:
-        [B, columns] or [B, columns + 4].
+        Returns:
+            Feature maps [B, 480, S / 16, S / 16] of the published network; sizes are rounded up, as in Caffe.
         """
-        maps = self._last_maps(maps)[0]
-        logits = self._main_logits(maps)
-        return logits if self.box_regressor is None else torch.cat([logits, self.box_regressor(maps)], dim=1)
+        # sizes for S = 224
+        feature_maps = max_pool(self.conv1(crops), 3, stride=2)  # [B, 64, 56, 56]
+        feature_maps = self.conv2(self.conv2_reduce(self.norm1(feature_maps)))  # [B, 192, 56, 56]
+        feature_maps = max_pool(self.norm2(feature_maps), 3, stride=2)  # [B, 192, 28, 28]
+        for name in self.modules_of("3"):
+            feature_maps = self.get_submodule(f"inception_{name}")(feature_maps)
+        return max_pool(feature_maps, 3, stride=2)  # [B, 480, 14, 14]
 
-    def _main_logits(self, last_maps: Tensor) -> Tensor:
-        return self.classifier(self.dropout(last_maps.mean(dim=(2, 3))))
+    def head(self, feature_maps: Tensor) -> Tensor:
+        """Computes stages 4 and 5, the classifier and, where there is one, the box regressor.
 
-    def _last_maps(self, maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}
+        Args:
+            feature_maps: the result of `trunk`.
+
+        Returns:
+            Logits [B, C] or, with a box regressor, [B, C + 4] with box deltas behind the logits.
+        """
+        feature_maps, _, _ = self._stages_4_and_5(feature_maps)
+        logits = self._classify(feature_maps)
+        if self.box_regressor is None:
+            return logits
+        return torch.cat([logits, self.box_regressor(feature_maps)], dim=1)
+
+    def last_feature_maps(self, crops: Tensor) -> Tensor:
+        """Computes stages 1 to 5: crops [B, 3, S, S] -> [B, 1024, S / 32, S / 32] of the published network."""
+        feature_maps, _, _ = self._stages_4_and_5(self.trunk(crops))
+        return feature_maps
+
+    def _stages_4_and_5(self, feature_maps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The last feature maps, and the logits of the two auxiliary heads, or None without them."""
         heads = {"4a": self.auxiliary_4a, "4d": self.auxiliary_4d}
+        auxiliary: dict[str, Tensor | None] = {"4a": None, "4d": None}
         for name in self.modules_of("4"):
-            maps = self.get_submodule(f"inception_{name}")(maps)
-            if (head := heads.get(name)) is not None:
-                auxiliary[name] = head(maps)
-        maps = max_pool(maps, self.architecture.last_pool, stride=2)
+            feature_maps = self.get_submodule(f"inception_{name}")(feature_maps)
+            head = heads.get(name)
+            if head is not None:
+                auxiliary[name] = head(feature_maps)
+        feature_maps = max_pool(feature_maps, self.architecture.last_pool, stride=2)  # [B, 832, 7, 7]
         for name in self.modules_of("5"):
-            maps = self.get_submodule(f"inception_{name}")(maps)
-        return maps, auxiliary["4a"], auxiliary["4d"]
+            feature_maps = self.get_submodule(f"inception_{name}")(feature_maps)
+        return feature_maps, auxiliary["4a"], auxiliary["4d"]
+
+    def _classify(self, last_feature_maps: Tensor) -> Tensor:
+        """[B, 1024, 7, 7] -> logits [B, C]."""
+        # the mean over all positions is the paper's 7x7 average pool, for any input size
+        return self.classifier(self.dropout(last_feature_maps.mean(dim=(2, 3))))
+
+    @property
+    def num_classes(self) -> int:
+        """Number of columns of the output, C."""
+        return self.classifier.out_features
 
     def modules_of(self, stage: str) -> list[str]:
         """Names of a stage's Inception modules, such as 3a and 3b of stage "3"."""
         return [name for name in self.architecture.modules if name[0] == stage]
+
+    def lower_layers(self, num_stages: int) -> list[nn.Module]:
+        """The layers with weights of stages 1 to `num_stages`; Table 1 has five stages."""
+        stages: list[list[nn.Module]] = [[self.conv1], [self.conv2_reduce, self.conv2]]
+        for stage in "345":
+            stages.append([self.get_submodule(f"inception_{name}") for name in self.modules_of(stage)])
+        return [layer for stage_layers in stages[:num_stages] for layer in stage_layers]

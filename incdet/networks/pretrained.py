@@ -12,7 +12,8 @@ from incdet.networks.sidecar_files import (
     load_activation_ranges,
     load_box_regressor,
 )
-from incdet.networks.weights import load_network, named_hashes
+from incdet.networks.weights import load_network
+from incdet.runtime.file_hashes import named_hashes
 
 
 @dataclass(frozen=True)

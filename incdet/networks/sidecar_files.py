@@ -1,6 +1,7 @@
-"""Files beside weights, made from them later: the ranges that eight bits stand for, and a regression of boxes.
+"""Sidecar files of weights, made later than the weights: activation ranges for eight bits, and a box regression.
 
-Each names the tensors that it was made for; the weights' record may change.
+Each holds a fingerprint of the tensors that it was made for. The fingerprint leaves the weights' record out, so that a
+new measurement in the record does not invalidate the sidecar files.
 """
 
 import hashlib
@@ -19,25 +20,34 @@ from incdet.runtime.files import atomic_file, write_text
 
 
 def fingerprint(weights: Path) -> str:
-    """SHA-256 of the tensors of a file: their names, types, shapes and bytes.
+    """Computes the SHA-256 of the tensors of a file: their names, types, shapes and bytes.
 
     Raises:
-        WeightsError: not a readable safetensors file.
+        WeightsError: the file is no readable safetensors file.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(read_tensors(weights).items()):
+        # the text keeps equal bytes of different tensors apart
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def activation_ranges_file(weights: Path) -> Path:
-    """Where the activation ranges of weights are kept."""
+    """Path of the activation ranges of weights, whether they exist or not."""
     return weights.with_suffix(".int8.json")
 
 
 def save_activation_ranges(weights: Path, ranges: dict[str, float], measured_on: str) -> Path:
-    """Writes the activation ranges of weights beside them, with what they were measured on; returns the file.
+    """Writes the activation ranges of weights beside them.
+
+    Args:
+        weights: file of the weights.
+        ranges: name of a feature map -> end of its range; see `activation_ranges`.
+        measured_on: description of the crops, in words.
+
+    Returns:
+        The new file.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -48,10 +58,10 @@ def save_activation_ranges(weights: Path, ranges: dict[str, float], measured_on:
 
 
 def load_activation_ranges(weights: Path) -> dict[str, float]:
-    """The activation ranges of weights, by the names of `networks/calibration.py`.
+    """Reads the activation ranges of weights: name of a feature map -> end of its range.
 
     Raises:
-        WeightsError: there are none, or they are damaged or those of other weights.
+        WeightsError: there are none, they are damaged, or they were measured with other weights.
     """
     beside = activation_ranges_file(weights)
     again = f"measure them with incdet weights calibrate {weights}"
@@ -68,18 +78,26 @@ def load_activation_ranges(weights: Path) -> dict[str, float]:
 
 
 def box_regressor_file(weights: Path) -> Path:
-    """Where the box regression of weights is kept."""
+    """Path of the box regression of weights, whether it exists or not."""
     return weights.with_suffix(".boxes.safetensors")
 
 
 def save_box_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any]) -> Path:
-    """Writes the box regression of weights beside them in float16, with how it was fitted; returns the file.
+    """Writes the box regression of weights beside them in float16.
+
+    Args:
+        weights: file of the weights.
+        regressor: the regression.
+        fitted: description of the fit: examples, penalty, scores.
+
+    Returns:
+        The new file.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
     tensors = {name: tensor.half().contiguous() for name, tensor in regressor.state_dict().items()}
-    # one entry: of several, the order differs from process to process
+    # one entry only, because safetensors writes several in an order that differs from process to process
     metadata = {REGRESSION_KEY: json.dumps({"tensors": fingerprint(weights), "fitted": fitted}, sort_keys=True)}
     with atomic_file(box_regressor_file(weights)) as stream:
         stream.write(serialize(tensors, metadata))
@@ -87,14 +105,17 @@ def save_box_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str,
 
 
 def load_box_regressor(weights: Path, channels: int) -> BoxRegressor | None:
-    """The box regression of weights; None where they have none.
+    """Reads the box regression of weights.
 
     Args:
-        weights: the file.
-        channels: of the network's last maps.
+        weights: file of the weights.
+        channels: number of channels of the network's last feature maps.
+
+    Returns:
+        The regression in evaluation mode; None where the weights have none.
 
     Raises:
-        WeightsError: it is damaged or that of other weights.
+        WeightsError: it is damaged, or it was fitted to other weights.
     """
     beside = box_regressor_file(weights)
     if not beside.exists():

@@ -1,148 +1,39 @@
-"""Weights and the record that belongs to them: one safetensors file, read without unpickling anything."""
+"""Weights and their record in one safetensors file, which is read without unpickling anything."""
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from incdet.errors import ConfigurationError, WeightsError
+from incdet.errors import WeightsError
 from incdet.networks.architectures import ARCHITECTURES
-from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
-from incdet.networks.multibox import MultiBox, MultiBoxDescription
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.multibox import MultiBox
 from incdet.networks.quantization import dequantize
+from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import atomic_file
 
-REJECTION_NETWORK = "googlenet-voc"
-"""Name of the shipped weights that see every region; the members of the ensemble are called this and -1, -2, ..."""
-
 RECORD_KEY = "incdet"
+"""Key of the record in the file's metadata."""
+
 REGRESSION_KEY = "incdet-boxes"
+"""Key in the metadata of a box regression, which is a sidecar file of weights."""
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-class Preprocessing(BaseModel):
-    """How pixels become the network's input: (RGB - mean) * scale, size x size, boxes with context around them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
-    scale: float = Field(1.0, gt=0, le=1000)
-    size: int = Field(INPUT_SIZE, ge=96, le=1024)
-    context: int = Field(16, ge=0)
-
-    def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Pixels [B, S, S, 3] uint8, RGB -> the network's input [B, 3, S, S] float32, channels last in memory.
-
-        Args:
-            pixels: of the images.
-            noise: [B, 3] float32 in grey levels, added to every pixel of an image.
-        """
-        mean = torch.tensor(self.mean, device=pixels.device)
-        offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
-        return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)
-
-    @model_validator(mode="after")
-    def _context_leaves_room(self) -> Self:
-        if self.context * 4 > self.size:
-            raise ValueError(f"a context of {self.context} pixels leaves too little of {self.size} for the region")
-        return self
-
-
-class WeightsRecord(BaseModel):
-    """What is known about a set of weights; stored in the safetensors metadata under "incdet".
-
-    Attributes:
-        architecture: which network the tensors are for, a name in `ARCHITECTURES`.
-        classes: class names in the order of the network's columns, without background.
-        background: whether one more column, the last, stands for background.
-        preprocessing: what the input must look like.
-        recipe: configuration of the training that made the weights.
-        origin: where the weights come from, in words.
-        measured: what was measured with them, for example {"voc2012-subset val mAP": 0.45}.
-        licence: terms of use.
-        multibox: what is on top of the convolutions, where the network proposes boxes instead of naming classes.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: str = "table"
-    classes: tuple[str, ...] = Field(min_length=1)
-    background: bool
-    preprocessing: Preprocessing = Preprocessing()
-    recipe: dict[str, Any] = {}
-    origin: str
-    measured: dict[str, float] = {}
-    licence: str
-    multibox: MultiBoxDescription | None = None
-
-    @field_validator("architecture", mode="before")
-    @classmethod
-    def _first_name(cls, value: Any) -> Any:
-        """What the only architecture was called when it had no variants."""
-        return "table" if value == "googlenet" else value
-
-    @model_validator(mode="after")
-    def _classes_differ(self) -> Self:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have the same name")
-        return self
-
-    @property
-    def num_columns(self) -> int:
-        """Outputs of the network: the classes, and background where there is one."""
-        return len(self.classes) + self.background
-
-
-def shipped_weights() -> dict[str, Path]:
-    """Name -> file of the weights inside the package."""
-    # not by the package's name, which in some folders is also that of the repository
-    folder = Path(__file__).resolve().parents[1] / "weights"
-    # names with a point are files that belong to other weights, see `networks/sidecar_files.py`
-    return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
-
-
-def shipped_ensemble(members: int | None = None) -> tuple[str, ...]:
-    """Names of the first stage's weights and of so many of the shipped ensemble's members; None is all of them.
-
-    Raises:
-        ConfigurationError: fewer than one, or more than the package ships.
-    """
-    names = [name for name in shipped_weights() if name.startswith(f"{REJECTION_NETWORK}-")]
-    if members is not None and not 1 <= members <= len(names):
-        raise ConfigurationError(f"{members} members of the ensemble are wanted; expected 1 to {len(names)}")
-    return (REJECTION_NETWORK, *names[:members])
-
-
-def find_weights(name_or_file: str | Path) -> Path:
-    """The file of shipped weights by name, or a path as given.
-
-    Raises:
-        WeightsError: neither a shipped name nor an existing file.
-    """
-    shipped = shipped_weights()
-    if str(name_or_file) in shipped:
-        return shipped[str(name_or_file)]
-    file = Path(name_or_file)
-    if not file.is_file():
-        names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
-        raise WeightsError(f"no weights '{name_or_file}': neither a file nor shipped; shipped weights: {names}")
-    return file
-
-
 def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
-    """The network in float32, ready for inference, and its record.
+    """Loads a network that names classes.
+
+    Returns:
+        The network in float32 and in evaluation mode, and its record.
 
     Raises:
-        WeightsError: unreadable, without a record, or tensors that do not fit the network the record names.
+        WeightsError: the file is unreadable or has no record, or its tensors do not fit the network of the record.
     """
     record = load_record(file)
     if record.multibox is not None:
@@ -153,10 +44,14 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
 
 
 def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
-    """The network that proposes boxes, in float32, ready for inference, and its record.
+    """Loads a network that proposes boxes.
+
+    Returns:
+        The network in float32 and in evaluation mode, and its record.
 
     Raises:
-        WeightsError: unreadable, without a record, of another kind, or tensors that do not fit the network.
+        WeightsError: the file is unreadable, has no record or names classes, or its tensors do not fit the network of
+            the record.
     """
     record = load_record(file)
     if record.multibox is None:
@@ -167,10 +62,10 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
 
 
 def load_record(file: Path) -> WeightsRecord:
-    """The record alone.
+    """Loads the record alone.
 
     Raises:
-        WeightsError: unreadable or without a valid record.
+        WeightsError: the file is unreadable, or has no valid record.
     """
     try:
         with safe_open(file, "pt") as stored:
@@ -197,10 +92,10 @@ def load_record(file: Path) -> WeightsRecord:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, as they are stored.
+    """Reads all tensors of a safetensors file in the types in which they are stored.
 
     Raises:
-        WeightsError: not a readable safetensors file.
+        WeightsError: the file is no readable safetensors file.
     """
     try:
         with safe_open(file, "pt") as stored:
@@ -212,10 +107,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
     """Copies tensors into a network that has exactly these names and shapes.
 
+    Args:
+        network: the network, which is changed.
+        tensors: name -> floating-point tensor.
+        origin: name of the file, for messages.
+
     Raises:
-        WeightsError: names the first missing, unexpected or misshapen tensor, or one that is not finite.
+        WeightsError: a tensor is missing, unknown, of another shape or type, or not finite; the message names it.
     """
     wanted = network.state_dict()
+    # sorted, so that the first problem is the same on every run
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors:
             raise WeightsError(f"the weights {origin} lack '{name}', which the network needs")
@@ -237,42 +138,19 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
 def save_weights(
     file: Path, tensors: dict[str, Tensor], record: WeightsRecord, dtype: torch.dtype | None = None
 ) -> None:
-    """Writes tensors in `dtype`, or each in its own, with their record, atomically; equal input gives equal bytes.
+    """Writes tensors with their record, atomically; equal tensors and records give equal bytes.
+
+    Args:
+        file: place of the new file.
+        tensors: name -> tensor.
+        record: their record.
+        dtype: type in which all tensors are stored; None keeps each one's own.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
+    # sorted, because the order of the tensors decides the order of the bytes
     stored = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
     metadata = {RECORD_KEY: json.dumps(record.model_dump(mode="json"), sort_keys=True)}
     with atomic_file(file) as stream:
         stream.write(serialize(stored, metadata))
-
-
-def sha256(file: Path) -> str:
-    """The file's SHA-256 as hexadecimal digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def named_hashes(files: Iterable[Path]) -> dict[str, str]:
-    """File name -> SHA-256; files that share a name, as those of a training's members do, go by their whole path."""
-    files = list(files)
-    names = Counter(file.name for file in dict.fromkeys(files))
-    return {str(file) if names[file.name] > 1 else file.name: sha256(file) for file in files}
-
-
-def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:
-    """The classes that all members of an ensemble share.
-
-    Raises:
-        WeightsError: two members were trained for different classes.
-    """
-    first, *others = (record.classes for record in records)
-    for other in others:
-        if other != first:
-            difference = sorted(set(first) ^ set(other))[:3] or ["their order"]
-            raise WeightsError(
-                f"the ensemble's members differ in classes ({len(first)} and {len(other)}; for example "
-                f"{', '.join(difference)}); give weights trained for the same classes"
-            )
-    return first

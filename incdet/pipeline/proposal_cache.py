@@ -118,7 +118,8 @@ def _decisive_settings(config: ProposalsConfig) -> str:
     # without MultiBox, its settings and the merging of two methods decide nothing
     if "multibox" not in config.methods:
         return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
-    from incdet.networks.weights import find_weights, sha256
+    from incdet.networks.shipped_weights import find_weights
     from incdet.proposers.multibox_proposer import VERSION
+    from incdet.runtime.file_hashes import sha256
 
     return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from incdet.config.sections import MultiBoxConfig
 from incdet.networks.multibox import MultiBox
-from incdet.networks.weights import Preprocessing, find_weights, load_multibox
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_multibox
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.nms import nms
 from incdet.proposers.photo_crops import PhotoCrop, PhotoCropper, list_photo_crops
 from incdet.runtime.device import choose_precision
@@ -126,7 +128,7 @@ def predict_boxes(network: MultiBox, crops: Tensor) -> tuple[Tensor, Tensor]:
         float32 in [0, 1], both on the CPU.
     """
     outputs = network(crops.contiguous(memory_format=torch.channels_last))
-    return network.decode(outputs.offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
+    return network.decode(outputs.corner_offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
 
 
 def _boxes_in_photo(crop: PhotoCrop, boxes_unit: Tensor, image: Image) -> tuple[Tensor, Tensor]:

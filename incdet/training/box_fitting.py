@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from incdet.errors import DataError
-from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
+from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas, box_iou, compute_box_deltas
 from incdet.pipeline.proposal_cache import image_key
 from incdet.regions import RegionCropper
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.ridge_regression import RidgeRegression
 
 MIN_EXAMPLE_IOU = 0.35
 """Smallest Jaccard index of a region with an object whose example it is (R-CNN: 0.6)."""
@@ -141,7 +142,7 @@ def box_features(network: GoogLeNet) -> Callable[[Tensor], Tensor]:
 
     def compute(crops: Tensor) -> Tensor:
         pieces = torch.split(crops.contiguous(memory_format=torch.channels_last), CPU_ROWS)
-        return torch.cat([pooled_cells(network.feature_map(piece)) for piece in pieces])
+        return torch.cat([pooled_cells(network.last_feature_maps(piece)) for piece in pieces])
 
     return compute
 

@@ -15,7 +15,9 @@ from incdet.errors import ConfigurationError
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord, find_weights, load_network
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_network
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
 from incdet.training.loop import Task

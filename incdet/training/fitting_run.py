@@ -11,8 +11,9 @@ from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import prepare_network
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import fingerprint, save_box_regressor
-from incdet.networks.weights import find_weights, load_network
+from incdet.networks.weights import load_network
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals

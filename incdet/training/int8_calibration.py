@@ -12,8 +12,10 @@ from incdet.images import read_image
 from incdet.networks.calibration import activation_ranges
 from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import save_activation_ranges
-from incdet.networks.weights import Preprocessing, find_weights, load_network
+from incdet.networks.weights import load_network
+from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.reporter import SILENT, Reporter

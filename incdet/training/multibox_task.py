@@ -17,7 +17,7 @@ from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import INPUT_SIZES, Form, MultiBox
 from incdet.networks.priors import grid_priors
-from incdet.networks.weights import WeightsRecord
+from incdet.networks.weights_record import WeightsRecord
 from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.proposers.prior_clusters import cluster_priors, unit_boxes
 from incdet.runtime.device import choose_device, choose_precision
@@ -177,7 +177,7 @@ class MultiBoxTask:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
             outputs = network(self.inputs(batch))
         # the loss needs more precision than bfloat16
-        locations, logits = self.network.decode(outputs.offsets), outputs.logits.float()
+        locations, logits = self.network.decode(outputs.corner_offsets), outputs.logits.float()
         # photos have different numbers of objects, so they are matched one by one
         location_terms, confidence_terms = [], []
         for row, boxes in enumerate(batch.boxes_unit):

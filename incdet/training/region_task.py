@@ -18,7 +18,7 @@ from incdet.images import read_image
 from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.pipeline.cascade import Cascade
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from incdet.networks.weights import WeightsRecord, find_weights, load_network, save_weights
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_network, save_weights
+from incdet.networks.weights_record import WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import keep_freed_memory
 from incdet.runtime.distributed import Processes, joined_processes

@@ -8,8 +8,8 @@ import pytest
 from running_tools import run_tool
 
 from incdet.networks.calibration import best_range
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import activation_ranges_file
-from incdet.networks.weights import find_weights
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import torch
 from command_line import one_sentence
 
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import WeightsRecord, save_weights
+from incdet.networks.weights import save_weights
+from incdet.networks.weights_record import WeightsRecord
 
 
 def test_classify_names_what_photos_show(incdet, photo, tmp_path):

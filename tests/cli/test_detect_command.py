@@ -17,7 +17,8 @@ import torch
 from command_line import FEW, ONE, one_sentence
 
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import WeightsRecord, save_weights
+from incdet.networks.weights import save_weights
+from incdet.networks.weights_record import WeightsRecord
 from incdet.proposers import opencv_engine
 
 

@@ -8,7 +8,8 @@ from command_line import one_sentence
 
 from incdet.evaluation import classification_accuracy
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord, save_weights
+from incdet.networks.weights import save_weights
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 
 
 def network_that_names_colours(matrix):

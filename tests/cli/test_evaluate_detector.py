@@ -15,7 +15,8 @@ from incdet.evaluation.comparison import bootstrap_interval
 from incdet.evaluation.detection_run import no_detections
 from incdet.evaluation.stored_evaluation import load_evaluation
 from incdet.images import read_image
-from incdet.networks.weights import find_weights, load_network, save_weights
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_network, save_weights
 from incdet.output.writers import detections_json
 from incdet.structures import Image, RegionScores
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import WeightsRecord, load_record, read_tensors, save_weights
+from incdet.networks.weights import load_record, read_tensors, save_weights
+from incdet.networks.weights_record import WeightsRecord
 
 
 @pytest.mark.slow

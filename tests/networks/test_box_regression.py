@@ -12,22 +12,18 @@ from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.errors import WeightsError
 from incdet.images import read_image
-from incdet.networks.box_regression import BoxRegressor, RidgeRegression, pooled_cells
+from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.shipped_weights import find_weights, shipped_weights
 from incdet.networks.sidecar_files import box_regressor_file, load_box_regressor, save_box_regressor
-from incdet.networks.weights import (
-    Preprocessing,
-    find_weights,
-    load_record,
-    read_tensors,
-    save_weights,
-    shipped_weights,
-)
+from incdet.networks.weights import load_record, read_tensors, save_weights
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import MAX_BOX_DELTA, apply_box_deltas, box_iou, compute_box_deltas
 from incdet.regions import RegionCropper
 from incdet.structures import Proposals
+from incdet.training.ridge_regression import RidgeRegression
 
 CPU = torch.device("cpu")
 
@@ -109,7 +105,7 @@ def test_a_network_with_a_regression_also_says_corrections():
     network.box_regressor = regressor_of(1)
     outputs = halves.head(halves.trunk(crops))
     assert torch.equal(outputs[:, :4], logits)
-    assert torch.allclose(outputs[:, 4:], network.box_regressor(network.feature_map(crops)), atol=1e-4)
+    assert torch.allclose(outputs[:, 4:], network.box_regressor(network.last_feature_maps(crops)), atol=1e-4)
 
 
 def test_regions_move_before_the_next_stage(astronaut):

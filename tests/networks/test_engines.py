@@ -8,8 +8,9 @@ import torch
 from incdet.config.sections import ScoresConfig
 from incdet.networks.engines.selection import Engine
 from incdet.networks.engines.torch_backend import MAX_GRAPH_ROWS, TorchBackend, prepare_network
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import load_activation_ranges
-from incdet.networks.weights import find_weights, load_network
+from incdet.networks.weights import load_network
 
 NAMES = ["googlenet-voc", "googlenet-voc-4"]
 

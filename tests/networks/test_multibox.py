@@ -142,10 +142,10 @@ def test_the_first_boxes_are_the_priors_with_low_confidence(form):
     with torch.inference_mode():
         outputs = network(torch.randn(2, 3, INPUT_SIZES[form], INPUT_SIZES[form]))
     count = len(network.get_buffer("priors"))
-    assert outputs.offsets.shape == (2, count, 4)
+    assert outputs.corner_offsets.shape == (2, count, 4)
     assert outputs.logits.shape == (2, count)
     assert outputs.logits.sigmoid().max() < 0.05
-    assert (network.decode(outputs.offsets) - network.get_buffer("priors")).abs().max() < 0.01
+    assert (network.decode(outputs.corner_offsets) - network.get_buffer("priors")).abs().max() < 0.01
 
 
 def test_encoding_and_decoding_are_inverse():

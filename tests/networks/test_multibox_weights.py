@@ -7,7 +7,8 @@ from incdet.errors import WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBox, MultiBoxDescription
 from incdet.networks.priors import grid_priors
-from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
+from incdet.networks.weights import load_multibox, load_network, save_weights
+from incdet.networks.weights_record import WeightsRecord
 
 
 def network_of(form="grids", count=12, seed=0):

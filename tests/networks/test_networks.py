@@ -8,9 +8,11 @@ from torch.nn import functional as F
 
 from incdet.errors import WeightsError
 from incdet.networks.architectures import ARCHITECTURES, TABLE_1
+from incdet.networks.conv_units import BatchNorm
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.importers.torchvision import from_torchvision
-from incdet.networks.inception import BatchNorm, Inception, InceptionWidths, LocalResponseNorm, NaiveInception
+from incdet.networks.inception import Inception, InceptionWidths, NaiveInception
+from incdet.networks.response_norm import LocalResponseNorm
 from incdet.networks.summary import summarize
 
 

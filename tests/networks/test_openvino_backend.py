@@ -22,8 +22,10 @@ from incdet.networks.engines.openvino_backend import OpenVinoBackend
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Ensemble, LoadedNetwork
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import activation_ranges_file, load_activation_ranges
-from incdet.networks.weights import WeightsRecord, find_weights, load_network
+from incdet.networks.weights import load_network
+from incdet.networks.weights_record import WeightsRecord
 
 pytest.importorskip("openvino")
 

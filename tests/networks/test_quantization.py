@@ -4,7 +4,8 @@ import torch
 from running_tools import run_tool
 
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord, load_network, load_record, read_tensors, save_weights
+from incdet.networks.weights import load_network, load_record, read_tensors, save_weights
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 
 
 def test_frozen_stages_stay_exact_and_the_others_become_eight_bits(tmp_path):

@@ -10,18 +10,10 @@ from safetensors.torch import save_file
 from incdet.errors import WeightsError
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.quantization import dequantize, quantize
-from incdet.networks.weights import (
-    RECORD_KEY,
-    WeightsRecord,
-    find_weights,
-    load_network,
-    load_record,
-    load_tensors,
-    named_hashes,
-    same_classes,
-    save_weights,
-    sha256,
-)
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import RECORD_KEY, load_network, load_record, load_tensors, save_weights
+from incdet.networks.weights_record import WeightsRecord, same_classes
+from incdet.runtime.file_hashes import named_hashes, sha256
 
 
 def record(**more):

@@ -6,7 +6,7 @@ import torch
 
 from incdet.config.sections import MultiBoxConfig
 from incdet.networks.multibox import BoxOutputs
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.proposers.multibox_proposer import MultiBoxProposer, propose_boxes
 from incdet.structures import Image
 

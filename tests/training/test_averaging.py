@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from incdet.networks.inception import BatchNorm
+from incdet.networks.conv_units import BatchNorm
 from incdet.training.averaging import ParameterAverage, averaged_network
 
 

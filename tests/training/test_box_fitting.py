@@ -12,7 +12,7 @@ from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.sidecar_files import box_regressor_file
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
@@ -82,7 +82,7 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
     assert found.wanted.tolist() == objects[[0, 0]].tolist()
     assert found.photos.tolist() == [1, 1]
     crops = RegionCropper(astronaut, Preprocessing(), CPU).crop(boxes[[0, 3]])
-    expected = pooled_cells(network.feature_map(crops))
+    expected = pooled_cells(network.last_feature_maps(crops))
     assert torch.allclose(found.features.float(), expected, atol=1e-2 * float(expected.max()))
     with pytest.raises(DataError, match="no proposal overlaps"):
         collect_examples(RegionFeatures(box_features(network), Preprocessing()), photos[:1], 20, seed=0)

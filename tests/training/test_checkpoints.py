@@ -7,7 +7,7 @@ from tiny_training import CONFIGURATION, draw, losses, make_trainer, nothing, st
 from torch import nn
 
 from incdet.errors import OutputError, WeightsError
-from incdet.networks.inception import BatchNorm
+from incdet.networks.conv_units import BatchNorm
 from incdet.runtime import files as storage
 from incdet.training.loop import Schedule, Task, Trainer
 from incdet.training.optimization import OptimizationConfig

@@ -20,7 +20,8 @@ from incdet.config.sections import Config
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord, load_network, save_weights
+from incdet.networks.weights import load_network, save_weights
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.distributed import Processes
 from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
 from incdet.training.loop import Schedule, Trainer

@@ -16,7 +16,8 @@ from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.recall import average_recall
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import WeightsRecord, load_multibox, load_network, save_weights
+from incdet.networks.weights import load_multibox, load_network, save_weights
+from incdet.networks.weights_record import WeightsRecord
 from incdet.ops.boxes import box_iou
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposals import Proposers
@@ -102,7 +103,7 @@ def test_the_loss_is_that_of_the_locations_and_confidences(training_folder):
         inputs = (batch.crops.float() + batch.noise[:, None, None, :] - mean).permute(0, 3, 1, 2)
         assert torch.allclose(task.inputs(batch), inputs, atol=1e-3)
         outputs = task.network(inputs)
-        locations = task.network.get_buffer("priors") + outputs.offsets * task.network.offset_unit
+        locations = task.network.get_buffer("priors") + outputs.corner_offsets * task.network.offset_unit
     for row, boxes in enumerate(batch.boxes_unit):
         priors, objects = match_bipartite(locations[row], outputs.logits[row], boxes, 7.0)
         location = 7.0 / 2 * (locations[row][priors] - boxes[objects]).square().sum()

@@ -14,7 +14,7 @@ from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights import Preprocessing, WeightsRecord
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
@@ -151,7 +151,7 @@ def test_validation_is_detection_in_the_photos_kept_out(task_of):
     # a network that tells these regions apart, and objects of six classes where some of them are
     crops = RegionCropper(image, task.preprocessing, CPU).crop(boxes)
     with torch.no_grad():
-        features = network.feature_map(crops).mean(dim=(2, 3))
+        features = network.last_feature_maps(crops).mean(dim=(2, 3))
         network.classifier.weight.normal_(generator=torch.Generator().manual_seed(0)).div_(features.std(dim=0).norm())
         network.classifier.bias.copy_(-(network.classifier.weight @ features.mean(dim=0)))
         probabilities = network(crops).main.softmax(dim=1)[:, :-1].contiguous().numpy()

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from incdet.errors import ConfigurationError, PackageError, WeightsError
 from incdet.networks.box_regression import CELLS
+from incdet.networks.conv_units import ConvReLU
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.inception import ConvReLU, Inception, LocalResponseNorm
+from incdet.networks.inception import Inception
+from incdet.networks.response_norm import LocalResponseNorm
 from incdet.runtime.device import cpu_flags
 
 Precision = Literal["float32", "bfloat16", "int8"]

@@ -1,4 +1,4 @@
-"""Caffe's parameter names for GoogLeNet and the translation of its release into ours."""
+"""Caffe's layer names for GoogLeNet, and the translation of its release into ours."""
 
 from torch import Tensor
 
@@ -6,11 +6,11 @@ from incdet.errors import WeightsError
 from incdet.networks.architectures import TABLE_1
 
 CAFFE_MEAN = (123.0, 117.0, 104.0)
-"""Mean colour of Caffe's release, here as RGB."""
+"""Mean colour that Caffe's release subtracts, here as RGB (its own order is BGR: 104, 117, 123)."""
 
 
 def parameter_names() -> dict[str, str]:
-    """Our parameter name -> Caffe's, without `.weight` and `.bias`."""
+    """Name of each of our layers -> Caffe's name of it."""
     names = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
     layers = {
         "conv_1x1": "1x1",
@@ -26,10 +26,17 @@ def parameter_names() -> dict[str, str]:
 
 
 def from_caffe(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
-    """Caffe's tensors under our names, with the first filters turned from BGR to RGB.
+    """Translates Caffe's tensors.
+
+    Args:
+        tensors: "<Caffe's layer>.weight" and "<Caffe's layer>.bias" -> tensor, in Caffe's shapes, which are torch's.
+        origin: name of the file, for messages.
+
+    Returns:
+        Our parameter name -> tensor. The first filters take RGB instead of BGR.
 
     Raises:
-        WeightsError: a layer is missing or one is left over.
+        WeightsError: a layer is missing, or one is unknown.
     """
     translated = {}
     for ours, theirs in parameter_names().items():
@@ -38,9 +45,10 @@ def from_caffe(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
                 raise WeightsError(f"{origin} lacks '{theirs}.{part}'; expected the layers of BVLC's GoogLeNet")
             translated[f"{ours}.{part}"] = tensors[f"{theirs}.{part}"]
     known = {f"{name}.{part}" for name in parameter_names().values() for part in ("weight", "bias")}
-    # the release has the auxiliary heads, too, which only training uses
+    # the release also holds the auxiliary heads, which only training uses
     extra = sorted(name for name in tensors.keys() - known if not name.startswith(("loss1/", "loss2/")))
     if extra:
         raise WeightsError(f"{origin} holds '{extra[0]}', which is no layer of BVLC's GoogLeNet")
+    # [64, 3, 7, 7]: Caffe reads photos with OpenCV, so its input channels are blue, green, red
     translated["conv1.weight"] = translated["conv1.weight"].flip(1)
     return translated

@@ -1,6 +1,7 @@
-"""Caffe's `.caffemodel` files: protocol buffers, read with the official runtime and the few messages that hold weights.
+"""Caffe's `.caffemodel` files: protocol buffers, read with the official runtime.
 
-Field numbers are those of caffe.proto; everything else in a file is skipped.
+Only the few messages that hold weights are described here, with the field numbers of caffe.proto. The runtime skips
+everything else in a file.
 """
 
 from functools import cache
@@ -27,14 +28,17 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, bool]]] = {
     "V1LayerParameter": {"name": (4, "string", False), "blobs": (6, "BlobProto", True)},
     "NetParameter": {"layers": (2, "V1LayerParameter", True), "layer": (100, "LayerParameter", True)},
 }
-"""Message -> field -> (number, type, repeated)."""
+"""Message -> field -> (number, type, whether it is repeated). Layers of 2014 are `V1LayerParameter`."""
 
 
 def read_caffemodel(file: Path) -> dict[str, Tensor]:
-    """The parameters of every layer as "<layer>.weight" and "<layer>.bias", in Caffe's shapes and channel order.
+    """Reads the parameters of every layer.
+
+    Returns:
+        "<layer>.weight" and "<layer>.bias" -> float32 tensor, in Caffe's shapes and channel order.
 
     Raises:
-        WeightsError: the file cannot be read, or is no network of Caffe's.
+        WeightsError: the file cannot be read, or holds no network of Caffe's.
         PackageError: protobuf is not installed.
     """
     message = _net_parameter()()
@@ -47,6 +51,7 @@ def read_caffemodel(file: Path) -> dict[str, Tensor]:
             f"cannot read weights {file}: neither safetensors nor a PyTorch file nor a .caffemodel; check the file"
         ) from None
     tensors = {}
+    # a file has layers of the old or of the new kind; those without parameters have no blobs
     for layer in (*message.layers, *message.layer):
         for part, blob in zip(("weight", "bias"), layer.blobs, strict=False):
             tensors[f"{layer.name}.{part}"] = _tensor(blob, f"{file}: '{layer.name}'")
@@ -56,7 +61,12 @@ def read_caffemodel(file: Path) -> dict[str, Tensor]:
 
 
 def _tensor(blob: Any, origin: str) -> Tensor:
-    # files of 2014 have four numbers in place of a shape, and ones before a bias or a matrix
+    """The numbers of a blob in its shape, float32.
+
+    Raises:
+        WeightsError: there are more or fewer numbers than the shape needs.
+    """
+    # files of 2014 state four numbers in place of a shape, with leading ones for a bias or a matrix
     old = [blob.num, blob.channels, blob.height, blob.width]
     shape = list(blob.shape.dim) if blob.HasField("shape") else old
     values = np.array(blob.data, np.float32)
@@ -69,11 +79,16 @@ def _tensor(blob: Any, origin: str) -> Tensor:
 
 @cache
 def _net_parameter() -> Any:
-    """The class of Caffe's NetParameter, from `_MESSAGES`."""
+    """Builds the class that parses Caffe's NetParameter from `_MESSAGES`.
+
+    Raises:
+        PackageError: protobuf is not installed.
+    """
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     except ImportError:
         raise PackageError("reading a .caffemodel needs protobuf; run: pip install 'incdet[caffe]'") from None
+    # what a compiled caffe.proto would declare, made at run time: so no generated code has to fit protobuf's version
     kinds = descriptor_pb2.FieldDescriptorProto
     described = descriptor_pb2.FileDescriptorProto(name="incdet_caffe.proto", package="incdet_caffe", syntax="proto2")
     for name, fields in _MESSAGES.items():
@@ -85,6 +100,7 @@ def _net_parameter() -> Any:
                 added.type, added.type_name = kinds.TYPE_MESSAGE, f".incdet_caffe.{kind}"
             else:
                 added.type = getattr(kinds, f"TYPE_{kind.upper()}")
+                # repeated numbers stand together in one field
                 added.options.packed = repeated
     pool = descriptor_pool.DescriptorPool()
     pool.Add(described)

@@ -1,4 +1,4 @@
-"""Weight files of other projects, told apart by their content; nothing in them is executed."""
+"""Weight files of other projects. Their content decides how they are read; nothing in them is executed."""
 
 import warnings
 import zipfile
@@ -12,22 +12,28 @@ from incdet.networks.importers.caffemodel import read_caffemodel
 from incdet.networks.weights import read_tensors
 
 _PICKLE_START = b"\x80"
+"""First byte of a pickle, as torch wrote it before version 1.6."""
 
 
 def read_foreign_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, a PyTorch state dict or a `.caffemodel`, under their own names.
+    """Reads a safetensors file, a PyTorch state dict or a `.caffemodel`.
+
+    Returns:
+        Name in the file -> tensor.
 
     Raises:
         WeightsError: the file cannot be read, or holds something else than tensors.
-        PackageError: a `.caffemodel`, and protobuf is not installed.
+        PackageError: it is a `.caffemodel`, and protobuf is not installed.
     """
     try:
         with file.open("rb") as stream:
             start = stream.read(9)
     except OSError as error:
         raise WeightsError(f"cannot read weights {file}: {reason(error)}; check the path") from None
+    # safetensors: eight bytes with the length of the header, then the header, which is JSON
     if start[8:] == b"{":
         return read_tensors(file)
+    # torch writes zip archives since version 1.6
     if zipfile.is_zipfile(file) or start.startswith(_PICKLE_START):
         return _read_pytorch(file)
     return read_caffemodel(file)
@@ -36,6 +42,7 @@ def read_foreign_tensors(file: Path) -> dict[str, Tensor]:
 def _read_pytorch(file: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings(action="ignore"):
+            # `weights_only` refuses everything that could run code
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in the restricted unpickler
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,7 +10,8 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.importers.caffe import CAFFE_MEAN, from_caffe
 from incdet.networks.importers.foreign_files import read_foreign_tensors
 from incdet.networks.importers.torchvision import TORCHVISION_PREPROCESSING, from_torchvision
-from incdet.networks.weights import Preprocessing, WeightsRecord, load_tensors
+from incdet.networks.weights import load_tensors
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 
 CAFFE_PREPROCESSING = Preprocessing(mean=CAFFE_MEAN, context=0)
 

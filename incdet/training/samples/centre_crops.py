@@ -9,7 +9,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from incdet.classifier import crop_image
 from incdet.errors import ImageError
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.training.samples.batch_loading import load_batches
 from incdet.training.samples.photo_sources import PhotoSource
 

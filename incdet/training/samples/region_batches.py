@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from incdet.errors import ImageError
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
 from incdet.training.samples.batch_loading import load_batches

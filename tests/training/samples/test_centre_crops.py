@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from incdet.classifier import crop_image
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.training.samples.centre_crops import centre_batches
 from incdet.training.samples.photo_sources import PhotosConfig, open_photos
 

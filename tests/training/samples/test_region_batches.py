@@ -7,7 +7,7 @@ import torch
 
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.networks.weights import Preprocessing
+from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
 from incdet.structures import GroundTruth, Image, Proposals

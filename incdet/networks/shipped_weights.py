@@ -1,0 +1,51 @@
+"""The weights inside the package, and how a name or a path leads to a file."""
+
+from pathlib import Path
+
+from incdet.errors import ConfigurationError, WeightsError
+
+REJECTION_NETWORK = "googlenet-voc"
+"""Name of the shipped weights of the rejection network, which sees every region. The members of the shipped ensemble
+have this name and -1, -2, ..."""
+
+
+def shipped_weights() -> dict[str, Path]:
+    """Lists the weights inside the package: name -> file."""
+    # the package's own folder, because "incdet" may also name the folder that holds the repository
+    folder = Path(__file__).resolve().parents[1] / "weights"
+    # names with a point are sidecar files of other weights; see `networks/sidecar_files.py`
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
+
+
+def shipped_ensemble(num_members: int | None = None) -> tuple[str, ...]:
+    """Names the shipped weights of a detector: the rejection network's, then the members' of the ensemble.
+
+    Args:
+        num_members: number of members; None is all of them.
+
+    Raises:
+        ConfigurationError: the number is less than one, or more than the package ships.
+    """
+    names = [name for name in shipped_weights() if name.startswith(f"{REJECTION_NETWORK}-")]
+    if num_members is not None and not 1 <= num_members <= len(names):
+        raise ConfigurationError(f"{num_members} members of the ensemble are wanted; expected 1 to {len(names)}")
+    return (REJECTION_NETWORK, *names[:num_members])
+
+
+def find_weights(name_or_file: str | Path) -> Path:
+    """Finds the file of weights.
+
+    Args:
+        name_or_file: name of shipped weights, or path of a file.
+
+    Raises:
+        WeightsError: it is neither a shipped name nor an existing file.
+    """
+    shipped = shipped_weights()
+    if str(name_or_file) in shipped:
+        return shipped[str(name_or_file)]
+    file = Path(name_or_file)
+    if not file.is_file():
+        names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
+        raise WeightsError(f"no weights '{name_or_file}': neither a file nor shipped; shipped weights: {names}")
+    return file

@@ -1,0 +1,112 @@
+"""The record that belongs to a set of weights: classes, preprocessing, origin, licence, measured quality."""
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from torch import Tensor
+
+from incdet.errors import WeightsError
+from incdet.networks.googlenet import INPUT_SIZE
+from incdet.networks.multibox import MultiBoxDescription
+
+
+class Preprocessing(BaseModel):
+    """The way from pixels to the network's input: (RGB - mean) * scale.
+
+    Attributes:
+        mean: grey levels that are subtracted from red, green and blue. The default is Caffe's mean colour.
+        scale: factor after that.
+        size: side of the square input, in pixels.
+        context: pixels of the input on every side of a region's box that show what surrounds it. R-CNN has 16 of 227.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
+    scale: float = Field(1.0, gt=0, le=1000)
+    size: int = Field(INPUT_SIZE, ge=96, le=1024)
+    context: int = Field(16, ge=0)
+
+    def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Turns pixels into the network's input.
+
+        Args:
+            pixels: [B, S, S, 3] uint8, RGB.
+            noise: [B, 3] float32, grey levels that are added to every pixel of an image; None adds nothing.
+
+        Returns:
+            [B, 3, S, S] float32, channels last in memory.
+        """
+        mean = torch.tensor(self.mean, device=pixels.device)
+        offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
+        return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)
+
+    @model_validator(mode="after")
+    def _context_leaves_room(self) -> Self:
+        if self.context * 4 > self.size:
+            raise ValueError(f"a context of {self.context} pixels leaves too little of {self.size} for the region")
+        return self
+
+
+class WeightsRecord(BaseModel):
+    """The knowledge about a set of weights, stored with them in one file.
+
+    Attributes:
+        architecture: name of the network in `ARCHITECTURES`.
+        classes: class names in the order of the network's columns, without background.
+        background: whether the network has one more column, the last, for background.
+        preprocessing: preprocessing of the input.
+        recipe: configuration of the training that made the weights.
+        origin: source of the weights, in words.
+        measured: measured quality, for example {"voc2012-subset val mAP": 0.45}.
+        licence: terms of use.
+        multibox: description of the layers on top, where the network proposes boxes; None where it names classes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str = "table"
+    classes: tuple[str, ...] = Field(min_length=1)
+    background: bool
+    preprocessing: Preprocessing = Preprocessing()
+    recipe: dict[str, Any] = {}
+    origin: str
+    measured: dict[str, float] = {}
+    licence: str
+    multibox: MultiBoxDescription | None = None
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _rename_first_architecture(cls, value: Any) -> Any:
+        """Accepts the name that the architecture "table" had before there were variants."""
+        return "table" if value == "googlenet" else value
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        return self
+
+    @property
+    def num_columns(self) -> int:
+        """Number of columns of the network's output: the classes, and background where there is one."""
+        return len(self.classes) + self.background
+
+
+def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:
+    """Checks that all members of an ensemble have the same classes, and returns them.
+
+    Raises:
+        WeightsError: two members were trained for different classes.
+    """
+    first, *others = (record.classes for record in records)
+    for other in others:
+        if other != first:
+            difference = sorted(set(first) ^ set(other))[:3] or ["their order"]
+            raise WeightsError(
+                f"the ensemble's members differ in classes ({len(first)} and {len(other)}; for example "
+                f"{', '.join(difference)}); give weights trained for the same classes"
+            )
+    return first
