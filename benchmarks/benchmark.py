@@ -138,7 +138,7 @@ def _table(rows: list[dict[str, float | int | str]]) -> Table:
 @app.command()
 def proposals(
     path: Annotated[Path, typer.Argument(help="A photo or a folder of photos; with ../Annotations in VOC's layout.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 32,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of photos, evenly spaced over the folder.")] = 32,
     runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Of the search: superpixel_scale=1; repeatable.")
@@ -189,10 +189,10 @@ def proposal_scaling(
 @app.command()
 def detect(
     path: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many photos, evenly spaced over the folder.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of photos, evenly spaced over the folder.")] = 3,
     runs: Annotated[int, typer.Option(min=1, help="Repetitions; each photo's median counts.")] = 3,
     peers: Annotated[bool, typer.Option(help="Also the textbook loop and torchvision's detectors.")] = True,
-    exact: Annotated[bool, typer.Option(help="Also the ensemble without gates.")] = False,
+    exact: Annotated[bool, typer.Option(help="Also the ensemble with thresholds of 0.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of incdet's detectors; repeatable.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
@@ -220,7 +220,7 @@ def detect(
 @app.command()
 def folder(
     path: Annotated[Path, typer.Argument(help="A folder of photos.")],
-    limit: Annotated[int, typer.Option(min=3, help="At most so many photos, evenly spaced over the folder.")] = 300,
+    limit: Annotated[int, typer.Option(min=3, help="Largest number of photos, evenly spaced over the folder.")] = 300,
     workers: Annotated[
         list[int] | None, typer.Option(help="As of incdet detect; repeatable (default: 0 and 1).")
     ] = None,
@@ -248,7 +248,7 @@ def folder(
 @app.command()
 def loader(
     path: Annotated[Path, typer.Argument(help="A folder of photos.")],
-    limit: Annotated[int, typer.Option(min=64, help="At most so many photos, evenly spaced over the folder.")] = 480,
+    limit: Annotated[int, typer.Option(min=64, help="Largest number of photos, evenly spaced over the folder.")] = 480,
     workers: Annotated[list[int] | None, typer.Option(min=0, help="Repeatable (default: 0 and 2).")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Passes over the photos; the median counts.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,

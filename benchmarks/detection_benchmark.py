@@ -1,4 +1,4 @@
-"""What `benchmarks/benchmark.py detect` measures: incdet beside the textbook loop and torchvision's detectors."""
+"""The measurements of `benchmarks/benchmark.py detect`: incdet beside the textbook loop and torchvision's detectors."""
 
 import multiprocessing
 import statistics
@@ -31,12 +31,12 @@ from incdet.runtime.stopwatch import Stopwatch
 
 
 def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Name -> what makes it, of everything that can run on this machine.
+    """All contenders that can run on this machine: name -> the settings that make it.
 
     Args:
         peers: whether the textbook loop and torchvision's detectors take part.
-        exact: whether the ensemble without gates does.
-        settings: `dotted.key=value` of incdet's detectors.
+        exact: whether the ensemble with thresholds of 0, which classifies every region by every network, takes part.
+        settings: settings `dotted.key=value` for incdet's detectors.
     """
     device = choose_device(load_config(Config, settings=settings).device)
     engines = {"torch": ["scores.engine=torch"]}
@@ -52,13 +52,13 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
         found[f"one network, {name}"] = six | {"weights": [REJECTION_NETWORK]}
         found[f"six networks, {name}"] = six
         if exact:
-            ungated = {"settings": [*chosen, "scores.min_probability=0", "scores.half_resolution_min_probability=0"]}
-            found[f"six networks exactly, {name}"] = six | ungated
+            zero = [f"scores.{threshold}=0" for threshold in ("min_probability", "half_resolution_min_probability")]
+            found[f"six networks exactly, {name}"] = six | {"settings": [*chosen, *zero]}
     return found
 
 
 _made: list[Contender] = []
-"""By a process that measures: its contender, once a photo needs it, because what goes wrong there can be told."""
+"""The contender of a measuring process, made with the first photo, because an error there can be reported."""
 
 
 def _incdet(what: Mapping[str, Any]) -> Contender:
@@ -87,13 +87,13 @@ def _measure(what: Mapping[str, Any], photo: Path) -> tuple[PhotoSeconds, float]
 def measure_detection(
     photos: list[Path], named: Mapping[str, Mapping[str, Any]], runs: int, report: Callable[[int, str], None]
 ) -> dict[str, Any]:
-    """Every contender on every photo, in turn, each in a process of its own.
+    """Measures every contender on every photo, in turn, each in a process of its own.
 
     Args:
-        photos: to detect in.
-        named: the contenders, see `contenders`.
-        runs: of each contender on each photo; the median counts.
-        report: called with the number of turns done and what comes next.
+        photos: the photos.
+        named: the contenders; see `contenders`.
+        runs: number of runs of each contender on each photo; the median counts.
+        report: function that is called with the number of turns done and the next turn.
 
     Raises:
         IncdetError: a contender cannot be made or cannot read a photo.
@@ -127,7 +127,7 @@ def measure_detection(
 def _figures(
     measured: Mapping[Path, list[PhotoSeconds]], memory: float, rates: Mapping[str, float], what: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Medians over the runs, means over the photos."""
+    """The figures of a contender: medians over the runs, means over the photos."""
     stages = {
         stage: statistics.fmean(statistics.median(run.stages[stage] for run in runs) for runs in measured.values())
         for stage in next(iter(measured.values()))[0].stages
@@ -140,7 +140,7 @@ def _figures(
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
     device = what["device"]
-    if device.type == "cpu":  # a GPU cuts while it is waited for
+    if device.type == "cpu":  # a GPU cuts crops while this process waits for its networks
         found["crops_share"] = stages["regions"] / classifying
     if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
         precision = "bfloat16" if choose_precision("auto", device) == torch.bfloat16 else "float32"
@@ -151,7 +151,7 @@ def _figures(
 
 
 def _ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """How many times faster than the textbook loop, and what six networks cost beside one."""
+    """Factors by which contenders are faster than the textbook loop, and the cost of six networks beside one."""
     ratios: dict[str, Any] = {}
     if TEXTBOOK in rows:
         peer = rows[TEXTBOOK]
@@ -178,17 +178,17 @@ def _classifying(row: Mapping[str, Any]) -> float:
 
 @cache
 def multiply_adds() -> float:
-    """Of GoogLeNet on one region (Table 1 of the paper, computed)."""
+    """Multiply-adds of GoogLeNet on one region (Table 1 of the paper, computed)."""
     return float(summarize(ARCHITECTURES["table"]).multiply_adds)
 
 
 def matrix_rates(device: torch.device, size: int | None = None, runs: int = 7) -> dict[str, float]:
-    """Multiply-adds per second of torch's matrix product, by precision: what the hardware gives at best.
+    """Multiply-adds per second of torch's matrix product by precision, the best that the hardware gives.
 
     Args:
-        device: that multiplies.
-        size: of the square matrices; None keeps the device busy for longer than it takes to start.
-        runs: the best one counts, after one for warm-up.
+        device: the device that multiplies.
+        size: side of the square matrices; None keeps the device busy for longer than it takes to start.
+        runs: number of runs after one for warm-up; the best one counts.
     """
     size = size or (2048 if device.type == "cpu" else 8192)
     rates = {}
@@ -227,7 +227,7 @@ def cold_start_seconds(photo: Path, runs: int, settings: Sequence[str]) -> dict[
 
 
 def detection_table(numbers: Mapping[str, Any], num_photos: int) -> Table:
-    """The numbers for people."""
+    """The numbers as a table for people."""
     table = Table(title=f"detection, {num_photos} photos, {numbers['device']}: seconds per photo")
     table.add_column("")
     headings = ("read", "proposals", "regions", "scores", "detections", "total", "regions/s", "peak GB", "times faster")
@@ -243,7 +243,7 @@ def detection_table(numbers: Mapping[str, Any], num_photos: int) -> Table:
 
 
 def ratio_lines(numbers: Mapping[str, Any]) -> list[str]:
-    """Sentences below the table."""
+    """The sentences below the table."""
     lines = [
         f"regions per second over the textbook loop's: {name} {ratio:.2f}"
         for name, ratio in numbers.get("regions_per_second_ratio", {}).items()

@@ -91,9 +91,9 @@ class Batch:
 
     Args:
         paths: Files, folders and patterns as the user gave them.
-        options: As above.
-        kinds: As above.
-        name: As above.
+        options: Places of the results.
+        kinds: Kinds of files that are written.
+        name: Name of the JSON lines, such as "detections".
         description: Everything that decides the results.
 
     Raises:

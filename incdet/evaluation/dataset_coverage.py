@@ -31,7 +31,7 @@ def cover_dataset(
     Args:
         dataset: Annotated photos.
         propose: Proposes boxes in a photo, perhaps from a cache.
-        config: What the reader of photos accepts.
+        config: Limits of the photos that can be read.
         ignored_objects_count: Whether objects count that are annotated to be ignored: VOC's difficult ones are
             objects, and R-CNN counted them, but COCO's crowds are no single objects.
 

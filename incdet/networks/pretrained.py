@@ -57,7 +57,7 @@ def origin_of(
     Args:
         files: the weights, those of the rejection network, if any, first.
         has_rejection_network: whether the first file is a rejection network.
-        config: as for `load_pretrained`; decides which sidecar files were read.
+        config: the configuration that `load_pretrained` had; decides which sidecar files were read.
         others: further files that decide what is found, such as the weights of MultiBox.
     """
     sidecars = [box_regressor_file(file) for file in files if config.box_deltas]

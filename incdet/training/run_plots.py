@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from incdet.evaluation.plots import empty_figure, plain_name, png, tidy
 
 COLUMNS = 4
@@ -26,7 +28,7 @@ def training_plot(runs: Mapping[str, Curves]) -> bytes:
     columns = min(max(len(names), 1), COLUMNS)
     rows = math.ceil(max(len(names), 1) / columns)
     figure = empty_figure(3.6 * columns, 3.2 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    panels = np.ravel(figure.subplots(rows, columns))  # a single panel is no array
     for unused in panels[len(names) :]:
         unused.set_axis_off()
     for axes, name in zip(panels, names, strict=False):

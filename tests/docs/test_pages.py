@@ -76,8 +76,6 @@ def named_commands(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_named_commands_exist(page: Path) -> None:
     known = command_names()
-    if "train regions" not in known:
-        pytest.skip("needs the commands of version 0.2, which are not here yet")
     groups = {name.split()[0] for name in known if " " in name}
     for named in named_commands(page.read_text(encoding="utf-8")):
         first, _, second = named.partition(" ")
