@@ -1,4 +1,4 @@
-"""Whole-image classification: crops, ensembles, labels and accuracy."""
+"""Whole-image classification: crops, ensembles, labels."""
 
 from itertools import product
 
@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from incdet.classifier import Classifier, crop_image
-from incdet.data.imagenet import find_labelled_photos
-from incdet.errors import DataError, ImageError, WeightsError
-from incdet.evaluation.top_k import top_k_accuracy
+from incdet.errors import WeightsError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
@@ -34,22 +32,15 @@ def test_an_image_of_the_right_size_is_only_cut():
     assert torch.equal(crop, torch.from_numpy(cut).permute(2, 0, 1))
 
 
-@pytest.mark.parametrize(("width", "height"), [(512, 900), (64, 50), (1, 1), (3000, 1)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(512, 900), (64, 50), (1, 1), pytest.param(3000, 1, marks=pytest.mark.slow)]
+)
 def test_the_crop_is_the_centre_whatever_the_shape(width, height):
     (crop,) = crop_image(gradient(width, height), PLAIN, 1)
     assert crop.shape == (3, 224, 224)
     if min(width, height) > 40:
         middle = crop[:2].mean(dim=(1, 2)) + torch.tensor([10.0, 20.0])
         assert torch.allclose(middle, torch.tensor([127.5, 127.5]), atol=3)
-
-
-def test_accuracy_counts_the_k_best():
-    probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.3, 0.3, 0.4], [0.0, 0.0, 1.0]])
-    truth = np.array([2, 1, 1, 0])
-    assert top_k_accuracy(probabilities, truth, 1) == 0.25
-    # of equal probabilities the lower class id is the better guess
-    assert top_k_accuracy(probabilities, truth, 2) == 0.75
-    assert top_k_accuracy(probabilities, truth, 3) == 1
 
 
 def cut(picture, left, top, size=224):
@@ -132,59 +123,3 @@ def test_members_of_other_classes_are_refused(ensemble):
         Classifier([], [])
     with pytest.raises(WeightsError, match="regions"):
         Classifier(networks[:1], [records[0].model_copy(update={"background": True})])
-
-
-@pytest.fixture
-def photos(tmp_path):
-    for name in ("n01/x.jpg", "n02/y.png", "n02_17.jpg", "val_3.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        PIL.Image.new("RGB", (8, 8)).save(tmp_path / name)
-    return tmp_path
-
-
-def test_photos_are_labelled_by_folder_or_name(photos):
-    (photos / "val_3.jpg").unlink()
-    found = find_labelled_photos(photos, ("n01", "n02"))
-    assert {path.name: class_id for path, class_id in zip(found.paths, found.class_ids.tolist(), strict=True)} == {
-        "x.jpg": 0,
-        "y.png": 1,
-        "n02_17.jpg": 1,
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("val.txt", "x.jpg 1\nn02/y.png 0\nn02_17.jpg 1\nval_3.jpg n02\n"),
-        (
-            "LOC_val_solution.csv",
-            "ImageId,PredictionString\nx,n02 1 2 3 4 n02 5 6 7 8\ny,n01 0 0 1 1\nn02_17,n02 \nval_3,n02 1",
-        ),
-    ],
-)
-def test_lists_of_labels(photos, name, text):
-    (photos / name).write_text(text)
-    found = find_labelled_photos(photos, ("n01", "n02"), photos / name if name == "val.txt" else None)
-    labels = {path.stem: class_id for path, class_id in zip(found.paths, found.class_ids.tolist(), strict=True)}
-    assert labels == {"x": 1, "y": 0, "n02_17": 1, "val_3": 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (None, "val_3.jpg"),
-        ("x.jpg 7\n", "entry 1: '7'"),
-        ("x.jpg 1\n", "not in the list"),
-        ("ImageId,PredictionString\nx\n", "entry 1: ''"),
-    ],
-)
-def test_unknown_labels_are_named(photos, text, words):
-    if text is not None:
-        (photos / "labels").write_text(text)
-    with pytest.raises(DataError, match=words):
-        find_labelled_photos(photos, ("n01", "n02"), None if text is None else photos / "labels")
-
-
-def test_a_folder_without_photos(tmp_path):
-    with pytest.raises(ImageError):
-        find_labelled_photos(tmp_path, ("n01",))

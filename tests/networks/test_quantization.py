@@ -1,13 +1,17 @@
-"""tools/quantize_weights.py, run as users run it: what becomes of layers that members share, and of the others."""
+"""Weights in eight bits: their precision, and the command that makes them from a file."""
 
+import pytest
 import torch
 from running_tools import run_tool
+from weights_files import record, refused
 
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.quantization import dequantize, quantize
 from incdet.networks.weights import load_network, load_record, read_tensors, save_weights
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 
 
+@pytest.mark.slow
 def test_frozen_stages_stay_exact_and_the_others_become_eight_bits(tmp_path):
     torch.manual_seed(0)
     state = GoogLeNet(3).state_dict()
@@ -31,3 +35,37 @@ def test_frozen_stages_stay_exact_and_the_others_become_eight_bits(tmp_path):
     loaded = load_network(tmp_path / "small.safetensors")[0].state_dict()
     for name, tensor in before.items():
         assert torch.allclose(loaded[name], tensor.float(), atol=float(tensor.abs().max()) / 250), name
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    torch.manual_seed(0)
+    return GoogLeNet(3).state_dict()
+
+
+def test_eight_bits_move_a_weight_by_half_a_step_of_its_channel(tmp_path, tensors):
+    frozen = {"conv1.weight"}
+    save_weights(tmp_path / "w.safetensors", quantize(tensors, frozen), record())
+    network, _ = load_network(tmp_path / "w.safetensors")
+    for name, tensor in network.state_dict().items():
+        if name in frozen or tensor.ndim < 2:
+            assert torch.equal(tensor, tensors[name].half().float())
+            continue
+        step = tensors[name].flatten(1).abs().amax(dim=1) / 127
+        error = (tensor - tensors[name]).flatten(1).abs().amax(dim=1)
+        assert (error <= step * 0.5001).all(), name
+        assert (error > step * 0.3).float().mean() > 0.5, f"{name} is not in eight bits"
+    save_weights(tmp_path / "half.safetensors", tensors, record(), torch.float16)
+    assert (tmp_path / "w.safetensors").stat().st_size < 0.55 * (tmp_path / "half.safetensors").stat().st_size
+
+
+def test_a_channel_of_zeros_stays_zero():
+    stored = quantize({"weight": torch.tensor([[0.0, 0.0], [-1.0, 0.25]])})
+    assert torch.allclose(dequantize(stored, "here")["weight"], torch.tensor([[0, 0], [-1, 0.25]]), atol=0.5 / 127)
+
+
+@pytest.mark.parametrize("scales", [None, torch.ones(3)])
+def test_eight_bits_without_their_scales_are_refused(scales):
+    stored = quantize({"weight": torch.ones(2, 2)})
+    stored = {"weight": stored["weight"]} | ({} if scales is None else {"weight.scale": scales})
+    refused(lambda: dequantize(stored, "here"), "here", "weight", "2 scales")

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from random_boxes import random_pixel_boxes
 
 from incdet.ops.boxes import (
+    MAX_BOX_DELTA,
     apply_box_deltas,
     box_areas,
     box_iou,
     boxes_from_xywh,
     boxes_to_xywh,
     clip_boxes,
+    compute_box_deltas,
     flip_boxes,
 )
 
@@ -93,3 +96,28 @@ def test_boxes_of_several_images_are_clipped_at_the_borders_of_their_own():
     stretch = np.tile(np.array([[0, 0, 1, 1]], np.float32), (3, 1))
     expected[2] = [0, 0, 60, 45]
     assert apply_box_deltas(boxes, stretch, widths, heights).tolist() == expected
+
+
+def test_box_deltas_are_those_of_rcnn():
+    box, wanted = np.array([[10, 20, 30, 60]], np.float32), np.array([[15, 10, 55, 50]], np.float32)
+    # its centre (20, 40) must move by 15 of 20 and -10 of 40; 20 becomes 40 wide, 40 stays 40 high
+    assert compute_box_deltas(box, wanted)[0] == pytest.approx([15 / 20, -10 / 40, np.log(2), 0])
+    assert apply_box_deltas(box, compute_box_deltas(box, wanted), 100, 100)[0] == pytest.approx(wanted[0])
+
+
+def test_box_deltas_lead_from_any_box_to_any_near_one():
+    generator = np.random.default_rng(0)
+    boxes = random_pixel_boxes(generator, 100, 20.0)
+    wanted = (boxes + generator.uniform(-5, 5, boxes.shape)).astype(np.float32).clip(0)
+    assert apply_box_deltas(boxes, compute_box_deltas(boxes, wanted), 200, 200) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_moved_boxes_stay_in_the_image_and_near_the_region():
+    box = np.array([[10, 10, 30, 50]], np.float32)
+    far = apply_box_deltas(box, np.array([[9, -9, 50, 50]], np.float32), 1000, 1000)
+    assert far == pytest.approx(apply_box_deltas(box, np.full((1, 4), MAX_BOX_DELTA) * [1, -1, 1, 1], 1000, 1000))
+    assert apply_box_deltas(box, np.array([[0, 0, 1, 1]], np.float32), 40, 45)[0] == pytest.approx([0, 0, 40, 45])
+    # nothing of it would be left
+    at_the_border, away = np.array([[2, 10, 22, 50]], np.float32), np.array([[-1, 0, -0.5, 0]], np.float32)
+    assert apply_box_deltas(at_the_border, away, 40, 60).tolist() == at_the_border.tolist()
+    assert apply_box_deltas(box[:, [0, 1, 0, 3]], np.ones((1, 4), np.float32), 40, 60).tolist() == [[10, 10, 10, 50]]

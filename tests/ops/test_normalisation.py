@@ -1,5 +1,7 @@
 """Response normalisation on a CPU against a sum over channels in float64."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -41,3 +43,16 @@ def test_threads_change_nothing(monkeypatch, dtype):
         assert torch.equal(normalise_on_cpu(feature_maps, 5, 1e-4, 1.0), alone)
     finally:
         torch.set_num_threads(before)
+
+
+def test_bfloat16_ties_go_to_the_even_number_and_nothing_is_lost_of_what_is_not_finite():
+    # k = 1/16 and no sum: every number is multiplied by 8, exactly
+    special = [float("inf"), float("-inf"), float("nan"), 0.0, -0.0, 1e-38, 3e38]
+    norm = partial(normalise_on_cpu, size=1, alpha=0.0, k=1 / 16)
+    maps = torch.tensor(special).bfloat16().view(-1, 1, 1, 1)
+    assert torch.equal(norm(maps).isnan(), (maps * 8 * (1 + maps.float().square() * 0)).isnan())
+    ordinary = torch.linspace(-4, 4, 1000).bfloat16().view(-1, 1, 1, 1)
+    assert torch.equal(norm(ordinary), ordinary * 8)
+    # 1 / (1 + 2 ** -8) lies between two numbers, as most quotients do
+    odd = partial(normalise_on_cpu, size=1, alpha=0.0, k=(1 + 2**-8) ** (4 / 3))
+    assert torch.equal(odd(ordinary), (ordinary.float() / (1 + 2**-8)).bfloat16())

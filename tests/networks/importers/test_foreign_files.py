@@ -114,6 +114,7 @@ def words(tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_torchvisions_file_becomes_weights_that_compute_the_same(tmp_path, words):
     torch.manual_seed(0)
     theirs = torchvision.models.googlenet(transform_input=True, init_weights=False).eval()
@@ -135,6 +136,7 @@ def test_torchvisions_file_becomes_weights_that_compute_the_same(tmp_path, words
 
 
 @pytest.mark.parametrize("old", [True, False])
+@pytest.mark.slow
 def test_caffes_file_becomes_the_same_weights_as_its_safetensors(tmp_path, words, old):
     from incdet.networks.importers.caffe import parameter_names
 
