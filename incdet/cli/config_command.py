@@ -23,7 +23,7 @@ ListRecipes = Annotated[
 def config(
     name: Name = None, list_recipes: ListRecipes = False, config_file: ConfigFile = None, settings: Settings = None
 ) -> None:
-    """Print the effective settings of a detector as YAML, or a shipped recipe of a training."""
+    """Print the effective settings of a detector, explained, as YAML, or a shipped recipe of a training."""
     from incdet.config.recipes import find_recipe, recipe_summary, recipes
     from incdet.errors import ConfigurationError
 
@@ -35,10 +35,9 @@ def config(
     elif name is not None:
         print(find_recipe(name).read_text(encoding="utf-8"), end="")
     else:
-        import yaml
-
+        from incdet.config.commented_yaml import commented_yaml
         from incdet.config.loading import load_config
         from incdet.config.sections import Config
 
         effective = load_config(Config, config_file, settings or ())
-        print(yaml.safe_dump(effective.model_dump(mode="json"), sort_keys=False, width=120), end="")
+        print(commented_yaml(effective), end="")

@@ -1,4 +1,4 @@
-"""benchmarks/benchmark.py detect and folder, and tools/calibrate_int8.py, run as users do."""
+"""benchmarks/benchmark.py detect and folder, and incdet weights calibrate, run as users do."""
 
 import json
 

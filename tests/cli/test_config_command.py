@@ -27,7 +27,9 @@ def test_the_effective_settings_are_a_configuration_again(incdet, tmp_path):
     assert code == 0
     (tmp_path / "detector.yaml").write_text(out)
     effective = load_config(Config, tmp_path / "detector.yaml")
-    assert (effective.detections.iou_threshold, effective.scores.batch_size) == (0.4, 8)
+    expected = load_config(Config, None, ["detections.iou_threshold=0.4", "scores.batch_size=8"])
+    assert effective == expected
+    assert "# Largest photo that is read, in millions of pixels" in out
     assert incdet("config", "--config", "detector.yaml")[1] == out
 
 

@@ -29,6 +29,6 @@ def test_every_experiment_is_a_valid_configuration_and_names_its_command(file):
     for number in range(1, len(getattr(config, "members", ())) + 1):
         config.member(number)
     header = file.read_text().partition("\ndata:")[0]
-    assert f" {file.stem} --output" in header or f"train_multibox.py configs/{file.name}" in header
+    assert f" {file.stem} --output runs/" in header
     assert "@" not in header
     assert {"Reproduces:", "Cost:", "Expected:"} <= set(header.split())

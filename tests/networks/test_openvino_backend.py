@@ -181,12 +181,12 @@ def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path)
     asked = make_config(Config, {"device": "cpu", "scores": {"precision": "int8"}}, "test")
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(find_weights("googlenet-voc").read_bytes())
-    with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
+    with pytest.raises(WeightsError, match=r"incdet weights calibrate"):
         Detector.from_pretrained(mine, config=asked)
     stored = json.loads(activation_ranges_file(find_weights("googlenet-voc")).read_text())
     for damaged in (stored | {"tensors": "0"}, {"tensors": stored["tensors"]}, [], 3):
         activation_ranges_file(mine).write_text(json.dumps(damaged))
-        with pytest.raises(WeightsError, match=r"calibrate_int8\.py"):
+        with pytest.raises(WeightsError, match=r"incdet weights calibrate"):
             Detector.from_pretrained(mine, config=asked)
     # what nobody asks for does no harm
     Detector.from_pretrained(mine, config=make_config(Config, {"device": "cpu"}, "test"))
