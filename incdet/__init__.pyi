@@ -1,6 +1,7 @@
 """The public names of incdet and their homes: the one list, for type checkers and for `incdet/__init__.py`."""
 
 from incdet.classifier import Classifier as Classifier
+from incdet.classifier import classify as classify
 from incdet.config.sections import Config as Config
 from incdet.data.readers import read_dataset as read_dataset
 from incdet.detections import Detections as Detections

@@ -131,6 +131,27 @@ class Classifier:
         return np.stack(rows)
 
 
+def classify(source: ImageSource, *weights: str | Path, num_crops: NumCrops = 1) -> Classification:
+    """Names what one photo shows; for many photos, `Classifier.from_pretrained` loads the networks once.
+
+    Example:
+        >>> found = classify("photo.jpg", "runs/imagenet.safetensors", num_crops=10)  # doctest: +SKIP
+        >>> found.best(2)  # doctest: +SKIP
+        [('n02124075', 0.502485), ('n02123159', 0.268961)]
+
+    Args:
+        source: path, encoded bytes, an RGB or grey array, or an `Image`.
+        weights: paths of files of weights of whole photos, as `incdet weights import` makes them; several make an
+            ensemble.
+        num_crops: number of crops of the photo: 1, 10 or 144.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        WeightsError: weights are missing, damaged, do not fit together, or classify regions.
+    """
+    return Classifier.from_pretrained(*weights, num_crops=num_crops).classify(source)
+
+
 def crop_image(image: Image, preprocessing: Preprocessing, num_crops: NumCrops) -> Tensor:
     """Cuts and preprocesses the crops of an image.
 

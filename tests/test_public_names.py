@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import incdet
-from incdet.errors import DataError
+from incdet.errors import DataError, WeightsError
 
 
 def test_every_public_name_has_a_home_and_a_docstring():
-    assert {"detect", "propose", "evaluate", "read_dataset", "Detector", "Proposers"} <= set(incdet.__all__)
+    assert {"detect", "propose", "classify", "evaluate", "Classifier", "read_dataset", "Detector", "Proposers"} <= set(
+        incdet.__all__
+    )
     assert all(getattr(incdet, name).__doc__ for name in incdet.__all__)
     assert set(incdet.__all__) <= set(dir(incdet))
     with pytest.raises(AttributeError, match="no attribute 'detects'"):
@@ -67,3 +69,8 @@ def test_detections_that_do_not_belong_to_the_data_set_are_refused(small_voc):
     )
     with pytest.raises(DataError, match="photo are of 1 classes"):
         incdet.evaluate([found[0], stranger], dataset)
+
+
+def test_weights_of_regions_do_not_classify_photos(chelsea_file):
+    with pytest.raises(WeightsError, match="these weights classify regions"):
+        incdet.classify(chelsea_file, "googlenet-voc")

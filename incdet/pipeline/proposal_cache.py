@@ -1,7 +1,7 @@
 """Proposals on disk, so that a photo is searched once."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -54,16 +54,28 @@ class ProposalCache:
         Raises:
             OutputError: the folder cannot be written to.
         """
-        # the name tells pixels and settings, so a changed photo or setting never finds an old file
-        file = self.folder / self._settings_key / f"{image_key(image)}.npz"
-        arrays = load_arrays(file, "boxes", "scores", "sources")
-        if arrays is not None:
-            return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
+        key = image_key(image)
+        known = self.load(key)
+        if known is not None:
+            return known
         if self._proposers is None:
             self._proposers = Proposers(self.config, self.device)
         proposals = self._proposers(image, num_threads)
-        save_arrays(file, boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
+        save_arrays(self._file(key), boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
         return proposals
+
+    def load(self, key: str) -> Proposals | None:
+        """Stored proposals of an image; None where there are none, or where they are damaged.
+
+        Args:
+            key: the name that `image_key` gives the image.
+        """
+        arrays = load_arrays(self._file(key), "boxes", "scores", "sources")
+        return None if arrays is None else Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
+
+    def _file(self, key: str) -> Path:
+        # the name tells pixels and settings, so a changed photo or setting never finds an old file
+        return self.folder / self._settings_key / f"{key}.npz"
 
     def fill(self, paths: Iterable[Path], images: ImagesConfig, num_processes: int | None = None) -> Iterator[Path]:
         """Computes what is missing for these photos in parallel and yields each path when it is done.
@@ -77,14 +89,35 @@ class ProposalCache:
             num_processes: number of processes; None is one for each core, and none where there are so few photos that
                 starting them takes longer than it saves.
         """
-        photos = list(paths)
-        if num_processes is None:
-            num_processes = min(num_cores(), MAX_WORKERS) if len(photos) >= WORTH_STARTING else 1
-        # many processes, each with a network of its own, would fill a GPU
-        make_work = partial(_filler, ProposalCache(self.folder, self.config, "cpu"), images)
-        here = partial(_fill_one, self, images, None)
-        for path, _ in map_in_processes(make_work, photos, num_processes if num_processes > 1 else 0, here):
-            yield path
+        make_work = partial(_filler, self.on_cpu(), images)
+        return search_photos(make_work, list(paths), num_processes, partial(_fill_one, self, images, None))
+
+    def on_cpu(self) -> "ProposalCache":
+        """The same cache for worker processes: many of them, each with a network of its own, would fill a GPU."""
+        return ProposalCache(self.folder, self.config, "cpu")
+
+
+def search_photos(
+    make_work: Callable[[], Callable[[Path], None]],
+    photos: Sequence[Path],
+    num_processes: int | None,
+    work_here: Callable[[Path], None],
+) -> Iterator[Path]:
+    """Searches photos by worker processes, where that is worth it, and yields each path when it is done.
+
+    Args:
+        make_work: gives the search of a worker process; see `map_in_processes`.
+        photos: the photos.
+        num_processes: number of processes; None is one for each core, and none where there are so few photos that
+            starting them takes longer than it saves.
+        work_here: the search for photos that this process does.
+    """
+    if num_processes is None:
+        num_processes = min(num_cores(), MAX_WORKERS) if len(photos) >= WORTH_STARTING else 1
+    # one process beside this one, which waits, would only take the time of its start
+    num_workers = num_processes if num_processes > 1 else 0
+    for path, _ in map_in_processes(make_work, photos, num_workers, work_here):
+        yield path
 
 
 def image_key(image: Image) -> str:

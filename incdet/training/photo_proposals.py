@@ -12,9 +12,8 @@ import numpy as np
 from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.pipeline.proposal_cache import ProposalCache, image_key, use_one_thread
+from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_photos, use_one_thread
 from incdet.runtime.files import load_arrays, save_arrays
-from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
 from incdet.structures import Proposals
 
 
@@ -82,15 +81,8 @@ class PhotoProposals:
                 missing.append(path)
             else:
                 yield path
-        # starting processes takes seconds, in which this one finds the proposals of some photos
-        if num_processes is None:
-            num_processes = min(num_cores(), MAX_WORKERS) if len(missing) >= WORTH_STARTING else 1
-        # many processes, each with a network of its own, would fill a GPU
-        on_cpu = PhotoProposals(ProposalCache(self.cache.folder, self.cache.config, "cpu"))
-        here = partial(_find, self, None)
-        num_workers = num_processes if num_processes > 1 else 0
-        for path, _ in map_in_processes(partial(_finder, on_cpu), missing, num_workers, here):
-            yield path
+        on_cpu = PhotoProposals(self.cache.on_cpu())
+        yield from search_photos(partial(_finder, on_cpu), missing, num_processes, partial(_find, self, None))
 
     def _note_of(self, path: Path) -> Path | None:
         """The file of the note about a photo as it is now; None where there is no such photo."""
@@ -107,12 +99,11 @@ class PhotoProposals:
         noted = load_arrays(note, "key", "size")
         if noted is None:
             return None
-        file = self.cache.folder / self.cache._settings_key / f"{noted['key']}.npz"
-        stored = load_arrays(file, "boxes", "scores", "sources")
-        if stored is None:
+        proposals = self.cache.load(str(noted["key"]))
+        if proposals is None:
             return None
         width, height = noted["size"].tolist()
-        return ProposedPhoto(width, height, Proposals(stored["boxes"], stored["scores"], stored["sources"]))
+        return ProposedPhoto(width, height, proposals)
 
 
 def _finder(proposals: PhotoProposals) -> Callable[[Path], None]:
