@@ -8,6 +8,7 @@ import pytest
 from command_line import FEW, ONE, one_sentence
 
 from incdet.data.voc import VOC_CLASSES
+from incdet.networks.importers import caffemodel
 
 OF_EXTRAS = (
     "matplotlib", "scipy", "pycocotools", "faster_coco_eval", "tensorboard", "google.protobuf", "openvino",
@@ -39,6 +40,8 @@ def core_alone(monkeypatch):
             monkeypatch.delitem(sys.modules, name)
     for package in OF_EXTRAS:
         monkeypatch.setitem(sys.modules, package, None)
+    # a test before this one in the same process may have made the messages
+    caffemodel._net_parameter.cache_clear()
 
 
 @pytest.fixture
