@@ -42,6 +42,7 @@ def detector():
     return Detector.from_pretrained(config=few())
 
 
+@pytest.mark.slow
 def test_the_shipped_weights_find_the_cat(chelsea_file):
     found = incdet.detect(chelsea_file)
     assert found.labels[0] == "cat"
@@ -93,6 +94,7 @@ def test_members_of_the_shipped_ensemble():
         Detector.from_pretrained(REJECTION_NETWORK, cascade=True)
 
 
+@pytest.mark.slow
 def test_the_threshold_decides_what_the_members_see(chelsea_file):
     """All regions with 0, none with 1, else only those that the rejection network picks, where it puts them."""
     names = shipped_ensemble(1)
@@ -115,6 +117,7 @@ def test_the_threshold_decides_what_the_members_see(chelsea_file):
         assert np.allclose(found, np.where(seen[:, None], of_member, of_first), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_path_bytes_array_and_image_give_the_same(detector, chelsea_file):
     pixels = np.asarray(PillowImage.open(chelsea_file).convert("RGB"))
     sources = [chelsea_file, str(chelsea_file), chelsea_file.read_bytes(), pixels, incdet.Image(pixels, "cat")]
@@ -134,6 +137,7 @@ def test_detections_are_sorted_and_can_be_masked(detector, chelsea_file):
     assert sure.to_coco(7)[0].keys() == {"image_id", "category_id", "bbox", "score"}
 
 
+@pytest.mark.slow
 def test_many_photos_one_at_a_time(detector, chelsea_file):
     opened = []
 
@@ -152,6 +156,7 @@ def test_many_photos_one_at_a_time(detector, chelsea_file):
         list(detector.detect_many(["missing.jpg"]))
 
 
+@pytest.mark.slow
 def test_a_single_photo_of_any_kind_is_one(detector, chelsea_file):
     photo = PIL.Image.open(chelsea_file)
     for source in (photo, bytearray(chelsea_file.read_bytes()), incdet.read_image(chelsea_file)):
@@ -167,6 +172,7 @@ def test_an_image_of_one_colour_and_one_pixel(detector):
         assert len(detector.detect(image)) <= len(scores)
 
 
+@pytest.mark.slow
 def test_an_ensemble_averages_probabilities(chelsea_file):
     torch.manual_seed(0)
     networks = [GoogLeNet(3), GoogLeNet(3)]
@@ -238,6 +244,7 @@ def test_an_unknown_class_is_refused():
         Detector([LoadedNetwork(GoogLeNet(3), record())], config=few(detections={"classes": ["dogg"]}))
 
 
+@pytest.mark.slow
 def test_streaming_and_the_four_lines_give_equal_bytes(detector, chelsea_file, astronaut):
     """`detect` is the pipeline in four lines; everything that works on many photos must say the same."""
     photos = [chelsea_file, astronaut, chelsea_file.read_bytes()]

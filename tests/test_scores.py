@@ -89,12 +89,14 @@ def test_networks_that_differ_in_one_lower_layer_share_no_maps(networks, crops, 
     assert torch.allclose(together.probabilities, (alone[0] + alone[1]) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_that_fill_a_batch_change_nothing(networks, crops):
     many = {16: crops[16].repeat(4, 1, 1, 1)}
     ensemble = ensemble_of(networks)
     assert torch.allclose(ensemble(many).probabilities, ensemble(crops).probabilities.repeat(4, 1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_background_is_dropped_and_batches_do_not_matter(networks, photos):
     cascade = cascade_of(networks[:2])
     whole = scored(photos, cascade)
@@ -107,6 +109,7 @@ def test_background_is_dropped_and_batches_do_not_matter(networks, photos):
     assert close(scored([(image, boxes[::-1])], cascade), [whole[0][::-1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("across_photos", [False, True])
 @pytest.mark.parametrize("shared", [False, True], ids=["another trunk", "the same trunk"])
 def test_only_regions_that_pass_the_rejection_network_reach_the_members(networks, photos, across_photos, shared):
@@ -127,6 +130,7 @@ def test_only_regions_that_pass_the_rejection_network_reach_the_members(networks
     assert close(scored(photos, cascade_of(members, rejection_network, (1, 0))), first)
 
 
+@pytest.mark.slow
 def test_what_each_network_says_is_what_it_would_find_alone(networks, photos):
     rejection_network, members = networks[0], networks[1:]
     threshold = float(np.median(np.concatenate(scored(photos, cascade_of([rejection_network]))).max(axis=1)))
@@ -143,6 +147,7 @@ def test_what_each_network_says_is_what_it_would_find_alone(networks, photos):
         assert photo.probabilities == pytest.approx(np.where(seen, mean, photo.by_network[0]), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_context", [16, 48], ids=["as some members", "as none"])
 def test_members_see_contexts_of_their_own(networks, photos, first_context):
     """Each gives what it gives alone, on crops of its own, whichever trunk and crops it shares with others."""

@@ -11,6 +11,8 @@ from incdet.networks.calibration import best_range
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import activation_ranges_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):

@@ -6,6 +6,8 @@ import pytest
 from command_line import one_sentence
 from running_tools import run_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def benchmark(small_voc, tmp_path_factory):

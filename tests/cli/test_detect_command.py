@@ -50,12 +50,14 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert run["ensemble"] == {"rejection_network": "googlenet-voc.safetensors", "members": members}
 
 
+@pytest.mark.slow
 def test_same_photo_twice_gives_the_same_bytes(incdet, photo):
     outputs = [incdet("detect", photo, *ONE, "--score-threshold", "0.01", "--json", "-") for _ in range(2)]
     assert outputs[0][1] == outputs[1][1]
     assert json.loads(outputs[0][1])["detections"]
 
 
+@pytest.mark.slow
 def test_json_alone_writes_no_folder(incdet, photo):
     code, out, err = incdet("detect", photo, *ONE, "--json", "-", "--quiet")
     assert code == 0
@@ -66,6 +68,7 @@ def test_json_alone_writes_no_folder(incdet, photo):
     assert Path("lines.jsonl").read_text() == out
 
 
+@pytest.mark.slow
 def test_all_formats_agree(incdet, photo):
     kinds = "image,json,coco,csv,voc"
     code, _, _ = incdet("detect", photo, *ONE, "--output", "o", "--save", kinds, "--score-threshold", "0.05")
@@ -85,6 +88,7 @@ def test_all_formats_agree(incdet, photo):
     assert float(objects[0].findtext("bndbox/xmin")) == pytest.approx(found[0]["box"][0] + 1, abs=0.51)
 
 
+@pytest.mark.slow
 def test_timing_is_left_out_unless_asked_for(incdet, photo):
     _, out, err = incdet("detect", photo, *ONE, "--json", "-", "--timing")
     seconds = json.loads(out)["seconds"]
@@ -92,6 +96,7 @@ def test_timing_is_left_out_unless_asked_for(incdet, photo):
     assert "peak memory" in err
 
 
+@pytest.mark.slow
 def test_classes_and_threshold_limit_what_is_found(incdet, photo):
     _, out, _ = incdet("detect", photo, "--json", "-", "--classes", "cat,dog", "--score-threshold", "0.02", *ONE)
     found = json.loads(out)["detections"]
@@ -101,6 +106,7 @@ def test_classes_and_threshold_limit_what_is_found(incdet, photo):
     assert json.loads(out)["detections"] == []
 
 
+@pytest.mark.slow
 def test_earlier_results_are_kept(incdet, photo):
     assert incdet("detect", photo, *ONE)[0] == 0
     first = Path("incdet-output/detections.jsonl").read_bytes()
@@ -124,6 +130,7 @@ def test_the_users_photos_are_never_overwritten(incdet, tmp_path, chelsea_file):
     assert photo.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_broken_photo_does_not_stop_the_batch(incdet, photo, tmp_path):
     broken, text = tmp_path / "broken.jpg", tmp_path / "text.jpg"
     broken.write_bytes(Path(photo).read_bytes()[:3000])
@@ -138,6 +145,7 @@ def test_a_broken_photo_does_not_stop_the_batch(incdet, photo, tmp_path):
     assert "4 failed, 1 done" in err
 
 
+@pytest.mark.slow
 def test_a_run_without_results_leaves_no_folder(incdet, photo):
     assert incdet("detect", "missing.jpg")[0] == 1
     assert not Path("incdet-output").exists()
@@ -241,18 +249,21 @@ def test_interrupted_and_run_again(tmp_path, chelsea_file):
     assert fresh.stdout == finished
 
 
+@pytest.mark.slow
 def test_a_high_threshold_of_what_is_kept_is_heard(incdet, photo):
     arguments = ["detect", photo, *ONE, "--json", "-", "--overwrite"]
     _, line, _ = incdet(*arguments, "--set", "detections.score_threshold=0.999")
     assert json.loads(line)["detections"] == []
 
 
+@pytest.mark.slow
 def test_a_low_threshold_is_heard(incdet, photo):
     lines = [incdet("detect", photo, *ONE, "--json", "-", "--score-threshold", x)[1] for x in ("0.01", "0.0001")]
     few, many = (len(json.loads(line)["detections"]) for line in lines)
     assert few < many
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (900, 2), (2000, 3), (1, 1)])
 def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
     PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")

@@ -48,6 +48,7 @@ def test_a_program_runs_from_any_folder_by_its_path(tmp_path):
     assert result.stderr.startswith("error: cannot read the data set nowhere")
 
 
+@pytest.mark.slow
 def test_old_words_are_understood(tmp_path):
     result = run_tool("train_regions.py", "nothing.yaml", "--no-quiet", folder=tmp_path)
     assert result.returncode == 2

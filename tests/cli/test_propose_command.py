@@ -9,6 +9,7 @@ import pytest
 from command_line import one_sentence
 
 
+@pytest.mark.slow
 def test_propose_writes_boxes_best_first(incdet, photo):
     code, out, _ = incdet("propose", photo, "--json", "-")
     assert code == 0

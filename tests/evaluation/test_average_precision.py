@@ -109,6 +109,7 @@ def test_disturbed_voc_annotations_agree_with_the_reference(shared_folder, rules
     assert 0.1 < evaluate_reference_values(20, objects, detections, rules).mean_average_precision < 0.9
 
 
+@pytest.mark.slow
 def test_disturbed_ilsvrc_annotations_agree_with_the_reference(shared_folder):
     dataset = read_ilsvrc(shared_folder / "data" / "ilsvrc-det", "val2").subset(list(range(0, 9917, 12)))
     objects, detections = disturbed(dataset.ground_truths, 200, 1)

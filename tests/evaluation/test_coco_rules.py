@@ -96,6 +96,7 @@ def evaluation(files):
     return evaluate_coco(files.document, files.results)
 
 
+@pytest.mark.slow
 def test_the_twelve_numbers_are_pycocotools_own(files, evaluation):
     assert evaluation.numbers == dict(zip(NUMBERS, files.stats, strict=True))
     assert list(evaluation.numbers) == list(NUMBERS)

@@ -236,6 +236,7 @@ def test_the_program_compares_two_folders(stored, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["wins"] == list(expected.wins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut"])
 def test_the_program_refuses_a_folder_without_an_evaluation_in_one_sentence(stored, tmp_path, damage):
     stored(judged(1), "one")

@@ -42,6 +42,7 @@ def test_an_overlap_of_exactly_one_half_counts():
     assert nearly.to_json()["coverage"] == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30))
 def test_average_recall_is_the_integral_of_coverage(overlaps):

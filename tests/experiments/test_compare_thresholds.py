@@ -14,6 +14,8 @@ from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.pipeline.cascade import Thresholds
 
+pytestmark = pytest.mark.slow
+
 CASCADE = ("googlenet-voc", "googlenet-voc-1", "googlenet-voc-2")
 
 

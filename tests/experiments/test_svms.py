@@ -12,6 +12,8 @@ from svms import SvmExamples, _losses, collect_examples, fit_svms, svm_labels
 from incdet.errors import DataError
 from incdet.structures import GroundTruth, Image, Proposals
 
+pytestmark = pytest.mark.slow
+
 
 def truth_of(boxes, class_ids, ignored=None, size=100):
     ignored = np.zeros(len(boxes), bool) if ignored is None else np.array(ignored)

@@ -44,6 +44,7 @@ def exact_gpu():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "engine", "precision", "largest"),
     [
@@ -75,6 +76,7 @@ def test_every_engine_says_what_the_network_says(
         assert float((found - expected).abs().max()) < largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
 @torch.inference_mode()
 def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):

@@ -43,6 +43,7 @@ def crops():
     return torch.nn.functional.interpolate(noise, 224, mode="bilinear")
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_both_halves_are_those_of_torch(network, crops):
     engine, reference = OpenVinoBackend(network), TorchBackend(network)
@@ -65,6 +66,7 @@ def relative_error(found, expected):
     return float((found - expected).norm() / expected.norm())
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_corrections_are_those_of_torch(network, regions, ranges):
     torch.manual_seed(0)
@@ -82,6 +84,7 @@ def test_corrections_are_those_of_torch(network, regions, ranges):
         assert relative_error(found, expected) < tolerance
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_same_with_either_engine(network, crops):
     found = Ensemble([member_of(network, backend=OpenVinoBackend(network))])({16: crops})
     expected = Ensemble([member_of(network)])({16: crops})
@@ -94,6 +97,7 @@ def test_variants_are_refused(name):
         OpenVinoBackend(GoogLeNet(3, architecture=ARCHITECTURES[name]))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_released_networks_neither_hang_nor_crash(network, crops):
     """Once, OpenVINO's threads waited for Python then, and a later Ctrl-C was a segmentation fault."""
@@ -105,6 +109,7 @@ def test_released_networks_neither_hang_nor_crash(network, crops):
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_few_rows_more_rows_and_other_sizes(network, crops):
     engine, reference = OpenVinoBackend(network), TorchBackend(network)
@@ -194,6 +199,7 @@ def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path)
         OpenVinoBackend(network, "int8", {"crops": 1.0}).trunk(crops)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_threads_share_an_engine(network, crops):
     engine = OpenVinoBackend(network)
@@ -206,6 +212,7 @@ def test_threads_share_an_engine(network, crops):
                 assert torch.equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_without_the_package_one_sentence_says_what_to_install(chelsea_file, tmp_path):
     code = "import sys; sys.modules['openvino'] = None; from incdet.cli.app import main; main()"
     arguments = ["detect", str(chelsea_file), "--set", "scores.engine=openvino"]

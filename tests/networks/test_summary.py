@@ -38,6 +38,7 @@ def test_depth_is_22_layers_with_parameters():
     assert sum(layer.depth for layer in summarize(ARCHITECTURES["table"]).layers) == 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table", "table-separable", "naive", "torchvision", "wide"])
 def test_multiply_adds_are_what_the_convolutions_do(name):
     """Counted layer by layer while a network runs; the shared 1x1 convolutions run apart here."""

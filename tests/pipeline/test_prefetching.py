@@ -85,6 +85,7 @@ def test_default_num_workers():
     assert default_num_workers(2, True) <= 2
 
 
+@pytest.mark.slow
 def test_a_detector_finds_the_same_with_and_without(photos):
     detector = Detector.from_pretrained("googlenet-voc", config=CONFIG)
     alone, ahead = (list(detector.photo_results(photos, num_workers)) for num_workers in (0, 1))

@@ -59,6 +59,7 @@ def _end_process(_):
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_when_a_process_dies_the_work_is_finished_all_the_same(cache, tmp_path, astronaut):
     paths = []
     for index in range(3):
@@ -69,6 +70,7 @@ def test_when_a_process_dies_the_work_is_finished_all_the_same(cache, tmp_path, 
     assert len(files(cache)) == 3
 
 
+@pytest.mark.slow
 def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, astronaut):
     paths = [tmp_path / f"{index}.png" for index in range(3)]
     for index, path in enumerate(paths):

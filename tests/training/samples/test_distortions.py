@@ -158,6 +158,7 @@ def test_the_noise_lies_along_the_principal_colours():
     assert principal_noise(0.0, random).tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_contact_sheet(chelsea_file, tmp_path):
     arguments = "--rows", 2, "--columns", 3, "--size", 32, "--set", "photometric=0.2"
     result = run_tool("experiments/show_distortions.py", chelsea_file, *arguments, folder=tmp_path)
