@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -113,7 +114,7 @@ class Detector:
         if weights and members is not None:
             raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
         if cascade and not weights:
-            raise ConfigurationError("the shipped ensemble is a cascade already; leave out --cascade or give weights")
+            raise ConfigurationError("the shipped ensemble is a cascade already; leave out cascade, or give weights")
         config = config or Config()
         files = [find_weights(name) for name in weights or shipped_ensemble(members)]
         has_rejection_network = cascade or not weights
@@ -124,8 +125,10 @@ class Detector:
         return detector
 
     def with_thresholds(self, thresholds: Thresholds) -> "Detector":
-        """The same networks with other thresholds; the configuration keeps those that it had."""
+        """The same networks with other thresholds, which the configuration then tells, too."""
         other = copy(self)
+        scores = self.config.scores.model_copy(update=asdict(thresholds))
+        other.config = self.config.model_copy(update={"scores": scores})
         other.cascade = self.cascade.with_thresholds(thresholds)
         return other
 

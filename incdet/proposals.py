@@ -67,6 +67,7 @@ class Proposers:
         """
         if method == "selective_search":
             return selective_search.propose(image, self.config.selective_search, num_threads)
+        assert method == "multibox"
         assert self._multibox is not None
         return self._multibox(image, photo_crops)
 

@@ -1,4 +1,4 @@
-"""Regions -> class probabilities: the stages of a cascade classify them in batches; background dies here."""
+"""Regions -> class probabilities: the stages of a cascade classify them in batches and drop background."""
 
 import time
 from collections.abc import Mapping, Sequence

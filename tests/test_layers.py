@@ -1,4 +1,4 @@
-"""The house: imports run downwards only, no two modules share a name, and the top is short."""
+"""Imports run downwards only, no two modules share a name, and files and functions are short."""
 
 import ast
 from pathlib import Path

@@ -1,5 +1,6 @@
 """What `import incdet` offers, and that the names work together on a small data set."""
 
+import json
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import incdet
-from incdet.errors import DataError, WeightsError
+from incdet.errors import ConfigurationError, DataError, WeightsError
 
 
 def test_every_public_name_has_a_home_and_a_docstring():
@@ -74,3 +75,21 @@ def test_detections_that_do_not_belong_to_the_data_set_are_refused(small_voc):
 def test_weights_of_regions_do_not_classify_photos(chelsea_file):
     with pytest.raises(WeightsError, match="these weights classify regions"):
         incdet.classify(chelsea_file, "googlenet-voc")
+
+
+def test_a_data_set_is_evaluated_under_the_rules_of_its_collection(small_voc, tmp_path):
+    """Also a subset, and also where the collection says nothing else that tells it."""
+    document = {
+        "images": [{"id": 7, "file_name": "first.jpg", "width": 451, "height": 300}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 400, 300], "area": 1, "iscrowd": 0}],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(document))
+    coco = incdet.read_dataset("coco", tmp_path, "val")
+    voc = incdet.read_dataset("voc", small_voc, "val")
+    assert incdet.evaluate(perfect(coco), coco).rules == "coco"
+    assert incdet.evaluate(perfect(coco), coco.subset([0])).rules == "coco"
+    assert incdet.evaluate(perfect(voc)[:1], voc.subset([0])).rules == "voc"
+    with pytest.raises(ConfigurationError, match="no layout of data sets 'yolo'; give voc, coco or ilsvrc"):
+        incdet.read_dataset("yolo", tmp_path, "val")

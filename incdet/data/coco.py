@@ -70,6 +70,7 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
         image_ids=tuple(image["id"] for image in document["images"]),
         category_ids=tuple(class_ids),
         coco_file=file,
+        rules="coco",
     )
 
 

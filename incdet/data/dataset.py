@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Dataset:
         other_image_ids: Ids of the photos that belong to the collection but not to this split; None where the
             collection's whole list is not known.
         coco_file: The COCO document of the data set; None for other layouts and for subsets.
+        rules: Rules under which the collection is evaluated by default.
         blacklist: Pairs of photo position and class id that count neither way (ILSVRC).
     """
 
@@ -43,6 +45,7 @@ class Dataset:
     category_ids: tuple[int, ...]
     other_image_ids: frozenset[int | str] | None = None
     coco_file: Path | None = None
+    rules: Literal["voc", "ilsvrc", "coco"] = "voc"
     blacklist: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
@@ -86,6 +89,7 @@ class Dataset:
             self.ground_truths + other.ground_truths,
             tuple(range(len(self) + len(other))),
             self.category_ids,
+            rules=self.rules,
         )
 
     def evenly_spaced(self, count: int | None) -> "Dataset":

@@ -77,6 +77,7 @@ def read_ilsvrc(
         image_ids=tuple(number for _, number in entries),
         category_ids=tuple(range(1, len(class_names) + 1)),
         other_image_ids=others,
+        rules="ilsvrc",
         blacklist=_blacklist(
             root, others is not None, files.blacklist, [number for _, number in entries], class_ids, warn
         ),

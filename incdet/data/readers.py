@@ -8,7 +8,7 @@ from incdet.data.collection import Collection as Collection  # callers of `read_
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
 from incdet.data.voc import read_voc
-from incdet.errors import DataError
+from incdet.errors import ConfigurationError, DataError
 
 
 def read_dataset(
@@ -37,6 +37,7 @@ def read_dataset(
         (5823, 'aeroplane')
 
     Raises:
+        ConfigurationError: There is no such layout.
         DataError: The folder, the split or an annotation is missing or malformed, or two photos have the same name.
     """
     root = Path(root)
@@ -46,8 +47,10 @@ def read_dataset(
         dataset = read_ilsvrc(root, split, files, cache, num_processes, warn)
     elif collection == "voc":
         dataset = read_voc(root, split, warn)
-    else:
+    elif collection == "coco":
         dataset = read_coco_folder(root, split)
+    else:
+        raise ConfigurationError(f"there is no layout of data sets '{collection}'; give voc, coco or ilsvrc")
     _require_different_names(dataset)
     return dataset
 

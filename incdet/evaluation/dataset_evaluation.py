@@ -80,16 +80,14 @@ def evaluate(
         detections: The detections of each photo, in the order of the data set. A photo whose file has another size than
             its annotation states is rescaled.
         dataset: The annotated photos.
-        rules: "ilsvrc", "voc", "voc07" or "coco"; None is the rules of a COCO file for data sets that have one, of
-            ILSVRC for those with a blacklist, and of VOC elsewhere.
+        rules: "ilsvrc", "voc", "voc07" or "coco"; None is the rules of the data set's collection, as for
+            `incdet evaluate`.
 
     Raises:
         DataError: The number of detections is not that of the photos, or their classes are not those of the data set.
     """
     found = [entry.rescaled(truth.width, truth.height) for entry, truth in _in_pairs(detections, dataset)]
-    if rules is None:
-        rules = "coco" if dataset.coco_file is not None else "ilsvrc" if dataset.blacklist else "voc"
-    return evaluate_dataset(dataset, detection_columns(found), rules, "pycocotools", None, no_warning)
+    return evaluate_dataset(dataset, detection_columns(found), rules or dataset.rules, "pycocotools", None, no_warning)
 
 
 def _in_pairs(detections: Iterable[Detections], dataset: Dataset) -> list[tuple[Detections, GroundTruth]]:

@@ -86,7 +86,7 @@ class EnsembleStage:
 
 
 class Cascade:
-    """The stages that a region passes, each more expensive and rarer than the one before.
+    """The stages that a region passes; each costs more and sees fewer regions than the one before.
 
     With a rejection network there are three: the half-resolution stage and the rejection network itself, which is the
     same network at full resolution, and then the ensemble. Regions that do not reach the members, nearly all of them
@@ -147,7 +147,7 @@ class Cascade:
         return members if self.rejection_network is None else ("rejection network", *members)
 
     def describe(self) -> str:
-        """The cascade in words, for people."""
+        """One phrase that describes the cascade, for the screen."""
         number = len(self.members)
         members = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
         return members if self.rejection_network is None else f"{members}, behind a rejection network"

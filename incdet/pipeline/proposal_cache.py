@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
-from incdet.proposals import Proposers
+from incdet.proposals import Method, Proposers
 from incdet.proposers import selective_search
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
@@ -148,11 +148,14 @@ def use_one_thread(config: ProposalsConfig) -> None:
 
 def _decisive_settings(config: ProposalsConfig) -> str:
     """The settings that decide the proposals, as text."""
-    # without MultiBox, its settings and the merging of two methods decide nothing
+    # methods that do not run decide nothing, and neither does joining where there is one method only
+    idle = {method for method in get_args(Method) if method not in config.methods}
+    unused = idle | ({"duplicate_iou"} if len(config.methods) == 1 else set())
+    settings = config.model_dump_json(exclude=unused)
     if "multibox" not in config.methods:
-        return config.model_dump_json(exclude={"multibox", "duplicate_iou"})
+        return settings
     from incdet.networks.shipped_weights import find_weights
     from incdet.proposers.multibox_proposer import VERSION
     from incdet.runtime.file_hashes import sha256
 
-    return f"{config.model_dump_json()} {VERSION} {sha256(find_weights(config.multibox.weights))}"
+    return f"{settings} {VERSION} {sha256(find_weights(config.multibox.weights))}"

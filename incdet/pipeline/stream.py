@@ -23,12 +23,12 @@ from incdet.structures import Image, Proposals, RegionScores
 
 @dataclass(frozen=True, eq=False)
 class PhotoResult:
-    """What became of a photo.
+    """The result of one photo: detections or an error.
 
     Attributes:
         source: the photo as it was given.
         image: the photo; None where it could not be read.
-        result: the detections, with the seconds of each stage, or what is wrong with the photo.
+        result: the detections, with the seconds of each stage, or the error.
     """
 
     source: ImageSource

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from incdet.config.sections import ImagesConfig, ProposalsConfig, SelectiveSearchConfig
+from incdet.config.sections import ImagesConfig, MultiBoxConfig, ProposalsConfig, SelectiveSearchConfig
 from incdet.pipeline import proposal_cache
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.structures import Image
@@ -81,3 +81,13 @@ def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, a
     assert len(stamps) == 2
     assert list(cache.fill(paths, ImagesConfig(), num_processes=2)) == paths
     assert [file.stat().st_mtime_ns for file in files(cache)] == stamps
+
+
+def test_settings_of_methods_that_do_not_run_decide_nothing(tmp_path):
+    def key(methods, **changes):
+        return ProposalCache(tmp_path, ProposalsConfig(methods=methods, **changes))._settings_key
+
+    search, both = ("selective_search",), ("multibox", "selective_search")
+    assert key(search) == key(search, multibox=MultiBoxConfig(limit=7)) == key(search, duplicate_iou=0.5)
+    assert key(("multibox",)) == key(("multibox",), selective_search=SMALL)
+    assert len({key(both), key(both, duplicate_iou=0.5), key(both, selective_search=SMALL), key(search)}) == 4

@@ -117,4 +117,5 @@ class Engine:
         """
         if self.name == "torch":
             return TorchBackend(network)
+        assert self.name == "openvino"
         return OpenVinoBackend(network, self.precision, ranges)
