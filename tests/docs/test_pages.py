@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from generate_configuration import slug
+from generate_configuration import ROOTS, slug
 
 from incdet.cli.app import app
+from incdet.config.sections import Section, is_section
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -16,6 +17,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 MAX_README_LINES = 150
+PACKAGE_FOLDERS = "training|pipeline|ops|networks|config|data|cli|evaluation|output|proposers|runtime"
 REMAINING_TOOLS = {"tools/eval_map.py", "tools/train_multibox.py"}
 
 
@@ -90,6 +92,30 @@ def test_named_programs_and_recipes_exist(page: Path) -> None:
     tools = set(re.findall(r"tools/\w+\.py", text))
     assert tools <= REMAINING_TOOLS
     programs = set(re.findall(r"(?:benchmarks|experiments|docs|incdet)/[\w/]+\.py", text))
+    # pages leave out `incdet/` where they tell the way of a photo
+    programs |= {f"incdet/{name}" for name in re.findall(rf"(?<![\w/.-])(?:{PACKAGE_FOLDERS})/[\w/]+\.py\b", text)}
     assert [name for name in sorted(programs | tools) if not (ROOT / name).is_file()] == []
     recipes = re.findall(r"incdet train (?:regions|multibox|classifier) (\w+)", text)
     assert [name for name in recipes if not (ROOT / "configs" / f"{name}.yaml").is_file()] == []
+
+
+def old_setting_names(section: type[Section]) -> set[str]:
+    """The old names of a section's settings, and of the sections in it."""
+    inner = [info.annotation for info in section.model_fields.values() if is_section(info.annotation)]
+    return set(section.old_names).union(*(old_setting_names(part) for part in inner))
+
+
+OLD_NAMES = sorted(set().union(*(old_setting_names(root) for _, _, root in ROOTS)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_examples_use_the_new_names_of_settings(page: Path) -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    # `--set section.name=value` on a command line, `name: value` in YAML
+    used = re.findall(rf"(?:--set '?(?:\w+\.)*|^ *)({'|'.join(OLD_NAMES)})[=:]", "\n".join(blocks), re.MULTILINE)
+    assert used == []
+
+
+def test_old_names_are_found_in_every_kind_of_section() -> None:
+    # of a detector, of every training, of one training, and of a section in it
+    assert {"gate", "compare_averaging", "held_out", "overlap"} <= set(OLD_NAMES)
