@@ -155,6 +155,12 @@ def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None,
     except BrokenPipeError:
         drop_stdout()
         code = 0
+    except SystemExit as stopped:
+        # typer itself ends the program with 1 where nobody reads stdout any more, as in `incdet info | head -1`
+        if not isinstance(stopped.__context__, BrokenPipeError):
+            raise
+        drop_stdout()
+        code = 0
     except OSError as error:
         # a path of the user's that cannot be used: no permission, a name too long
         place = "" if error.filename is None else f" {os.fsdecode(error.filename)}"

@@ -1,5 +1,6 @@
 """The manners of all commands: errors and warnings in one sentence."""
 
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -91,3 +92,12 @@ def test_warnings_of_libraries_are_one_line_and_end_with_the_command(capsys):
         warnings.warn("of two\n lines", FutureWarning, stacklevel=1)
     assert capsys.readouterr().err == "warning: of two lines\n"
     assert warnings.showwarning is before
+
+
+def test_a_reader_that_goes_early_is_no_failure():
+    """As `| head -1` or `| grep --quiet` do; with unbuffered streams, writing fails inside the command."""
+    command = [sys.executable, "-u", "-m", "incdet", "config"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (0, "")
