@@ -53,8 +53,10 @@ class AuxiliaryHead(nn.Module):
 class GoogLeNet(nn.Module):
     """GoogLeNet with any number of outputs; 6,998,552 parameters with 1000.
 
-    `forward` is `trunk` (stages 1 to 3), stages 4 and 5, and the classifier. A detector calls `trunk` and `head`, so
-    that the members of an ensemble can share the trunk. Training calls `forward`, which has the auxiliary logits, too.
+    `forward` is `trunk` (stages 1 to 3), stages 4 and 5, and the classifier. A detector calls `trunk` and `head` for
+    crops, so that the members of an ensemble can share the trunk. With shared features it calls `photo_features` for
+    the whole photo and `region_head` for regions pooled from the result; see `incdet/ops/region_pooling.py`. Training
+    calls `forward`, which has the auxiliary logits, too.
 
     Args:
         num_classes: number of columns of the output; the last column of a region classifier is background.
@@ -64,8 +66,9 @@ class GoogLeNet(nn.Module):
 
     Attributes:
         architecture: the variant.
-        box_regressor: predicts box deltas of regions; None where none has been fitted. It is stored in a sidecar file
-            of the weights.
+        box_regressor: predicts box deltas of regions; None where there is none. Weights for shared features hold it
+            themselves, because it is trained with them; for those for crops it is fitted later and stored in a
+            sidecar file.
     """
 
     def __init__(
@@ -122,9 +125,7 @@ class GoogLeNet(nn.Module):
         feature_maps = max_pool(self.conv1(crops), 3, stride=2)  # [B, 64, 56, 56]
         feature_maps = self.conv2(self.conv2_reduce(self.norm1(feature_maps)))  # [B, 192, 56, 56]
         feature_maps = max_pool(self.norm2(feature_maps), 3, stride=2)  # [B, 192, 28, 28]
-        for name in self.modules_of("3"):
-            feature_maps = self.get_submodule(f"inception_{name}")(feature_maps)
-        return max_pool(feature_maps, 3, stride=2)  # [B, 480, 14, 14]
+        return max_pool(self._inceptions("3", feature_maps), 3, stride=2)  # [B, 480, 14, 14]
 
     def head(self, feature_maps: Tensor) -> Tensor:
         """Computes stages 4 and 5, the classifier and, where there is one, the box regressor.
@@ -136,10 +137,29 @@ class GoogLeNet(nn.Module):
             Logits [B, C] or, with a box regressor, [B, C + 4] with box deltas behind the logits.
         """
         feature_maps, _, _ = self._stages_4_and_5(feature_maps)
-        logits = self._classify(feature_maps)
-        if self.box_regressor is None:
-            return logits
-        return torch.cat([logits, self.box_regressor(feature_maps)], dim=1)
+        return self._outputs(feature_maps)
+
+    def photo_features(self, photos: Tensor) -> Tensor:
+        """Computes stages 1 to 4 of whole photos, out of which regions are pooled.
+
+        Args:
+            photos: [B, 3, H, W] float32, preprocessed, of any size.
+
+        Returns:
+            Feature maps [B, 832, H / 16, W / 16] of the published network; sizes are rounded up, as in Caffe.
+        """
+        return self._inceptions("4", self.trunk(photos))
+
+    def region_head(self, pooled: Tensor) -> Tensor:
+        """Computes stage 5, the classifier and, where there is one, the box regressor, of pooled regions.
+
+        Args:
+            pooled: [R, 832, 7, 7], as `pool_regions` returns them from the result of `photo_features`.
+
+        Returns:
+            Logits [R, C] or, with a box regressor, [R, C + 4] with box deltas behind the logits.
+        """
+        return self._outputs(self._inceptions("5", pooled))
 
     def last_feature_maps(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 5: crops [B, 3, S, S] -> [B, 1024, S / 32, S / 32] of the published network."""
@@ -156,9 +176,20 @@ class GoogLeNet(nn.Module):
             if head is not None:
                 auxiliary[name] = head(feature_maps)
         feature_maps = max_pool(feature_maps, self.architecture.last_pool, stride=2)  # [B, 832, 7, 7]
-        for name in self.modules_of("5"):
+        return self._inceptions("5", feature_maps), auxiliary["4a"], auxiliary["4d"]
+
+    def _inceptions(self, stage: str, feature_maps: Tensor) -> Tensor:
+        """The Inception modules of a stage, one after the other."""
+        for name in self.modules_of(stage):
             feature_maps = self.get_submodule(f"inception_{name}")(feature_maps)
-        return feature_maps, auxiliary["4a"], auxiliary["4d"]
+        return feature_maps
+
+    def _outputs(self, last_feature_maps: Tensor) -> Tensor:
+        """[B, 1024, h, w] -> logits [B, C], with box deltas [B, 4] behind them where there is a box regressor."""
+        logits = self._classify(last_feature_maps)
+        if self.box_regressor is None:
+            return logits
+        return torch.cat([logits, self.box_regressor(last_feature_maps)], dim=1)
 
     def _classify(self, last_feature_maps: Tensor) -> Tensor:
         """[B, 1024, 7, 7] -> logits [B, C]."""

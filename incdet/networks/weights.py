@@ -11,6 +11,7 @@ from torch import Tensor
 
 from incdet.errors import WeightsError
 from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBox
 from incdet.networks.quantization import dequantize
@@ -39,6 +40,9 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
     if record.multibox is not None:
         raise WeightsError(f"the weights {file} propose boxes (MultiBox), they name no classes; give others")
     network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
+    if record.features == "shared":
+        # trained with the other layers, and stored with them
+        network.box_regressor = BoxRegressor(network.classifier.in_features)
     load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
     return network.eval(), record
 

@@ -1,7 +1,7 @@
 """The record that belongs to a set of weights: classes, preprocessing, origin, licence, measured quality."""
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +10,9 @@ from torch import Tensor
 from incdet.errors import WeightsError
 from incdet.networks.googlenet import INPUT_SIZE
 from incdet.networks.multibox import MultiBoxDescription
+
+Features = Literal["cropped", "shared"]
+"""Source of a region's feature maps: a crop of its own (R-CNN), or the feature maps of the whole photo (SPP-net)."""
 
 
 class Preprocessing(BaseModel):
@@ -20,6 +23,8 @@ class Preprocessing(BaseModel):
         scale: factor after that.
         size: side of the square input, in pixels.
         context: pixels of the input on every side of a region's box that show what surrounds it. R-CNN has 16 of 227.
+        photo_side: length of the shorter side of a photo whose feature maps regions share, in pixels. Crops do not
+            need it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -28,6 +33,7 @@ class Preprocessing(BaseModel):
     scale: float = Field(1.0, gt=0, le=1000)
     size: int = Field(INPUT_SIZE, ge=96, le=1024)
     context: int = Field(16, ge=0)
+    photo_side: int = Field(512, ge=96, le=4096)
 
     def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Turns pixels into the network's input.
@@ -58,6 +64,7 @@ class WeightsRecord(BaseModel):
         classes: class names in the order of the network's columns, without background.
         background: whether the network has one more column, the last, for background.
         preprocessing: preprocessing of the input.
+        features: source of a region's feature maps that the network was trained with.
         recipe: configuration of the training that made the weights.
         origin: source of the weights, in words.
         measured: measured quality, for example {"voc2012-subset val mAP": 0.45}.
@@ -71,6 +78,7 @@ class WeightsRecord(BaseModel):
     classes: tuple[str, ...] = Field(min_length=1)
     background: bool
     preprocessing: Preprocessing = Preprocessing()
+    features: Features = "cropped"
     recipe: dict[str, Any] = {}
     origin: str
     measured: dict[str, float] = {}

@@ -68,6 +68,14 @@ class OpenVinoBackend:
         """Computes trunk and head; see `Backend.full`."""
         return self._run("full", crops)
 
+    def photo_features(self, photo: Tensor) -> Tensor:
+        """Computes stages 1 to 4 of one photo; see `Backend.photo_features`."""
+        return self._run("photo_features", photo)
+
+    def region_head(self, pooled: Tensor) -> Tensor:
+        """Computes the rest of the network for pooled regions; see `Backend.region_head`."""
+        return self._run("region_head", pooled)
+
     def _run(self, part: str, rows: Tensor) -> Tensor:
         # an inference request holds one result: threads that share a detector take turns
         with self._lock:
@@ -80,8 +88,9 @@ class OpenVinoBackend:
         requests = self._requests[part, shape]
         # pieces of `BATCH` rows, the last one filled up with zeros
         inputs = rows.float().contiguous().numpy()
-        pieces = [inputs[start : start + BATCH] for start in range(0, max(len(inputs), 1), BATCH)]
-        if missing := BATCH - len(pieces[-1]):
+        batch = 1 if part == "photo_features" else BATCH
+        pieces = [inputs[start : start + batch] for start in range(0, max(len(inputs), 1), batch)]
+        if missing := batch - len(pieces[-1]):
             pieces[-1] = np.concatenate([pieces[-1], np.zeros((missing, *shape), np.float32)])
         outputs: list[np.ndarray] = []
         # every request works on one piece; it is started again as soon as its result has been fetched
@@ -104,8 +113,8 @@ class OpenVinoBackend:
         """Compiles a part of the network for rows of one shape; returns the requests that run side by side."""
         openvino = openvino_package()
         builder = _Builder(self.network, self.ranges)
-        parameter = builder.ops.parameter([BATCH, *shape], np.float32)
-        result = {"trunk": builder.trunk, "head": builder.head, "full": builder.full}[part](parameter)
+        parameter = builder.ops.parameter([1 if part == "photo_features" else BATCH, *shape], np.float32)
+        result = getattr(builder, part)(parameter)
         hints = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
@@ -184,7 +193,14 @@ class _Builder:
     def head(self, feature_maps: Any) -> Any:
         before = self.network.modules_of("3")[-1]
         feature_maps = self._modules("4", self._quantize(feature_maps, f"inception_{before}"))
-        feature_maps = self._modules("5", self._pool_down(feature_maps, self.network.architecture.last_pool))
+        return self.region_head(self._pool_down(feature_maps, self.network.architecture.last_pool))
+
+    def photo_features(self, photo: Any) -> Any:
+        before = self.network.modules_of("3")[-1]
+        return self._modules("4", self._quantize(self.trunk(photo), f"inception_{before}"))
+
+    def region_head(self, pooled: Any) -> Any:
+        feature_maps = self._modules("5", pooled)
         logits = self._linear(
             self.network.classifier, self.ops.reduce_mean(feature_maps, self._numbers([2, 3]), keep_dims=False)
         )

@@ -21,7 +21,7 @@ PRECISIONS: dict[torch.dtype, Precision] = {
 
 
 class Backend(Protocol):
-    """Computes one network, whole or in two parts."""
+    """Computes one network: whole or as trunk and head for crops, and in two other parts for shared features."""
 
     def trunk(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 3.
@@ -46,6 +46,27 @@ class Backend(Protocol):
 
     def full(self, crops: Tensor) -> Tensor:
         """Computes trunk and head, faster than one after the other, where nobody else needs the feature maps."""
+
+    def photo_features(self, photo: Tensor) -> Tensor:
+        """Computes stages 1 to 4 of one whole photo.
+
+        Args:
+            photo: [1, 3, H, W] float32, preprocessed.
+
+        Returns:
+            Feature maps [1, 832, H / 16, W / 16] of the published network, in the precision of the backend, channels
+            last in memory.
+        """
+
+    def region_head(self, pooled: Tensor) -> Tensor:
+        """Computes the rest of the network for pooled regions.
+
+        Args:
+            pooled: [R, 832, 7, 7], as `pool_regions` returns them from the result of `photo_features`.
+
+        Returns:
+            Logits, with box deltas behind them where the network has a box regressor; as `head` returns them.
+        """
 
 
 def openvino_works_on(device: torch.device) -> bool:

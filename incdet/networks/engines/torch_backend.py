@@ -58,6 +58,7 @@ class TorchBackend:
         self._trunk = runner(network, network.trunk)
         self._head = runner(network, lambda feature_maps: network.head(feature_maps).float())
         self._full = runner(network, lambda crops: network.head(network.trunk(crops)).float())
+        self._region_head = runner(network, lambda pooled: network.region_head(pooled).float())
 
     def trunk(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 3; see `Backend.trunk`."""
@@ -70,6 +71,14 @@ class TorchBackend:
     def full(self, crops: Tensor) -> Tensor:
         """Computes trunk and head; see `Backend.full`."""
         return self._full(self._prepared(crops))
+
+    def photo_features(self, photo: Tensor) -> Tensor:
+        """Computes stages 1 to 4 of one photo; see `Backend.photo_features`."""
+        return self.network.photo_features(self._prepared(photo))
+
+    def region_head(self, pooled: Tensor) -> Tensor:
+        """Computes the rest of the network for pooled regions; see `Backend.region_head`."""
+        return self._region_head(self._prepared(pooled))
 
     def _prepared(self, crops: Tensor) -> Tensor:
         return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
