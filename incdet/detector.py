@@ -17,21 +17,21 @@ from incdet.images import ImageSource, read_image
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
-from incdet.networks.shipped_weights import find_weights, shipped_ensemble
-from incdet.networks.weights_record import Preprocessing, WeightsRecord, same_classes
+from incdet.networks.shipped_weights import find_weights, shipped_ensemble, shipped_shared_networks
+from incdet.networks.weights_record import Preprocessing, same_classes, same_features, same_preprocessing
 from incdet.pipeline.cascade import Cascade, Thresholds
+from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
-from incdet.regions import RegionCropper
 from incdet.runtime.device import choose_batch_size, choose_device
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
-from incdet.scores import score_regions
 from incdet.structures import Image, Proposals, RegionScores
 
 
 class Detector:
-    """The whole system: proposals, regions, ensemble scores, per-class NMS.
+    """The whole system: proposals, regions, class probabilities, per-class NMS.
 
     Example:
         >>> detector = Detector.from_pretrained(members=1)  # doctest: +SKIP
@@ -43,6 +43,7 @@ class Detector:
         members: the networks of the ensemble, whose probabilities are averaged. They belong to this detector from now
             on, which changes their device and precision.
         rejection_network: a network that picks the regions which the members classify; None sends them all regions.
+            Only networks for crops take one.
         config: everything else that decides what is found.
 
     Attributes:
@@ -50,15 +51,15 @@ class Detector:
         config: the configuration, as given.
         device: the device that computes the networks.
         engine: torch or OpenVINO, and the precision.
-        preprocessing: mean, scale and size of crops, shared by all networks, and the context of the first network.
-        cascade: the networks in the order in which regions pass them.
+        features: "shared" where regions are pooled from the feature maps of the whole photo, "cropped" where each is a
+            crop of its own.
+        scorer: the networks, which classify the regions of a photo.
         proposers: the proposers, their networks loaded.
-        batch_size: number of regions that are classified at a time.
         origin: the files that the networks came from; None where networks were given directly.
 
     Raises:
-        WeightsError: there are no members, or the networks differ in classes or preprocessing (but for the context), or
-            were not trained on regions.
+        WeightsError: there are no members, or the networks differ in classes, features or preprocessing (but for the
+            context), or were not trained on regions, or not on the features that the configuration asks for.
         ConfigurationError: the device is not there, or a class asked for is unknown.
     """
 
@@ -76,17 +77,37 @@ class Detector:
         networks = [*([] if rejection_network is None else [rejection_network]), *members]
         records = [network.record for network in networks]
         self.config = config or Config()
-        self.preprocessing = _same_preprocessing(records)
+        self.features = same_features(records, self.config.scores.features)
+        preprocessing = same_preprocessing(records)
         self.class_names = same_classes(records)
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
         self.device = choose_device(self.config.device)
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks])
-        self.batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
-        thresholds = Thresholds(self.config.scores.min_probability, self.config.scores.half_resolution_min_probability)
         first = None if rejection_network is None else self._ready(rejection_network)
-        self.cascade = Cascade([self._ready(member) for member in members], first, thresholds)
+        self.scorer = self._make_scorer([self._ready(member) for member in members], first, preprocessing)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: Origin | None = None
+
+    def _make_scorer(
+        self, members: Sequence[Member], rejection_network: Member | None, preprocessing: Preprocessing
+    ) -> CroppedRegionScorer | SharedRegionScorer:
+        """The networks in the form that classifies the regions of a photo."""
+        scores = self.config.scores
+        batch_size = choose_batch_size(scores.batch_size, self.device)
+        if self.features == "cropped":
+            thresholds = Thresholds(scores.min_probability, scores.half_resolution_min_probability)
+            cascade = Cascade(members, rejection_network, thresholds)
+            return CroppedRegionScorer(cascade, preprocessing, self.device, batch_size)
+        if rejection_network is not None:
+            raise WeightsError(
+                "these weights were trained on shared features, where every network sees every region; leave out the "
+                "cascade, or give weights that were trained on crops"
+            )
+        photo_side = scores.photo_side or preprocessing.photo_side
+        rounds = scores.rounds if scores.box_deltas else 1
+        return SharedRegionScorer(
+            members, preprocessing, photo_side, self.device, batch_size, rounds, scores.round_min_probability
+        )
 
     def _ready(self, loaded: LoadedNetwork) -> Member:
         """The network on its device, in the precision of the engine."""
@@ -101,7 +122,8 @@ class Detector:
         """A detector from shipped weights, given by name, or from files; several make an ensemble.
 
         Args:
-            weights: names or files; none are the shipped ensemble behind its rejection network.
+            weights: names or files; none are the shipped network for shared features or, where `scores.features` is
+                "cropped", the shipped ensemble behind its rejection network.
             members: number of members of the shipped ensemble; None is all of them.
             cascade: whether the first of the weights is a rejection network, as it is in the shipped ensemble.
             config: everything else that decides what is found.
@@ -114,10 +136,15 @@ class Detector:
         if weights and members is not None:
             raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
         if cascade and not weights:
-            raise ConfigurationError("the shipped ensemble is a cascade already; leave out cascade, or give weights")
+            raise ConfigurationError(
+                "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
+            )
         config = config or Config()
-        files = [find_weights(name) for name in weights or shipped_ensemble(members)]
-        has_rejection_network = cascade or not weights
+        is_shipped_cascade = not weights and config.scores.features == "cropped"
+        if not weights:
+            weights = shipped_ensemble(members) if is_shipped_cascade else shipped_shared_networks(members)
+        files = [find_weights(name) for name in weights]
+        has_rejection_network = cascade or is_shipped_cascade
         networks = [load_pretrained(file, config.scores) for file in files]
         rejection_network = networks.pop(0) if has_rejection_network else None
         detector = cls(networks, rejection_network, config)
@@ -125,11 +152,20 @@ class Detector:
         return detector
 
     def with_thresholds(self, thresholds: Thresholds) -> "Detector":
-        """The same networks with other thresholds, which the configuration then tells, too."""
+        """The same networks with other thresholds, which the configuration then tells, too.
+
+        Raises:
+            ConfigurationError: the networks share feature maps, so that there is no cascade.
+        """
+        if not isinstance(self.scorer, CroppedRegionScorer):
+            raise ConfigurationError(
+                "thresholds of a cascade belong to networks for crops, but these share feature maps; set "
+                "scores.features=cropped, or give other weights"
+            )
         other = copy(self)
         scores = self.config.scores.model_copy(update=asdict(thresholds))
         other.config = self.config.model_copy(update={"scores": scores})
-        other.cascade = self.cascade.with_thresholds(thresholds)
+        other.scorer = self.scorer.with_thresholds(thresholds)
         return other
 
     def describe(self) -> dict[str, Any]:
@@ -164,23 +200,20 @@ class Detector:
         Args:
             image: the photo.
             proposals: its R regions.
-            watch: takes the seconds of cutting crops ("regions") and of the networks ("scores").
+            watch: takes the seconds of the photo's feature maps ("features"), where they are shared, of cutting
+                crops or pooling regions ("regions") and of the networks ("scores").
 
         Returns:
             The probabilities, and the boxes: those of the proposals, or where box deltas have moved them.
         """
-        regions = score_regions(self.cropper(image), proposals.boxes, self.cascade, self.batch_size)
+        scored = self.scorer(image, proposals.boxes)
         if watch is not None:
-            watch.seconds |= regions.seconds
-        return regions.scores()
+            watch.seconds |= scored.seconds
+        return scored.scores
 
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores, under `config.detections`."""
         return select_detections(scores, image, self.class_names, self.config.detections)
-
-    def cropper(self, image: Image) -> RegionCropper:
-        """Cuts regions out of an image as the networks expect them."""
-        return RegionCropper(image, self.preprocessing, self.device)
 
     def detect_many(
         self,
@@ -212,8 +245,8 @@ class Detector:
 
         Args:
             sources: the photos; read as the results are consumed.
-            num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches are then
-                filled with regions of several photos. With 0 the result of a photo is there before the next one is
+            num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches of crops are
+                then filled with regions of several photos. With 0 the result of a photo is there before the next one is
                 read. A script that asks for processes needs Python's usual `if __name__ == "__main__":`, because they
                 load it, too.
         """
@@ -245,21 +278,3 @@ def detect(source: ImageSource, score_threshold: float = 0.75) -> Detections:
 @cache
 def _default_detector() -> Detector:
     return Detector.from_pretrained()
-
-
-def _same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
-    """What all networks of a detector expect of a crop, but for the context, which is the first one's.
-
-    Raises:
-        WeightsError: a network classifies whole photos, or expects another mean, scale or size.
-    """
-    first = records[0].preprocessing
-    for record in records:
-        if not record.background:
-            raise WeightsError(
-                f"these weights have no background column: they classify whole photos ({record.origin}); "
-                "fine-tune them on regions with `incdet train regions`"
-            )
-        if record.preprocessing.model_copy(update={"context": first.context}) != first:
-            raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
-    return first

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
-from incdet.structures import RegionScores
+from incdet.structures import Image, RegionScores
 
 Crops = Mapping[int, Tensor]
 """Pixels of context -> the same B regions, cut with that much of it: [B, 3, S, S] float32, preprocessed."""
@@ -74,6 +74,38 @@ class RegionClassifier(Protocol):
         """Names of the N networks, the rejection network, if any, before the members."""
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredRegions:
+    """The regions of one photo, classified.
+
+    Attributes:
+        scores: boxes and class probabilities.
+        seconds: time spent, by stage of the pipeline.
+    """
+
+    scores: RegionScores
+    seconds: Mapping[str, float]
+
+
+class RegionScorer(Protocol):
+    """Classifies the regions of photos, whatever their feature maps come from."""
+
+    @property
+    def network_names(self) -> Sequence[str]:
+        """Names of the networks whose probabilities `RegionScores.by_network` holds, in its order."""
+
+    def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
+        """Classifies the regions of one photo.
+
+        Args:
+            image: the photo.
+            boxes: [R, 4] float32, xyxy pixels, the proposals.
+        """
+
+    def describe(self) -> str:
+        """Returns one phrase that describes the networks, for the screen."""
+
+
 class PhotoRegions:
     """The regions of one photo on their way through a cascade.
 
@@ -96,6 +128,10 @@ class PhotoRegions:
     def scores(self) -> RegionScores:
         """The regions as they lie now with the probabilities of the last stage that classified each."""
         return RegionScores(self.boxes, self._probabilities, self._by_network)
+
+    def scored(self) -> ScoredRegions:
+        """The regions with their probabilities, and the seconds."""
+        return ScoredRegions(self.scores(), self.seconds)
 
     def keep(
         self, rows: np.ndarray, probabilities: np.ndarray, by_member: np.ndarray | None, box_deltas: np.ndarray | None

@@ -42,6 +42,11 @@ def detector():
     return Detector.from_pretrained(config=few())
 
 
+@pytest.fixture(scope="module")
+def detector_on_crops():
+    return Detector.from_pretrained(config=few(scores={"features": "cropped"}))
+
+
 @pytest.mark.slow
 def test_the_shipped_weights_find_the_cat(chelsea_file):
     found = incdet.detect(chelsea_file)
@@ -78,17 +83,20 @@ def test_six_members_differ_share_lower_halves_and_are_small():
 
 
 def test_members_of_the_shipped_ensemble():
-    two = Detector.from_pretrained(members=2, config=few())
+    cropped = few(scores={"features": "cropped"})
+    two = Detector.from_pretrained(members=2, config=cropped)
     assert two.origin.rejection_network == f"{REJECTION_NETWORK}.safetensors"
     assert two.origin.members == tuple(f"{REJECTION_NETWORK}-{number}.safetensors" for number in (1, 2))
-    assert len(two.cascade.members) == 2
+    assert len(two.scorer.cascade.members) == 2
     alone = Detector.from_pretrained(REJECTION_NETWORK, config=few())
-    assert alone.cascade.rejection_network is None
+    assert alone.scorer.cascade.rejection_network is None
     with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
-        Detector.from_pretrained(members=7)
+        Detector.from_pretrained(members=7, config=cropped)
+    with pytest.raises(ConfigurationError, match=r"2 members .* one network is shipped .* scores.features=cropped"):
+        Detector.from_pretrained(members=2)
     with pytest.raises(ConfigurationError, match="exclude each other"):
         Detector.from_pretrained(REJECTION_NETWORK, members=1)
-    with pytest.raises(ConfigurationError, match="is a cascade already"):
+    with pytest.raises(ConfigurationError, match="are a cascade already, or need none"):
         Detector.from_pretrained(cascade=True)
     with pytest.raises(WeightsError, match="one more behind a rejection network"):
         Detector.from_pretrained(REJECTION_NETWORK, cascade=True)
@@ -245,18 +253,28 @@ def test_an_unknown_class_is_refused():
 
 
 @pytest.mark.slow
-def test_streaming_and_the_four_lines_give_equal_bytes(detector, chelsea_file, astronaut):
+def test_streaming_and_the_four_lines_give_equal_bytes(detector, detector_on_crops, chelsea_file, astronaut):
     """`detect` is the pipeline in four lines; everything that works on many photos must say the same."""
-    photos = [chelsea_file, astronaut, chelsea_file.read_bytes()]
+    streams_give_equal_bytes(detector, [chelsea_file, astronaut, chelsea_file.read_bytes()])
+    streams_give_equal_bytes(detector_on_crops, [chelsea_file, astronaut])
+
+
+def streams_give_equal_bytes(detector, photos):
     single = [json.dumps(detections_json(detector.detect(photo))) for photo in photos]
     streamed = [json.dumps(detections_json(found)) for found in detector.detect_many(photos)]
     ahead = [json.dumps(detections_json(photo.result)) for photo in detector.photo_results(photos, num_workers=1)]
     assert single == streamed == ahead
-    regions = ((detector.cropper(image), detector.propose(image).boxes) for image in map(incdet.read_image, photos))
-    across = score_across_photos(regions, detector.cascade, detector.batch_size)
+
+
+@pytest.mark.slow
+def test_crops_of_several_photos_in_one_batch_find_the_same(detector_on_crops, chelsea_file, astronaut):
+    photos, scorer, detector = [chelsea_file, astronaut], detector_on_crops.scorer, detector_on_crops
+    regions = ((scorer.cropper(image), detector.propose(image).boxes) for image in map(incdet.read_image, photos))
+    across = score_across_photos(regions, scorer.cascade, scorer.batch_size)
     images = map(incdet.read_image, photos)
     together = [detector.select(each.scores(), image) for each, image in zip(across, images, strict=True)]
-    assert [json.loads(text)["detections"][0]["label"] for text in single] == [found.labels[0] for found in together]
+    alone = [detector.detect(photo) for photo in photos]
+    assert [found.labels[0] for found in alone] == [found.labels[0] for found in together]
 
 
 def test_the_stopwatch_adds_up():

@@ -63,7 +63,7 @@ def detect_photos(
     require_opencv_engine(config.proposals)
     detector = ensemble.detector(config)
     if not options.quiet:
-        notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
+        notes.print(f"{detector.scorer.describe()} ({detector.engine.describe()})", markup=False)
     batch = Batch(paths, options, kinds, "detections", detector.describe())
     on_gpu = detector.device.type == "cuda"
 

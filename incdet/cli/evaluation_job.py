@@ -158,7 +158,7 @@ class EvaluationJob:
         config = load_config(Config, choice.config, choice.settings)
         weights = () if choice.weights == ("default",) else choice.weights
         detector = Detector.from_pretrained(*weights, members=choice.members, cascade=choice.cascade, config=config)
-        notes.print(f"{detector.cascade.describe()} ({detector.engine.describe()})", markup=False)
+        notes.print(f"{detector.scorer.describe()} ({detector.engine.describe()})", markup=False)
         proposals = self.cache / "proposals"
         found = detect_dataset(detector, data, self.output, proposals, choice.each_network, reporter(self.quiet))
         return found.columns, found.by_network, found.failures

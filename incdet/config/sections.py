@@ -173,6 +173,15 @@ class ScoresConfig(Section):
     """The classification of regions by the networks.
 
     Attributes:
+        features: Source of a region's feature maps. "shared" computes those of the whole photo once and pools regions
+            from them (SPP-net, Fast R-CNN), "cropped" gives every region a crop of its own, as in R-CNN and the paper.
+            "auto" takes what the weights were trained for. Without weights, "auto" and "shared" take the shipped
+            network for shared features, "cropped" the shipped ensemble for crops.
+        photo_side: Length to which the shorter side of a photo is resized for shared features, in pixels. None takes
+            that of the weights. More pixels show smaller objects and cost more time.
+        rounds: Number of times that promising regions are classified with shared features. From the second round on
+            they lie where box deltas have moved them, and the probabilities of all rounds are averaged.
+        round_min_probability: Lowest probability of any class with which a region takes part in another round.
         batch_size: Number of regions that a network computes at once. None takes 64 on a CPU and 512 on a GPU.
         precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
             float32. "int8" needs OpenVINO and weights with measured ranges.
@@ -194,6 +203,10 @@ class ScoresConfig(Section):
         "regression": "box_deltas",
     }
 
+    features: Literal["auto", "cropped", "shared"] = "auto"
+    photo_side: int | None = Field(None, ge=96, le=4096)
+    rounds: int = Field(2, ge=1, le=10)
+    round_min_probability: Unit = 0.05
     batch_size: int | None = Field(None, ge=1)
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"

@@ -65,6 +65,6 @@ def detect_dataset(
     lines = [json.dumps(detections_json(detections)) + "\n" for detections in found]
     write_text(folder / PREDICTIONS, "".join(lines))
     reporter.note(f"wrote {folder / PREDICTIONS}")
-    names = detector.cascade.network_names if each_network else []
+    names = detector.scorer.network_names if each_network else []
     by_network = {name: detection_columns(row[number] for row in rows) for number, name in enumerate(names, 1)}
     return DatasetDetections(detection_columns(found), by_network, run.failures)

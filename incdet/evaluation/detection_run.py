@@ -58,7 +58,7 @@ class DetectionRun:
     def detections(self, report: Callable[[int, str], None]) -> Iterator[list[Detections]]:
         """Yields for every photo the detections of the detector, followed with `each_network` by those of each network.
 
-        A single network is evaluated on the same regions as the detector, in the order of the cascade's
+        A single network is evaluated on the same regions as the detector, in the order of the scorer's
         `network_names`. A photo that cannot be read has no detections and is noted in `failures`.
 
         Args:
@@ -70,7 +70,7 @@ class DetectionRun:
                 yield self._detect(path, truth)
             except ImageError as error:
                 self.failures.append(str(error))
-                networks = self.detector.cascade.network_names if self.each_network else []
+                networks = self.detector.scorer.network_names if self.each_network else []
                 yield [no_detections(truth, self.dataset.class_names)] * (1 + len(networks))
         report(len(self.dataset), "")
 

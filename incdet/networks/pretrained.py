@@ -43,7 +43,9 @@ def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
         WeightsError: the weights or a sidecar file are damaged, or eight bits lack their ranges.
     """
     network, record = load_network(file)
-    if config.box_deltas:
+    if not config.box_deltas:
+        network.box_regressor = None
+    elif network.box_regressor is None:
         network.box_regressor = load_box_regressor(file, network.classifier.in_features)
     ranges = load_activation_ranges(file) if config.precision == "int8" else {}
     return LoadedNetwork(network, record, ranges)

@@ -9,6 +9,10 @@ REJECTION_NETWORK = "googlenet-voc"
 have this name and -1, -2, ..."""
 
 
+SHARED_NETWORK = "googlenet-voc-shared"
+"""Name of the shipped weights for shared features."""
+
+
 def shipped_weights() -> dict[str, Path]:
     """Lists the weights inside the package: name -> file."""
     # the package's own folder, because "incdet" may also name the folder that holds the repository
@@ -18,7 +22,7 @@ def shipped_weights() -> dict[str, Path]:
 
 
 def shipped_ensemble(num_members: int | None = None) -> tuple[str, ...]:
-    """Names the shipped weights of a detector: the rejection network's, then the members' of the ensemble.
+    """Names the shipped weights of a detector on crops: the rejection network's, then the members' of the ensemble.
 
     Args:
         num_members: number of members; None is all of them.
@@ -26,10 +30,28 @@ def shipped_ensemble(num_members: int | None = None) -> tuple[str, ...]:
     Raises:
         ConfigurationError: the number is less than one, or more than the package ships.
     """
-    names = [name for name in shipped_weights() if name.startswith(f"{REJECTION_NETWORK}-")]
+    prefix = f"{REJECTION_NETWORK}-"
+    names = [name for name in shipped_weights() if name.startswith(prefix) and name.removeprefix(prefix).isdigit()]
     if num_members is not None and not 1 <= num_members <= len(names):
         raise ConfigurationError(f"{num_members} members of the ensemble are wanted; expected 1 to {len(names)}")
     return (REJECTION_NETWORK, *names[:num_members])
+
+
+def shipped_shared_networks(num_members: int | None = None) -> tuple[str, ...]:
+    """Names the shipped weights of a detector on shared features.
+
+    Args:
+        num_members: number of members; None is all of them, which is one.
+
+    Raises:
+        ConfigurationError: another number of members is wanted.
+    """
+    if num_members not in (None, 1):
+        raise ConfigurationError(
+            f"{num_members} members are wanted, but one network is shipped for shared features; leave the number out, "
+            "or set scores.features=cropped for the ensemble on crops"
+        )
+    return (SHARED_NETWORK,)
 
 
 def find_weights(name_or_file: str | Path) -> Path:

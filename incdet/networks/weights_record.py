@@ -1,6 +1,6 @@
 """The record that belongs to a set of weights: classes, preprocessing, origin, licence, measured quality."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -117,4 +117,49 @@ def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:
                 f"the ensemble's members differ in classes ({len(first)} and {len(other)}; for example "
                 f"{', '.join(difference)}); give weights trained for the same classes"
             )
+    return first
+
+
+def same_features(records: Sequence[WeightsRecord], wanted: Literal["auto", "cropped", "shared"]) -> Features:
+    """Checks that all networks of a detector were trained on the same features, and returns these.
+
+    Args:
+        records: the records of the networks.
+        wanted: the features that the configuration asks for; "auto" takes any.
+
+    Raises:
+        WeightsError: the networks differ, or the configuration asks for other features.
+    """
+    features = records[0].features
+    for record in records:
+        if record.features != features:
+            raise WeightsError(
+                f"the ensemble's members differ in features: {features} ({records[0].origin}) and {record.features} "
+                f"({record.origin}); give weights trained on the same features"
+            )
+    if wanted not in ("auto", features):
+        raise WeightsError(
+            f"scores.features is {wanted}, but these weights were trained on {features} features "
+            f"({records[0].origin}); give other weights, or leave scores.features out"
+        )
+    return features
+
+
+def same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:
+    """Checks that all networks of a detector expect the same input, and returns it.
+
+    The context may differ; the result has that of the first network.
+
+    Raises:
+        WeightsError: a network classifies whole photos, or expects another mean, scale or size.
+    """
+    first = records[0].preprocessing
+    for record in records:
+        if not record.background:
+            raise WeightsError(
+                f"these weights have no background column: they classify whole photos ({record.origin}); "
+                "fine-tune them on regions with `incdet train regions`"
+            )
+        if record.preprocessing.model_copy(update={"context": first.context}) != first:
+            raise WeightsError("the ensemble's members differ in mean, scale or size; give weights that share them")
     return first

@@ -13,11 +13,12 @@ from incdet.detections import Detections
 from incdet.errors import ImageError
 from incdet.images import ImageSource
 from incdet.pipeline.batching import score_across_photos
+from incdet.pipeline.cropped_regions import CroppedRegionScorer
 from incdet.pipeline.prefetching import LoadedPhoto, PhotoLoader, prefetch_photos
 from incdet.proposals import Proposers
 from incdet.regions import RegionCropper
 from incdet.runtime.stopwatch import Stopwatch
-from incdet.scores import PhotoRegions, RegionClassifier, score_regions
+from incdet.scores import RegionScorer, ScoredRegions
 from incdet.structures import Image, Proposals, RegionScores
 
 
@@ -42,14 +43,10 @@ class DetectionStages(Protocol):
     config: Config
     device: torch.device
     proposers: Proposers
-    batch_size: int
 
     @property
-    def cascade(self) -> RegionClassifier:
+    def scorer(self) -> RegionScorer:
         """Classifies regions."""
-
-    def cropper(self, image: Image) -> RegionCropper:
-        """Cuts regions out of an image."""
 
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores."""
@@ -63,21 +60,22 @@ def stream_detections(
     Args:
         stages: the detector.
         sources: the photos; read as the results are consumed.
-        num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches are then filled
-            with regions of several photos. With 0 the result of a photo is there before the next one is read.
+        num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches of crops are then
+            filled with regions of several photos. With 0 the result of a photo is there before the next one is read.
     """
     loaded = prefetch_photos(sources, _loader(stages, num_workers), num_workers)
-    # a CPU computes few regions at a time, whatever the batch
-    if num_workers > 0 and stages.device.type == "cuda":
-        yield from _stream_across_photos(stages, loaded)
+    # a CPU computes few regions at a time, whatever the batch, and pooled regions of one photo fill a GPU's batches
+    scorer = stages.scorer
+    if num_workers > 0 and stages.device.type == "cuda" and isinstance(scorer, CroppedRegionScorer):
+        yield from _stream_across_photos(stages, scorer, loaded)
         return
     for source, photo in loaded:
         if isinstance(photo, ImageError):
             yield PhotoResult(source, None, photo)
             continue
         proposals, watch = _propose(stages, photo)
-        regions = score_regions(stages.cropper(photo.image), proposals.boxes, stages.cascade, stages.batch_size)
-        yield _select(stages, source, photo.image, regions, watch)
+        scored = scorer(photo.image, proposals.boxes)
+        yield _select(stages, source, photo.image, scored, watch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,9 @@ class _UnderWay:
 
 
 def _stream_across_photos(
-    stages: DetectionStages, loaded: Iterable[tuple[ImageSource, LoadedPhoto | ImageError]]
+    stages: DetectionStages,
+    scorer: CroppedRegionScorer,
+    loaded: Iterable[tuple[ImageSource, LoadedPhoto | ImageError]],
 ) -> Iterator[PhotoResult]:
     """The same results from batches that several photos share."""
     # photos whose results have not been handed out, in order; one that cannot be read waits here for its turn
@@ -104,13 +104,13 @@ def _stream_across_photos(
             # the regions of this photo go into batches; the photo waits for them to come out
             proposals, watch = _propose(stages, photo)
             waiting.append(_UnderWay(source, photo.image, watch))
-            yield stages.cropper(photo.image), proposals.boxes
+            yield scorer.cropper(photo.image), proposals.boxes
 
-    for regions in score_across_photos(readable(), stages.cascade, stages.batch_size):
+    for regions in score_across_photos(readable(), scorer.cascade, scorer.batch_size):
         yield from _failures_before_the_next(waiting)
         photo = waiting.popleft()
         assert isinstance(photo, _UnderWay)
-        yield _select(stages, photo.source, photo.image, regions, photo.watch)
+        yield _select(stages, photo.source, photo.image, regions.scored(), photo.watch)
     yield from _failures_before_the_next(waiting)
 
 
@@ -145,9 +145,9 @@ def _propose(stages: DetectionStages, photo: LoadedPhoto) -> tuple[Proposals, St
 
 
 def _select(
-    stages: DetectionStages, source: ImageSource, image: Image, regions: PhotoRegions, watch: Stopwatch
+    stages: DetectionStages, source: ImageSource, image: Image, scored: ScoredRegions, watch: Stopwatch
 ) -> PhotoResult:
-    watch = Stopwatch(watch.seconds | regions.seconds)
+    watch = Stopwatch(watch.seconds | dict(scored.seconds))
     with watch.stage("detections"):
-        found = stages.select(regions.scores(), image)
+        found = stages.select(scored.scores, image)
     return PhotoResult(source, image, replace(found, seconds=watch.seconds))

@@ -44,10 +44,9 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert (np.abs(picture - original).max(axis=2) > 60).sum() > 300, "nothing was drawn"
     run = json.loads(Path("incdet-output/run.json").read_text())
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
-    members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
-    files = {"googlenet-voc.safetensors", "googlenet-voc.boxes.safetensors", *members, "multibox-voc.safetensors"}
+    files = {"googlenet-voc-shared.safetensors", "multibox-voc.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
-    assert run["ensemble"] == {"rejection_network": "googlenet-voc.safetensors", "members": members}
+    assert run["ensemble"] == {"rejection_network": None, "members": ["googlenet-voc-shared.safetensors"]}
 
 
 @pytest.mark.slow
@@ -92,7 +91,7 @@ def test_all_formats_agree(incdet, photo):
 def test_timing_is_left_out_unless_asked_for(incdet, photo):
     _, out, err = incdet("detect", photo, *ONE, "--json", "-", "--timing")
     seconds = json.loads(out)["seconds"]
-    assert list(seconds) == ["read", "proposals", "regions", "scores", "detections"]
+    assert list(seconds) == ["read", "proposals", "features", "regions", "scores", "detections"]
     assert "peak memory" in err
 
 

@@ -48,6 +48,7 @@ def test_evaluate_runs_the_detector_and_repeats_from_stored_scores(incdet, small
 def test_evaluate_judges_each_network_of_an_ensemble(incdet, small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json"]
     arguments += ["--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]"]
+    arguments += ["--set", "scores.features=cropped"]
 
     def evaluate(*more):
         code, out, err = incdet("evaluate", *arguments, *more)

@@ -166,7 +166,7 @@ def test_every_channel_of_weights_is_rounded_by_itself(network, regions, ranges)
 def test_the_configuration_chooses_engine_and_precision(precision, expected):
     config = make_config(Config, {"device": "cpu", "scores": {"precision": precision}}, "test")
     detector = Detector.from_pretrained("googlenet-voc", config=config)
-    engine = detector.cascade.members[0].backend
+    engine = detector.scorer.cascade.members[0].backend
     assert isinstance(engine, OpenVinoBackend)
     assert engine.precision == detector.engine.precision == expected
     assert detector.engine.describe() == f"openvino, {expected}"
@@ -176,7 +176,7 @@ def test_variants_are_left_to_torch():
     record = WeightsRecord(classes=("cat", "dog"), background=True, origin="a test", licence="none")
     network = GoogLeNet(3, architecture=ARCHITECTURES["batchnorm"])
     detector = Detector([LoadedNetwork(network, record)], config=make_config(Config, {"device": "cpu"}, "test"))
-    assert isinstance(detector.cascade.members[0].backend, TorchBackend)
+    assert isinstance(detector.scorer.cascade.members[0].backend, TorchBackend)
     asked = make_config(Config, {"device": "cpu", "scores": {"engine": "openvino"}}, "test")
     with pytest.raises(ConfigurationError, match="does not know the network 'batchnorm'"):
         Detector([LoadedNetwork(network, record)], config=asked)

@@ -30,7 +30,7 @@ def photos(chelsea_file, astronaut):
 def stream_across_photos(detector, sources):
     """What a GPU does, on this device."""
     loader = stream.PhotoLoader(detector.config.images, detector.proposers)
-    return stream._stream_across_photos(detector, stream.prefetch_photos(sources, loader, 0))
+    return stream._stream_across_photos(detector, detector.scorer, stream.prefetch_photos(sources, loader, 0))
 
 
 @pytest.mark.parametrize("across_photos", [False, True])

@@ -185,7 +185,7 @@ def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights)
     assert result.returncode == 0, result.stderr
     assert "mean Jaccard index by penalty" in result.stderr
     detector = Detector.from_pretrained(own_weights)
-    assert detector.cascade.members[0].network.box_regressor is not None
+    assert detector.scorer.cascade.members[0].network.box_regressor is not None
     content = box_regressor_file(own_weights).read_bytes()
     box_regressor_file(own_weights).unlink()
     # no more photos than there are
