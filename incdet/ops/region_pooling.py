@@ -4,16 +4,21 @@ A region gets the 14x14 cells that a crop of it would have before GoogLeNet's la
 2017, "Mask R-CNN"), and then that max pooling, so that the weights behind it meet the statistics that they know.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BINS = 14
-"""Cells along each side of a region before the max pooling, as a crop of 224 pixels has."""
+from incdet.ops.region_pooling_kernels import BINS, POOLED_SIZE, pool, pool_and_note, spread_gradient
+from incdet.runtime.threads import split_among_threads
 
-POOLED_SIZE = 7
-"""Cells along each side of a region after the max pooling."""
+MIN_REGIONS_PER_THREAD = 4
+"""With fewer regions, handing them to a thread takes longer than the thread saves."""
+
+MIN_CHANNELS_PER_THREAD = 64
+"""Threads that spread gradients take channels of their own; fewer would not fill the registers of a processor."""
 
 CELL_STRIDE = 16.0
 """Distance between two cells of the feature maps after stage 4, in pixels of the photo."""
@@ -51,6 +56,10 @@ def regions_in_cells(boxes: np.ndarray, scale: np.ndarray, context: int, crop_si
 def pool_regions(feature_maps: Tensor, regions: Tensor) -> Tensor:
     """Pools the feature maps of regions; gradients reach the feature maps.
 
+    Each of 14x14 bins is the mean of ceil(its length) bilinear samples along each side. Samples more than one cell
+    outside the feature maps are zero. A CPU uses kernels, which are tens of times as fast as torchvision's operator and
+    take a tenth of the time of stage 5; other devices use torchvision's.
+
     Args:
         feature_maps: [1, C, H, W] float32 or bfloat16, those of one photo.
         regions: [R, 4] float32 on the same device, as `regions_in_cells` returns them.
@@ -58,8 +67,69 @@ def pool_regions(feature_maps: Tensor, regions: Tensor) -> Tensor:
     Returns:
         [R, C, 7, 7] in the type of the feature maps, channels last in memory.
     """
+    if feature_maps.device.type != "cpu":
+        return pool_regions_by_torchvision(feature_maps, regions)
+    if torch.is_grad_enabled() and feature_maps.requires_grad:
+        pooled: Tensor = _PoolRegions.apply(feature_maps, regions)
+        return pooled
+    grid = _by_columns(feature_maps)
+    pooled = torch.empty(len(regions), POOLED_SIZE, POOLED_SIZE, grid.shape[2])
+    arrays = grid.numpy(), regions.numpy(), pooled.numpy()
+    split_among_threads(
+        lambda rows: pool(arrays[0], arrays[1][rows], arrays[2][rows]), len(regions), MIN_REGIONS_PER_THREAD
+    )
+    return pooled.to(feature_maps.dtype).permute(0, 3, 1, 2)
+
+
+def pool_regions_by_torchvision(feature_maps: Tensor, regions: Tensor) -> Tensor:
+    """Does the same as `pool_regions` by torchvision's operator, on any device."""
+    # imported here, because the import takes seconds and a CPU needs none of it
     from torchvision.ops import roi_align
 
-    cells = roi_align(feature_maps.float(), [regions], BINS, aligned=False)
+    # `aligned` takes half a cell off again; without it regions are stretched to at least one cell
+    cells = roi_align(feature_maps.float(), [regions + 0.5], BINS, aligned=True)
     pooled = F.max_pool2d(cells, 3, 2, ceil_mode=True).to(feature_maps.dtype)
     return pooled.contiguous(memory_format=torch.channels_last)
+
+
+class _PoolRegions(torch.autograd.Function):
+    """Region pooling on a CPU with its gradient."""
+
+    @staticmethod
+    def forward(context: Any, feature_maps: Tensor, regions: Tensor) -> Tensor:
+        grid = _by_columns(feature_maps)
+        pooled = torch.empty(len(regions), POOLED_SIZE, POOLED_SIZE, grid.shape[2])
+        origins = torch.empty(pooled.shape, dtype=torch.uint8)
+        arrays = grid.numpy(), regions.numpy(), pooled.numpy(), origins.numpy()
+        split_among_threads(
+            lambda rows: pool_and_note(arrays[0], arrays[1][rows], arrays[2][rows], arrays[3][rows]),
+            len(regions),
+            MIN_REGIONS_PER_THREAD,
+        )
+        context.save_for_backward(regions, origins)
+        context.shape, context.dtype = feature_maps.shape, feature_maps.dtype
+        return pooled.to(feature_maps.dtype).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        regions, origins = context.saved_tensors
+        given = gradient.permute(0, 2, 3, 1).float().contiguous().numpy()
+        _, channels, height, width = context.shape
+        spread = np.empty((height, width, channels), np.float32)
+        arrays = regions.numpy(), origins.numpy()
+
+        def spread_some(some: slice) -> None:
+            # copies, because the kernel is fast where channels lie side by side without gaps
+            own = np.zeros((*spread.shape[:2], some.stop - some.start), np.float32)
+            own_given, own_origins = (np.ascontiguousarray(array[..., some]) for array in (given, arrays[1]))
+            spread_gradient(arrays[0], own_given, own_origins, own)
+            spread[..., some] = own
+
+        split_among_threads(spread_some, spread.shape[2], MIN_CHANNELS_PER_THREAD)
+        return torch.from_numpy(spread).permute(2, 0, 1)[None].to(context.dtype), None
+
+
+def _by_columns(feature_maps: Tensor) -> Tensor:
+    """[1, C, H, W] of any type -> [W, H, C] float32, a contiguous copy."""
+    _, channels, height, width = feature_maps.shape
+    return torch.empty(width, height, channels).copy_(feature_maps.detach()[0].permute(2, 1, 0))
