@@ -18,9 +18,11 @@ class OptimizationConfig(Section):
         batch_size: number of samples per step and process; the steps of N processes have N times as many samples.
         learning_rate: highest rate of the layers that start from trained weights, or of all layers where none do.
         new_layer_factor: factor by which new layers on top of trained ones learn faster (R-CNN: 10).
-        schedule: course of the rate after the warm-up: a half cosine to zero, or stairs.
+        schedule: course of the rate after the warm-up: a half cosine to zero, stairs, or a constant rate that falls
+            linearly to zero at the end.
         stair_epochs: number of epochs between two stairs (paper: 8).
         stair_drop: share of the rate that is lost at every stair (paper: 4 %).
+        fall_share: share of the steps, the last ones, in which the schedule "linear-fall" lets the rate fall.
         momentum: share of the last update that the next one keeps.
         weight_decay: share of a weight, times the rate, that every step takes away; biases keep theirs.
         warmup_steps: number of steps in which the rate rises linearly to the highest one.
@@ -33,9 +35,10 @@ class OptimizationConfig(Section):
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(0.001, gt=0)
     new_layer_factor: float = Field(10.0, gt=0)
-    schedule: Literal["half-cosine", "stairs"] = "half-cosine"
+    schedule: Literal["half-cosine", "stairs", "linear-fall"] = "half-cosine"
     stair_epochs: float = Field(8.0, gt=0)
     stair_drop: float = Field(0.04, ge=0, lt=1)
+    fall_share: float = Field(0.3, gt=0, le=1)
     momentum: Unit = 0.9
     weight_decay: float = Field(0.0002, ge=0)
     warmup_steps: int = Field(0, ge=0)
@@ -73,6 +76,9 @@ class LearningRate:
         if config.schedule == "stairs":
             stairs = math.floor(step / self._steps_per_epoch / config.stair_epochs)
             return config.learning_rate * (1 - config.stair_drop) ** stairs
+        if config.schedule == "linear-fall":
+            # 1 until the fall begins; the last step still has a rate, the one after it would have none
+            return config.learning_rate * min((self.steps - step) / (config.fall_share * self.steps), 1)
         progress = (step - config.warmup_steps) / max(self.steps - config.warmup_steps, 1)
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 

@@ -29,6 +29,13 @@ def test_in_stairs_the_learning_rate_loses_4_percent_every_8_epochs():
     assert rates(steps_per_epoch=2.5, epochs=4).steps == 10
 
 
+def test_a_linear_fall_begins_late_and_ends_just_above_zero():
+    rate = rates(steps=100, schedule="linear-fall", fall_share=0.4, warmup_steps=3)
+    assert [rate(step) for step in (0, 1, 2)] == pytest.approx([0.5, 1.0, 1.5])
+    assert [rate(step) for step in (3, 30, 60)] == pytest.approx([2.0] * 3)
+    assert [rate(step) for step in (61, 80, 99)] == pytest.approx([2.0 * 39 / 40, 1.0, 2.0 / 40])
+
+
 @pytest.mark.parametrize("length", [{}, {"steps": 5, "epochs": 1.0}])
 def test_a_training_has_steps_or_epochs(length):
     with pytest.raises(ConfigurationError, match="either steps or epochs"):

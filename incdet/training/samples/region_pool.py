@@ -58,7 +58,9 @@ def build_pool(
     num_objects = 0
     for index, (truth, proposals) in enumerate(photos):
         is_exhaustive = num_exhaustive is None or index < num_exhaustive
-        pools.append(_regions_of_photo(index, truth, proposals, config, num_objects, is_exhaustive))
+        generator = np.random.default_rng([index, config.num_jittered_boxes])
+        jittered = jittered_boxes(truth, config.num_jittered_boxes, generator)
+        pools.append(regions_of_photo(truth, proposals, jittered, config, is_exhaustive, index, num_objects))
         num_objects += len(truth)
     return RegionPool(
         np.concatenate([pool.images for pool in pools]),
@@ -69,18 +71,27 @@ def build_pool(
     )
 
 
-def _regions_of_photo(
-    index: int,
+def regions_of_photo(
     truth: GroundTruth,
     proposals: Proposals,
+    jittered: np.ndarray,
     config: RegionSamplingConfig,
-    first_object: int,
     is_exhaustive: bool,
+    index: int = 0,
+    first_object: int = 0,
 ) -> RegionPool:
-    """The rows of one photo, whose objects are counted from `first_object` on."""
-    own = truth.boxes[~truth.ignored]
-    jittered = jittered_boxes(own, config.num_jittered_boxes, truth, index)
-    boxes = np.concatenate([own, jittered, proposals.boxes])
+    """Returns the rows of one photo; see `build_pool`.
+
+    Args:
+        truth: the annotation of the photo, in its pixels.
+        proposals: its proposals.
+        jittered: [N, 4] float32, jittered copies of its objects' boxes.
+        config: the setting `positive_iou` of the sampling.
+        is_exhaustive: whether every object in it is annotated; otherwise it has no background.
+        index: index of the photo.
+        first_object: number of the photo's first object.
+    """
+    boxes = np.concatenate([truth.boxes[~truth.ignored], jittered, proposals.boxes])
     # [regions, objects]; a photo without objects gets one column of zeros, so that the maxima exist
     iou = box_iou(boxes, truth.boxes) if len(truth) else np.zeros((len(boxes), 1))
     best, overlaps = iou.argmax(axis=1), iou.max(axis=1)
@@ -107,19 +118,18 @@ def _in_ignored(boxes: np.ndarray, truth: GroundTruth) -> np.ndarray:
     return (shared > 0) & (shared >= box_areas(boxes) / 2)
 
 
-def jittered_boxes(boxes: np.ndarray, num_copies: int, truth: GroundTruth, seed: int) -> np.ndarray:
-    """Returns boxes [N * num_copies, 4] float32: moved, stretched and cut at the borders of the photo.
+def jittered_boxes(truth: GroundTruth, num_copies: int, generator: np.random.Generator) -> np.ndarray:
+    """Returns boxes [N * num_copies, 4] float32: those of N objects, moved, stretched and cut at the photo's borders.
 
     The copies of a box follow one another. Each is moved and stretched by an amount of its own, between nothing and
-    the largest shift and stretch, so that there are tight copies, too.
+    the largest shift and stretch, so that there are tight copies, too. Ignored objects have no copies.
 
     Args:
-        boxes: [N, 4] float32, xyxy pixels.
+        truth: the annotation of the photo.
         num_copies: number of copies of every box.
-        truth: the annotation of the photo, which gives its size.
-        seed: seed of the random numbers.
+        generator: source of everything random.
     """
-    generator = np.random.default_rng([seed, num_copies])
+    boxes = truth.boxes[~truth.ignored]
     center, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     center, sides = np.repeat(center, num_copies, axis=0), np.repeat(sides, num_copies, axis=0)
     amount = generator.uniform(0, 1, (len(sides), 1))

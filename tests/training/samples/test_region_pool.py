@@ -76,9 +76,9 @@ def test_photos_without_objects_give_background_only():
 
 def test_jittered_boxes_fill_the_gap_between_an_object_and_its_proposals():
     photo = truth([[100, 100, 300, 200], [580, 0, 640, 400]], [0, 1], size=(640, 400))
-    copies = jittered_boxes(photo.boxes, 500, photo, seed=4)
-    assert np.array_equal(copies, jittered_boxes(photo.boxes, 500, photo, seed=4))
-    assert not np.array_equal(copies, jittered_boxes(photo.boxes, 500, photo, seed=5))
+    copies, again, other = (jittered_boxes(photo, 500, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    assert np.array_equal(copies, again)
+    assert not np.array_equal(copies, other)
     assert copies.dtype == np.float32
     assert copies.min() == 0
     assert copies.max(axis=0)[2:].tolist() == [640, 400]
