@@ -16,7 +16,7 @@ from incdet.config.descriptions import field_descriptions, section_summary
 from incdet.config.sections import Config, Section, is_section
 from incdet.training.classification_task import ClassifierTrainingConfig
 from incdet.training.multibox_task import MultiBoxTrainingConfig
-from incdet.training.region_task import RegionsTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.run_config import RunConfig
 
 PAGE = Path(__file__).with_name("configuration.md")

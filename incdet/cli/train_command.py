@@ -71,7 +71,7 @@ def regions(
     from incdet.config.loading import load_config
     from incdet.config.recipes import find_recipe
     from incdet.errors import ConfigurationError
-    from incdet.training.region_task import RegionsTrainingConfig
+    from incdet.training.region_training_config import RegionsTrainingConfig
     from incdet.training.training_runs import train_regions
 
     config = load_config(RegionsTrainingConfig, find_recipe(recipe), settings or ())

@@ -38,6 +38,11 @@ class NonFiniteLossError(IncdetError):
     exit_code = 1
 
 
+def state_without_auxiliary_heads(network: nn.Module) -> dict[str, Tensor]:
+    """Returns the network's state; the auxiliary classifiers have done their work when training ends."""
+    return {name: value for name, value in network.state_dict().items() if not name.startswith("auxiliary_")}
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When the loop logs, stores its state and validates.
@@ -68,6 +73,7 @@ class Task(Generic[Batch]):
             resuming is exact.
         losses: network and batch -> named terms [B], one value per sample; the sum of their means is minimised.
         validate: network -> named numbers for the log.
+        weights: network -> the tensors that are stored as its weights, by their names in the file.
     """
 
     network: nn.Module
@@ -76,6 +82,7 @@ class Task(Generic[Batch]):
     batches: Callable[[range], Iterator[Batch]]
     losses: Callable[[nn.Module, Batch], dict[str, Tensor]]
     validate: Callable[[nn.Module], dict[str, float]]
+    weights: Callable[[nn.Module], dict[str, Tensor]] = state_without_auxiliary_heads
 
 
 class Trainer(Generic[Batch]):

@@ -11,7 +11,7 @@ NEW_LAYER_DEVIATION = 0.01
 def replace_classifier(
     network: GoogLeNet, num_columns: int, dropout: float | None, seed: int, auxiliary: bool = False
 ) -> GoogLeNet:
-    """Returns a copy of the network with a new last layer: Gaussian weights and zero biases.
+    """Returns a copy of the network with a new last layer: Gaussian weights and zero biases; without box regressor.
 
     Args:
         network: the network whose other layers are copied.
@@ -38,7 +38,11 @@ def replace_classifier(
 
 
 def copy_with_dropout(network: GoogLeNet, dropout: float | None) -> GoogLeNet:
-    """Returns a copy of the network, last layer and all, with this dropout; None is the architecture's."""
+    """Returns a copy of the network, last layer and all, with this dropout; None is the architecture's.
+
+    A box regressor is left out, because only shared features train it together with the network.
+    """
     copy = GoogLeNet(network.num_classes, False, dropout, network.architecture)
-    copy.load_state_dict(network.state_dict())
+    kept = {name: value for name, value in network.state_dict().items() if not name.startswith("box_regressor.")}
+    copy.load_state_dict(kept)
     return copy

@@ -25,8 +25,11 @@ from incdet.training.classification_task import ClassificationTask, ClassifierTr
 from incdet.training.loop import Task, Trainer
 from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
 from incdet.training.photo_proposals import PhotoProposals
-from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
+from incdet.training.region_task import RegionsTask
+from incdet.training.region_training import region_preprocessing
+from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.run_config import RunConfig
+from incdet.training.shared_region_task import SharedRegionsTask
 from incdet.training.training_data import read_training_photos
 
 
@@ -77,16 +80,20 @@ def train_regions(
 
 def _prepare_regions(
     config: RegionsTrainingConfig, cache: Path, processes: Processes, reporter: Reporter
-) -> RegionsTask:
+) -> RegionsTask | SharedRegionsTask:
     """The data, its proposals (found by one process, read by all) and the network."""
     warn = reporter.warn if processes.leads else SILENT.warn
     dataset, extra = read_training_photos(config.data, config.seed, warn)
     paths = dataset.image_paths + (extra.image_paths if extra else ())
     initial = load_network(find_weights(config.initial_weights))
+    # settings that do not fit the weights are an error before the proposals take their time
+    region_preprocessing(config, initial[1])
     proposals = ProposalCache(cache, config.proposals, config.device)
     if processes.leads:
         reporter.follow("proposals", PhotoProposals(proposals).fill(paths), len(paths))
     processes.wait()
+    if config.features == "shared":
+        return SharedRegionsTask(dataset, proposals, initial, config, processes, extra)
     return RegionsTask(dataset, proposals, initial, config, processes, extra)
 
 
@@ -171,9 +178,7 @@ def run_training(
         update(trainer.step, "")
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
     file = trainer.folder / "weights.safetensors"
-    state = averaged_network(trainer.task.network, trainer.average).state_dict()
-    # the auxiliary classifiers have done their work
-    tensors = {name: value for name, value in state.items() if not name.startswith("auxiliary_")}
+    tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
     save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
     reporter.note(f"wrote {file}")
 

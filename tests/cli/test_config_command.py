@@ -12,7 +12,7 @@ from incdet.config.sections import Config
 from incdet.errors import ConfigurationError
 from incdet.training.classification_task import ClassifierTrainingConfig
 from incdet.training.multibox_task import MultiBoxTrainingConfig
-from incdet.training.region_task import RegionsTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig
 
 TRAININGS = {
     "regions": RegionsTrainingConfig,

@@ -7,7 +7,7 @@ import pytest
 from incdet.config.loading import load_config
 from incdet.training.classification_task import ClassifierTrainingConfig
 from incdet.training.multibox_task import MultiBoxTrainingConfig
-from incdet.training.region_task import RegionsTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -20,7 +20,8 @@ from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
 from incdet.structures import RegionScores
 from incdet.training.loop import Trainer
-from incdet.training.region_task import RegionsTask, RegionsTrainingConfig
+from incdet.training.region_task import RegionsTask
+from incdet.training.region_training_config import RegionsTrainingConfig
 
 CPU = torch.device("cpu")
 

@@ -133,10 +133,8 @@ def _worker_context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     # the server imports these once, instead of every worker
-    samples = "incdet.training.samples"
-    context.set_forkserver_preload(
-        ["__main__", f"{samples}.crop_batches", f"{samples}.box_batches", f"{samples}.region_batches"]
-    )
+    kinds = ("crop_batches", "box_batches", "region_batches", "photo_batches")
+    context.set_forkserver_preload(["__main__", *(f"incdet.training.samples.{kind}" for kind in kinds)])
     return context
 
 

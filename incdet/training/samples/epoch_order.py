@@ -1,4 +1,4 @@
-"""The order of a training's photos: every epoch takes each photo once, in an order that the seed alone decides."""
+"""The order of a training's photos, epoch after epoch, which the seed alone decides."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class EpochBatchSampler:
     nor an interruption changes which photo a sample shows.
 
     Args:
-        order: random numbers -> [N] int64, every index once.
+        order: random numbers -> [N] int64, indices of photos; every one once, or as often as its weight asks.
         chosen: [K] int64, indices of the photos that are used.
         seed: seed of the orders.
         steps: the steps of the training that are still to come.

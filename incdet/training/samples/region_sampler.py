@@ -88,7 +88,9 @@ def balanced_class_weights(object_classes: np.ndarray, num_classes: int, class_b
     return np.maximum(counts, 1.0) ** (class_balance - 1)
 
 
-def draw_region(pool: RegionPool, rows: np.ndarray, config: RegionSamplingConfig, generator: np.random.Generator) -> int:
+def draw_region(
+    pool: RegionPool, rows: np.ndarray, config: RegionSamplingConfig, generator: np.random.Generator
+) -> int:
     """Draws one of an object's regions: any, or the one whose Jaccard index is nearest to one drawn evenly.
 
     Args:

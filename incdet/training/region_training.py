@@ -1,0 +1,167 @@
+"""The part that all trainings of region classifiers share: photos, initial network, validation, record."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from incdet.data.dataset import Dataset
+from incdet.detections import Detections
+from incdet.errors import ConfigurationError
+from incdet.evaluation.average_precision import evaluate_detections
+from incdet.images import read_image
+from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
+from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.runtime.device import choose_device, choose_precision
+from incdet.runtime.distributed import Processes
+from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.new_layers import copy_with_dropout, replace_classifier
+from incdet.training.photo_proposals import PhotoProposals
+from incdet.training.region_training_config import RegionsTrainingConfig
+from incdet.training.training_data import split_validation
+
+VALIDATION_BATCH = 64
+"""Number of regions that a validation classifies at a time."""
+
+
+class RegionTraining:
+    """The training of a region classifier, without its samples and its losses.
+
+    Args:
+        dataset: photos in which every object is annotated; some of them are kept out for validation.
+        cache: the cache of their proposals.
+        initial: the network to start from, and its record.
+        config: the whole configuration.
+        processes: the processes that train the same network; None is this one alone.
+        extra: photos that only lend their objects; see `DataConfig`.
+
+    Attributes:
+        training: the photos that are learnt, those of `extra` last.
+        num_exhaustive: number of photos, the first ones, in which every object is annotated.
+        validation: the photos that are kept out of training.
+        keeps_classifier: whether the network already names regions of these classes and goes on with its last layer.
+        frozen: the layers that do not learn.
+
+    Raises:
+        ConfigurationError: the context leaves too little room for the region.
+        DataError: no photo is left to train on.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        cache: ProposalCache,
+        initial: tuple[GoogLeNet, WeightsRecord],
+        config: RegionsTrainingConfig,
+        processes: Processes | None = None,
+        extra: Dataset | None = None,
+    ) -> None:
+        self.config, self.processes, self.classes = config, processes or Processes(), dataset.class_names
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.proposals = PhotoProposals(cache)
+        # photos of `extra` come last, because only the first ones lend background
+        self.training, self.validation = split_validation(dataset, config.data.validation_images)
+        self.num_exhaustive = len(self.training)
+        if extra is not None:
+            self.training = self.training.joined(extra)
+        start, self.initial = initial
+        self.preprocessing = region_preprocessing(config, self.initial)
+        self.keeps_classifier = self.initial.background and self.initial.classes == self.classes
+        if self.keeps_classifier:
+            network = copy_with_dropout(start, config.dropout)
+        else:
+            network = replace_classifier(start, len(self.classes) + 1, config.dropout, config.seed)
+        self.network: GoogLeNet = network.to(self.device).to(memory_format=torch.channels_last)
+        # layers without gradients are neither trained nor decayed, and the backward pass ends above them
+        self.frozen = self.network.lower_layers(config.frozen_stages)
+        for layer in self.frozen:
+            layer.requires_grad_(False)
+
+    def annotated_proposals(self) -> Iterator[tuple[GroundTruth, Proposals]]:
+        """Yields the annotation of every training photo, in pixels of its file, and its proposals.
+
+        Raises:
+            ImageError: a photo without known proposals cannot be read.
+        """
+        for path, truth in self.training:
+            photo = self.proposals(path)
+            yield truth.rescaled(photo.width, photo.height), photo.proposals
+
+    def keep_frozen_statistics(self) -> None:
+        """Makes batch normalisation in frozen layers, where there is any, keep its statistics."""
+        for layer in self.frozen:
+            layer.eval()
+
+    def autocast(self) -> torch.autocast:
+        """Returns the context in which the network computes in the training's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
+
+    def measure(self, detect: Callable[[Image], Detections]) -> dict[str, float]:
+        """Returns the mAP (VOC rules) on the photos kept out of training; empty without such photos.
+
+        Args:
+            detect: photo -> its detections.
+        """
+        detections, truths = [], []
+        for path, truth in self.validation:
+            image = read_image(path)
+            detections.append(detect(image))
+            truths.append(truth.rescaled(image.width, image.height))
+        if not truths:
+            return {}
+        evaluation = evaluate_detections(self.classes, truths, detections)
+        return {"validation_mAP": round(evaluation.mean_average_precision, 6)}
+
+    def validation_boxes(self, image: Image) -> np.ndarray:
+        """Returns the best proposals of a photo that the validation judges, [R, 4] float32."""
+        return self.proposals.cache(image)[: self.config.data.validation_proposals].boxes
+
+    def record(self, logged: dict[str, float]) -> WeightsRecord:
+        """Returns the record that is stored with the trained weights.
+
+        Args:
+            logged: numbers of the last validation in the log.
+        """
+        number = self.config.data.validation_proposals
+        what = f"mAP of {number} proposals a photo, photos of the training split kept out of training"
+        first = self.config.frozen_stages + 1
+        trained = {1: "all layers", 6: "the classifier"}.get(first, f"stages {first} to 5")
+        return WeightsRecord(
+            architecture=self.network.architecture.name,
+            classes=self.classes,
+            background=True,
+            preprocessing=self.preprocessing,
+            features=self.config.features,
+            recipe=self.config.recipe(),
+            origin=f"{trained} fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
+            measured={what: logged["validation_mAP"]} if logged else {},
+            licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
+        )
+
+
+def region_preprocessing(config: RegionsTrainingConfig, initial: WeightsRecord) -> Preprocessing:
+    """Returns the preprocessing that the network has learnt to expect, but with the training's context and photo side.
+
+    Args:
+        config: the training.
+        initial: record of the weights to start from.
+
+    Raises:
+        ConfigurationError: the context leaves too little room for the region.
+    """
+    size, context = initial.preprocessing.size, config.context
+    if context > size // 4:
+        raise ConfigurationError(
+            f"a context of {context} pixels leaves too little of {size} for the region; "
+            f"set context to {size // 4} or less"
+        )
+    changes = {"context": context}
+    if config.features == "shared":
+        # the photo side of the initial weights where the training shows it, else the middle of those that it shows
+        smallest, largest = config.shared.photo_sides
+        if not smallest <= initial.preprocessing.photo_side <= largest:
+            changes["photo_side"] = round(math.sqrt(smallest * largest))
+    return initial.preprocessing.model_copy(update=changes)
