@@ -6,6 +6,7 @@ python benchmarks/benchmark.py proposal-scaling photo.jpg
 python benchmarks/benchmark.py detect VOC2012/JPEGImages
 python benchmarks/benchmark.py folder VOC2012/JPEGImages
 python benchmarks/benchmark.py loader ILSVRC/train
+python benchmarks/benchmark.py training VOC2012
 """
 
 import json
@@ -257,6 +258,24 @@ def loader(
     files = _evenly_spaced(find_images([path]), limit)
     rows = measure_loaders(files, workers or [0, 2], runs)
     notes.print(loaders_table(rows))
+    _save(json_file, rows)
+
+
+@app.command()
+def training(
+    root: Annotated[Path, typer.Argument(help="A data set in VOC's layout.")],
+    split: Annotated[str, typer.Option(help="Name of the split.")] = "train",
+    limit: Annotated[int, typer.Option(min=2, help="Largest number of photos, evenly spaced over the split.")] = 24,
+    runs: Annotated[int, typer.Option(min=1, help="Steps of each training; the median counts.")] = 5,
+    cache: Annotated[Path, typer.Option(help="Folder of the proposal cache.")] = Path(".cache/proposals"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Regions per second that a region classifier learns from: crops against shared features, one thread, in turns."""
+    from training_benchmark import TRAININGS, measure_trainings, trainings_table
+
+    with progress_bar("steps", (runs + 1) * len(TRAININGS)) as update:
+        rows = measure_trainings(root, split, limit, runs, cache, update)
+    notes.print(trainings_table(rows))
     _save(json_file, rows)
 
 

@@ -16,7 +16,7 @@ DELTA_SCALE = (0.1, 0.1, 0.2, 0.2)
 
 FEATURE_SCALE = 0.3
 """Factor of the box regressor's 9,216 inputs in training. Without it the learning rate of the other layers would be
-too high for so many inputs at once."""
+too high for that number of inputs."""
 
 NEW_REGRESSOR_DEVIATION = 0.001
 """Standard deviation of a new box regressor's weights (Fast R-CNN)."""

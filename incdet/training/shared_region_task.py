@@ -6,20 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from incdet.config.sections import DetectionsConfig
+from incdet.config.sections import DetectionsConfig, ScoresConfig
 from incdet.data.dataset import Dataset
 from incdet.detections import Detections, select_detections
 from incdet.errors import DataError
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
+from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights_record import WeightsRecord
-from incdet.ops.boxes import apply_box_deltas
-from incdet.ops.photo_scaling import scaled_size
-from incdet.ops.region_pooling import pool_regions, regions_in_cells
 from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.distributed import Processes
-from incdet.structures import Image, RegionScores
+from incdet.structures import Image
 from incdet.training.loop import Task
 from incdet.training.region_losses import RegionLessons
 from incdet.training.region_training import VALIDATION_BATCH, RegionTraining
@@ -141,27 +140,23 @@ class SharedRegionsTask(RegionTraining):
         """Returns the mAP (VOC rules) on the photos kept out of training; a rough guide on a few proposals a photo."""
         assert isinstance(network, SharedNetwork)
         plain = prepare_network(plain_network(network), self.device, self.precision)
-        backend = TorchBackend(plain)
-        return self.measure(lambda image: self._detect(image, backend))
+        # detection as users run it, with this network as the only member
+        scores = ScoresConfig()
+        scorer = SharedRegionScorer(
+            [Member(plain, TorchBackend(plain), self.preprocessing.context)],
+            self.preprocessing,
+            self.preprocessing.photo_side,
+            self.device,
+            VALIDATION_BATCH,
+            scores.rounds,
+            scores.round_min_probability,
+        )
+        return self.measure(lambda image: self._detect(image, scorer))
 
-    @torch.inference_mode()
-    def _detect(self, image: Image, backend: TorchBackend) -> Detections:
+    def _detect(self, image: Image, scorer: SharedRegionScorer) -> Detections:
         """The detections among the best proposals of a photo."""
-        boxes, preprocessing = self.validation_boxes(image), self.preprocessing
-        photo = photo_tensor(image, preprocessing.photo_side, False, preprocessing)
-        width, height = scaled_size(image.width, image.height, preprocessing.photo_side)
-        scale = np.array([width / image.width, height / image.height], np.float32)
-        cells = regions_in_cells(boxes, scale, preprocessing.context, preprocessing.size)
-        feature_maps = backend.photo_features(photo.to(self.device))
-        outputs = torch.cat(
-            [
-                backend.region_head(pool_regions(feature_maps, batch))
-                for batch in torch.split(torch.from_numpy(cells).to(self.device), VALIDATION_BATCH)
-            ]
-        ).cpu()
-        probabilities = outputs[:, :-4].softmax(dim=1)[:, :-1].contiguous().numpy()
-        moved = apply_box_deltas(boxes, outputs[:, -4:].numpy(), image.width, image.height)
-        return select_detections(RegionScores(moved, probabilities), image, self.classes, DetectionsConfig())
+        scores = scorer(image, self.validation_boxes(image)).scores
+        return select_detections(scores, image, self.classes, DetectionsConfig())
 
 
 def plain_state(network: nn.Module) -> dict[str, Tensor]:

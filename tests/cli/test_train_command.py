@@ -1,11 +1,16 @@
 """`incdet train regions` from the photos to the weights, killed and resumed."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+import torch
 import yaml
 from command_line import one_sentence
-from running_tools import kill_after_first_checkpoint
+from running_tools import ROOT, kill_after_first_checkpoint
+from safetensors.torch import load_file
 
 from incdet.config.recipes import recipes
 from incdet.data.voc import read_voc
@@ -50,3 +55,58 @@ def test_an_ensemble_whose_last_member_cannot_start_does_not_begin(incdet, tmp_p
     assert code == 3
     assert "nowhere.safetensors" in one_sentence(err)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def shared_recipe(small_voc, tmp_path):
+    """The shipped recipe for shared features, on two small photos and in float32."""
+    config = yaml.safe_load(recipes()["shared_voc"].read_text())
+    config["data"] |= {"root": str(small_voc), "split": "val", "validation_images": 0}
+    config["proposals"] = {"methods": ["selective_search"], "limit": 40}
+    config["shared"] |= {"photo_sides": [96, 128], "regions_per_photo": 8}
+    config["optimization"] |= {"epochs": None, "steps": 3, "warmup_steps": 0}
+    config |= {"precision": "float32", "device": "cpu", "checkpoint_every": 1, "log_every": 1, "workers": 0}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    return "train", "regions", "c.yaml", "--output"
+
+
+def losses_of(folder):
+    entries = [json.loads(line) for line in (folder / "log.jsonl").open()]
+    return [entry[term] for entry in entries for term in ("cross_entropy", "box") if term in entry]
+
+
+@pytest.mark.slow
+def test_training_on_shared_features_goes_on_to_the_same_weights(incdet, tmp_path, shared_recipe):
+    code, _, err = incdet(*shared_recipe, "whole")
+    assert code == 0, err
+    kill_after_first_checkpoint(*shared_recipe, "cut", folder=tmp_path)
+    code, _, err = incdet(*shared_recipe, "cut")
+    assert code == 0, err
+    assert "from step 1 of 3" in err
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "cut")
+
+
+@pytest.mark.slow
+def test_two_processes_with_one_photo_each_learn_what_one_learns_with_two(incdet, tmp_path, shared_recipe):
+    """Dropout included; up to the order of additions."""
+    code, _, err = incdet(*shared_recipe, "alone")
+    assert code == 0, err
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "incdet"]
+    command = [*launcher, *shared_recipe, "both", "--set", "optimization.batch_size=1"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    assert losses_of(tmp_path / "both") == pytest.approx(losses_of(tmp_path / "alone"), rel=1e-3)
+    one, several = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "both"))
+    for name, value in one.items():
+        assert torch.allclose(value.float(), several[name].float(), atol=1e-3), name
+
+
+@pytest.mark.parametrize("setting", ["context=60", "shared.cache_features=true", "features=cropped"])
+def test_settings_that_do_not_fit_are_an_error_before_the_proposals(incdet, tmp_path, shared_recipe, setting):
+    code, _, err = incdet(*shared_recipe, "runs", "--set", setting)
+    assert code == 2
+    assert setting.partition("=")[0].rpartition(".")[2] in one_sentence(err)
+    assert not (tmp_path / ".cache").exists()

@@ -18,8 +18,10 @@ SECTIONS = {
     "rejection_voc_longer": RegionsTrainingConfig,
     "googlenet_imagenet": ClassifierTrainingConfig,
     "multibox_voc": MultiBoxTrainingConfig,
+    "own_data": RegionsTrainingConfig,
     "regions_ilsvrc": RegionsTrainingConfig,
     "regions_voc": RegionsTrainingConfig,
+    "shared_voc": RegionsTrainingConfig,
 }
 
 
