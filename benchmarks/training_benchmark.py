@@ -23,17 +23,18 @@ from incdet.training.region_task import RegionsTask
 from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.shared_region_task import SharedRegionsTask
 
-CROPS, SHARED, CACHED = "crops", "shared features", "cached feature maps"
+CROPS = "crops"
 
 SAME = ("initial_weights=googlenet-voc", "device=cpu", "workers=0", "memory_gigabytes=1", "data.validation_images=0")
 """Settings that all trainings have, so that they differ in their features alone."""
 
 TRAININGS = {
     CROPS: ("rejection_voc_longer", ()),
-    SHARED: ("shared_voc", ()),
-    CACHED: ("own_data", ()),
+    "shared features": ("shared_voc", ()),
+    "shared features, 128 regions a photo": ("shared_voc", ("shared.regions_per_photo=128",)),
+    "cached feature maps": ("own_data", ()),
 }
-"""Name -> recipe and settings. The first two train stages 3 to 5, the last one trains stage 5."""
+"""Name -> recipe and settings. The last one trains stage 5, the others train stages 3 to 5."""
 
 Row = dict[str, float | str]
 
