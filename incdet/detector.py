@@ -103,10 +103,10 @@ class Detector:
                 "these weights were trained on shared features, where every network sees every region; leave out the "
                 "cascade, or give weights that were trained on crops"
             )
-        photo_side = scores.photo_side or preprocessing.photo_side
+        photo_sides = scores.photo_sides or preprocessing.photo_sides
         rounds = scores.rounds if scores.box_deltas else 1
         return SharedRegionScorer(
-            members, preprocessing, photo_side, self.device, batch_size, rounds, scores.round_min_probability
+            members, preprocessing, photo_sides, self.device, batch_size, rounds, scores.round_min_probability
         )
 
     def _ready(self, loaded: LoadedNetwork) -> Member:

@@ -177,8 +177,9 @@ class ScoresConfig(Section):
             from them (SPP-net, Fast R-CNN), "cropped" gives every region a crop of its own, as in R-CNN and the paper.
             "auto" takes what the weights were trained for. Without weights, "auto" and "shared" take the shipped
             network for shared features, "cropped" the shipped ensemble for crops.
-        photo_side: Length to which the shorter side of a photo is resized for shared features, in pixels. None takes
-            that of the weights. More pixels show smaller objects and cost more time.
+        photo_sides: Lengths to which the shorter side of a photo is resized for shared features, in pixels. Each region
+            is pooled where its size suits the network best, so that several lengths serve small and large objects
+            (SPP-net). None takes those of the weights.
         rounds: Number of times that promising regions are classified with shared features. From the second round on
             they lie where box deltas have moved them, and the probabilities of all rounds are averaged.
         round_min_probability: Lowest probability of any class with which a region takes part in another round.
@@ -204,7 +205,7 @@ class ScoresConfig(Section):
     }
 
     features: Literal["auto", "cropped", "shared"] = "auto"
-    photo_side: int | None = Field(None, ge=96, le=4096)
+    photo_sides: tuple[Annotated[int, Field(ge=96, le=4096)], ...] | None = Field(None, min_length=1, max_length=8)
     rounds: int = Field(2, ge=1, le=10)
     round_min_probability: Unit = 0.05
     batch_size: int | None = Field(None, ge=1)

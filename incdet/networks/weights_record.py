@@ -1,7 +1,7 @@
 """The record that belongs to a set of weights: classes, preprocessing, origin, licence, measured quality."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -15,6 +15,10 @@ Features = Literal["cropped", "shared"]
 """Source of a region's feature maps: a crop of its own (R-CNN), or the feature maps of the whole photo (SPP-net)."""
 
 
+PhotoSides = Annotated[tuple[Annotated[int, Field(ge=96, le=4096)], ...], Field(min_length=1, max_length=8)]
+"""Lengths to which the shorter side of a photo is resized, in pixels."""
+
+
 class Preprocessing(BaseModel):
     """The way from pixels to the network's input: (RGB - mean) * scale.
 
@@ -23,8 +27,10 @@ class Preprocessing(BaseModel):
         scale: factor after that.
         size: side of the square input, in pixels.
         context: pixels of the input on every side of a region's box that show what surrounds it. R-CNN has 16 of 227.
-        photo_side: length of the shorter side of a photo whose feature maps regions share, in pixels. Crops do not
-            need it.
+        photo_sides: lengths of the shorter side of a photo whose feature maps regions share, in pixels, ascending.
+            Each region takes the one at which its own side comes nearest to `region_side`. Crops do not need them.
+        region_side: side of a region with its context, in pixels of the resized photo, at which the network has learnt
+            to see it; the root of the area, where it is no square.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -33,7 +39,8 @@ class Preprocessing(BaseModel):
     scale: float = Field(1.0, gt=0, le=1000)
     size: int = Field(INPUT_SIZE, ge=96, le=1024)
     context: int = Field(16, ge=0)
-    photo_side: int = Field(512, ge=96, le=4096)
+    photo_sides: PhotoSides = (512,)
+    region_side: float = Field(128.0, ge=16, le=1024)
 
     def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Turns pixels into the network's input.
@@ -48,6 +55,11 @@ class Preprocessing(BaseModel):
         mean = torch.tensor(self.mean, device=pixels.device)
         offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
         return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)
+
+    @property
+    def enlargement(self) -> float:
+        """Factor by which the context enlarges a region."""
+        return self.size / (self.size - 2 * self.context)
 
     @model_validator(mode="after")
     def _context_leaves_room(self) -> Self:

@@ -36,6 +36,28 @@ def scaled_size(width: int, height: int, side: int) -> tuple[int, int]:
     return new_width, new_height
 
 
+def ideal_photo_sides(boxes: np.ndarray, width: int, height: int, region_side: float, enlargement: float) -> np.ndarray:
+    """Computes the length of a photo's shorter side at which each region has the wanted size.
+
+    Args:
+        boxes: [R, 4], xyxy pixels of the original photo.
+        width: width of the original photo, in pixels.
+        height: height of the original photo, in pixels.
+        region_side: wanted side of a region with its context, in pixels of the resized photo; the root of its area.
+        enlargement: factor by which the context enlarges a region.
+
+    Returns:
+        [R] float64, in pixels.
+
+    >>> ideal_photo_sides(np.array([[0, 0, 80, 20]]), 500, 400, 128, 1.25).tolist()
+    [1024.0]
+    """
+    areas = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)
+    # a box without surface would need an infinite photo
+    own_sides = np.sqrt(np.maximum(areas, 1.0)) * enlargement
+    return region_side * min(width, height) / own_sides
+
+
 def resize_photo(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resizes a photo: means of areas where it shrinks much, as bilinear samples would skip pixels.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -158,10 +159,11 @@ def region_preprocessing(config: RegionsTrainingConfig, initial: WeightsRecord) 
             f"a context of {context} pixels leaves too little of {size} for the region; "
             f"set context to {size // 4} or less"
         )
-    changes = {"context": context}
+    changes: dict[str, Any] = {"context": context}
     if config.features == "shared":
-        # the photo side of the initial weights where the training shows it, else the middle of those that it shows
+        # the photo sides of the initial weights where the training shows them, else the middle of those that it shows
         smallest, largest = config.shared.photo_sides
-        if not smallest <= initial.preprocessing.photo_side <= largest:
-            changes["photo_side"] = round(math.sqrt(smallest * largest))
+        known = tuple(side for side in initial.preprocessing.photo_sides if smallest <= side <= largest)
+        middle = round(math.sqrt(smallest * largest))
+        changes["photo_sides"] = config.shared.detection_sides or known or (middle,)
     return initial.preprocessing.model_copy(update=changes)

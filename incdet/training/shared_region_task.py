@@ -57,7 +57,7 @@ class SharedRegionsTask(RegionTraining):
         truths = self.training.ground_truths
         object_classes = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
         class_weights = balanced_class_weights(object_classes, len(self.classes), config.sampling.class_balance)
-        self.sampler = PhotoRegionSampler(class_weights, config.sampling, config.shared)
+        self.sampler = PhotoRegionSampler(class_weights, config.sampling, config.shared, self.preprocessing)
         self.photos = TrainingPhotos(
             self.training,
             self.num_exhaustive,
@@ -124,15 +124,16 @@ class SharedRegionsTask(RegionTraining):
     def inputs(self, batch: PhotoBatch) -> list[Tensor]:
         """Returns the photos [1, 3, H, W] on the device or, where they are cached, their feature maps."""
         if self.config.shared.cache_features:
-            return [self._cached_features(key) for key in zip(batch.indices, batch.flipped, strict=True)]
+            keys = zip(batch.indices, batch.flipped, batch.photo_sides, strict=True)
+            return [self._cached_features(key) for key in keys]
         return [photo.to(self.device, non_blocking=True) for photo in batch.photos]
 
     @torch.no_grad()
-    def _features(self, key: tuple[int, bool]) -> Tensor:
-        """The feature maps [1, 832, h, w] of the photo of an index, plain or mirrored."""
-        index, is_flipped = key
+    def _features(self, key: tuple[int, bool, int]) -> Tensor:
+        """The feature maps [1, 832, h, w] of the photo of an index, plain or mirrored, at one of its sides."""
+        index, is_flipped, photo_side = key
         image = read_image(self.training.image_paths[index])
-        photo = photo_tensor(image, self.config.shared.photo_sides[0], is_flipped, self.preprocessing)
+        photo = photo_tensor(image, photo_side, is_flipped, self.preprocessing)
         with self.autocast():
             return self.network.photo_features(photo.to(self.device))
 
@@ -145,7 +146,7 @@ class SharedRegionsTask(RegionTraining):
         scorer = SharedRegionScorer(
             [Member(plain, TorchBackend(plain), self.preprocessing.context)],
             self.preprocessing,
-            self.preprocessing.photo_side,
+            self.preprocessing.photo_sides,
             self.device,
             VALIDATION_BATCH,
             scores.rounds,

@@ -18,7 +18,8 @@ from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.ops.boxes import apply_box_deltas
 from incdet.pipeline.cascade import Thresholds
-from incdet.pipeline.shared_regions import SharedRegionScorer, photo_input
+from incdet.pipeline.photo_features import photo_input
+from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.structures import Proposals
 
 CPU = torch.device("cpu")
@@ -39,7 +40,8 @@ def scorer_of(*networks, **settings):
     for network in networks:
         prepared = prepare_network(network, CPU, torch.float32)
         members.append(Member(prepared, TorchBackend(prepared), 16))
-    return SharedRegionScorer(members, Preprocessing(), 256, CPU, **{"batch_size": 64, **settings})
+    settings = {"photo_sides": (256,), "batch_size": 64, **settings}
+    return SharedRegionScorer(members, Preprocessing(), device=CPU, **settings)
 
 
 def config_of(**settings):
@@ -104,6 +106,31 @@ def test_a_second_round_classifies_regions_where_they_have_moved(image):
     assert np.abs(moved.boxes - first.boxes)[chosen].max() > 1, "the box deltas move nothing"
 
 
+def test_each_region_comes_from_the_photo_in_which_its_size_suits(image):
+    network = random_network()
+    # sides with context of 404, 213, 203 and 23 pixels of a photo whose shorter side is 300
+    sides = (128, 256, 480)
+    several = scorer_of(network, photo_sides=sides)(image, BOXES).scores
+    alone = [scorer_of(network, photo_sides=(side,))(image, BOXES).scores for side in sides]
+    # a region of s pixels has 128 in a photo of 300 * 128 / s pixels: 95, 180, 189 and 1646
+    for row, level in enumerate((0, 0, 1, 2)):
+        assert np.allclose(several.probabilities[row], alone[level].probabilities[row], atol=1e-5), row
+        assert np.allclose(several.boxes[row], alone[level].boxes[row], atol=0.01)
+        others = [scores for number, scores in enumerate(alone) if number != level]
+        assert all(np.abs(several.probabilities[row] - other.probabilities[row]).max() > 1e-4 for other in others)
+
+
+def test_feature_maps_are_computed_for_the_needed_sizes_only(image, monkeypatch):
+    scorer, computed = scorer_of(random_network(), photo_sides=(128, 256, 480)), []
+    backend = scorer.members[0].backend
+    compute = backend.photo_features
+    monkeypatch.setattr(backend, "photo_features", lambda photo: computed.append(photo.shape[2]) or compute(photo))
+    scorer(image, BOXES[:1])
+    assert computed == [128]
+    scorer(image, BOXES)
+    assert sorted(computed) == [128, 128, 256, 480]
+
+
 def test_the_pipeline_equals_its_parts(image):
     network = random_network()
     scores = scorer_of(network)(image, BOXES).scores
@@ -154,11 +181,16 @@ def test_features_must_be_what_the_weights_were_trained_on():
 
 
 def test_settings_reach_the_scorer():
-    network = LoadedNetwork(random_network(), record(preprocessing=Preprocessing(photo_side=320)))
-    assert Detector([network], config=config_of()).scorer.photo_side == 320
-    scores = {"photo_side": 256, "rounds": 3, "round_min_probability": 0.2, "batch_size": 5}
+    network = LoadedNetwork(random_network(), record(preprocessing=Preprocessing(photo_sides=(320,))))
+    assert Detector([network], config=config_of()).scorer.photo_sides == (320,)
+    scores = {"photo_sides": [256, 512], "rounds": 3, "round_min_probability": 0.2, "batch_size": 5}
     scorer = Detector([network], config=config_of(scores=scores)).scorer
-    assert (scorer.photo_side, scorer.rounds, scorer.round_min_probability, scorer.batch_size) == (256, 3, 0.2, 5)
+    assert (scorer.photo_sides, scorer.rounds, scorer.round_min_probability, scorer.batch_size) == (
+        (256, 512),
+        3,
+        0.2,
+        5,
+    )
     # nothing moves without box deltas, so there is nothing to classify again
     assert Detector([network], config=config_of(scores={"rounds": 2, "box_deltas": False})).scorer.rounds == 1
 

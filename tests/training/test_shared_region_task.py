@@ -147,7 +147,7 @@ def test_the_stored_weights_are_those_that_were_validated(task_of, photos, tmp_p
     save_weights(tmp_path / "weights.safetensors", trainer.task.weights(averaged), record, torch.float16)
     network, stored = load_network(tmp_path / "weights.safetensors")
     assert stored.features == "shared"
-    assert stored.preprocessing.photo_side == 111
+    assert stored.preprocessing.photo_sides == (111,)
     assert list(stored.measured.values()) == [0.25]
     pooled = torch.rand(2, 832, 7, 7)
     with torch.no_grad():
@@ -188,6 +188,18 @@ def test_cached_feature_maps_teach_what_photos_teach(task_of, monkeypatch, gigab
     assert len(computed) == (12 if gigabytes == 0 else 4)
 
 
+def test_cached_feature_maps_are_those_of_the_photo_sides_of_detection(task_of):
+    sizes = {"photo_sides": [96, 200], "detection_sides": [96, 160], "size_spread": 0.3}
+    cached = task_of(shared=STILL | sizes | {"cache_features": True}, frozen_stages=4)
+    sides = set()
+    for batch in cached.task().batches(range(10)):
+        sides.update(batch.photo_sides)
+        heights = [features.shape[2] for features in cached.inputs(batch)]
+        # the photos are no taller than wide, so that the height is the shorter side
+        assert heights == [side // 16 for side in batch.photo_sides]
+    assert sides == {96, 160}
+
+
 def test_hard_regions_have_the_highest_loss(task_of):
     every, hard = losses_of(task_of()), losses_of(task_of(shared=SHARED | {"hard_regions": 3}))
     total = (sum(losses.values()) for losses in (every, hard))
@@ -208,8 +220,10 @@ def test_processes_share_the_step_of_one(task_of):
 
 
 def test_the_photo_side_is_that_of_the_initial_weights_where_the_training_shows_it(task_of):
-    assert task_of(shared={"photo_sides": [400, 640]}).preprocessing.photo_side == 512
-    assert task_of(shared={"photo_sides": [200, 450]}).preprocessing.photo_side == 300
+    assert task_of(shared={"photo_sides": [400, 640]}).preprocessing.photo_sides == (512,)
+    assert task_of(shared={"photo_sides": [200, 450]}).preprocessing.photo_sides == (300,)
+    several = task_of(shared={"photo_sides": [200, 450], "detection_sides": [256, 400]})
+    assert several.preprocessing.photo_sides == (256, 400)
 
 
 def test_photos_that_lend_objects_come_last(task_of, photos):
@@ -232,7 +246,6 @@ def test_photos_without_objects_are_refused(task_of, photos):
         ({"shared": {"hard_regions": 60}}, "hard_regions 60 are to be chosen among regions_per_photo 48"),
         ({"shared": STILL | {"cache_features": True}}, "with frozen_stages 0 they still learn; set frozen_stages=4"),
         ({"shared": STILL | {"cache_features": True, "color_gain": 0.1}}, "set color_gain and color_shift to 0"),
-        ({"shared": STILL | {"cache_features": True, "photo_sides": [96, 128]}}, "set both to the same length"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_with_a_sentence(settings, sentence):

@@ -1,6 +1,5 @@
 """Batches of whole photos and of regions in them, for networks that learn on shared features."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +35,7 @@ class PhotoBatch:
             of photos are cached.
         indices: indices of the B photos.
         flipped: whether each of the B photos is mirrored.
+        photo_sides: lengths of the shorter sides of the B photos, resized, in pixels.
         regions: [B, R, 4] float32, regions in cells of the feature maps; see `regions_in_cells`.
         targets: [B, R, C + 1] float32, probabilities of the classes and, last, of background.
         box_deltas: [B, R, 4] float32, from the regions to the boxes of their objects.
@@ -47,6 +47,7 @@ class PhotoBatch:
     photos: list[Tensor]
     indices: list[int]
     flipped: list[bool]
+    photo_sides: list[int]
     regions: Tensor
     targets: Tensor
     box_deltas: Tensor
@@ -98,7 +99,7 @@ class _PhotoSamples(TorchDataset[PhotoBatch]):
         except ImageError as error:
             # an exception would reach the process that trains as a traceback of many lines
             nothing = torch.zeros(0)
-            return PhotoBatch([], [], [], nothing, nothing, nothing, nothing, [], [str(error)])
+            return PhotoBatch([], [], [], [], nothing, nothing, nothing, nothing, [], [str(error)])
 
     def _sample(self, key: SampleKey) -> PhotoBatch:
         photos, shared = self.photos, self.sampler.shared
@@ -108,10 +109,9 @@ class _PhotoSamples(TorchDataset[PhotoBatch]):
         # the order of these draws belongs to the results: another order draws other samples from the same seed
         generator = np.random.default_rng([self.seed, key.number])
         is_flipped = bool(generator.random() < self.sampler.sampling.flip_probability)
-        side = round(math.exp(generator.uniform(*np.log(shared.photo_sides))))
         is_exhaustive = key.photo < photos.num_exhaustive
         drawn = self.sampler.draw(truth, known.proposals, is_exhaustive, is_flipped, generator)
-        width, height = scaled_size(known.width, known.height, side)
+        width, height = scaled_size(known.width, known.height, drawn.photo_side)
         scale = np.array([width / known.width, height / known.height], np.float32)
         preprocessing = photos.preprocessing
         regions = regions_in_cells(drawn.boxes, scale, preprocessing.context, preprocessing.size)
@@ -119,11 +119,12 @@ class _PhotoSamples(TorchDataset[PhotoBatch]):
         if not shared.cache_features:
             gain = generator.uniform(1 - shared.color_gain, 1 + shared.color_gain)
             shift = shared.color_shift * (generator.uniform(-1, 1) + generator.uniform(-0.5, 0.5, 3))
-            inputs = [photo_tensor(self.store(key.photo), side, is_flipped, preprocessing, gain, shift)]
+            inputs = [photo_tensor(self.store(key.photo), drawn.photo_side, is_flipped, preprocessing, gain, shift)]
         return PhotoBatch(
             inputs,
             [key.photo],
             [is_flipped],
+            [drawn.photo_side],
             torch.from_numpy(regions)[None],
             torch.from_numpy(drawn.targets)[None],
             torch.from_numpy(drawn.box_deltas)[None],
@@ -209,6 +210,7 @@ def _collate(samples: Sequence[PhotoBatch]) -> PhotoBatch:
         [photo for sample in readable for photo in sample.photos],
         [index for sample in readable for index in sample.indices],
         [is_flipped for sample in readable for is_flipped in sample.flipped],
+        [photo_side for sample in readable for photo_side in sample.photo_sides],
         torch.cat([sample.regions for sample in readable]),
         torch.cat([sample.targets for sample in readable]),
         torch.cat([sample.box_deltas for sample in readable]),

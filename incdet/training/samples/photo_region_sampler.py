@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import compute_box_deltas, flip_boxes
 from incdet.structures import GroundTruth, Proposals
+from incdet.training.samples.photo_side_sampler import PhotoSideSampler, photo_side_in_pixels
 from incdet.training.samples.region_pool import RegionPool, jittered_boxes, regions_of_photo
 from incdet.training.samples.region_sampler import draw_region, region_targets
 from incdet.training.samples.region_sampling_config import RegionSamplingConfig
@@ -20,12 +22,14 @@ class DrawnRegions:
     """The regions of one photo that a step learns from.
 
     Attributes:
+        photo_side: length to which the shorter side of the photo is resized, in pixels.
         boxes: [R, 4] float32, xyxy pixels of the photo, which is mirrored where the sample is.
         targets: [R, C + 1] float32, probabilities of the classes and, last, of background.
         box_deltas: [R, 4] float32, from the box to that of its object; see `compute_box_deltas`. 0 for background.
         teaches_box: [R] bool, whether the box deltas are learnt.
     """
 
+    photo_side: int
     boxes: np.ndarray
     targets: np.ndarray
     box_deltas: np.ndarray
@@ -38,11 +42,19 @@ class PhotoRegionSampler:
     Args:
         class_weights: [C] float64, weight with which an object of each class is drawn.
         sampling: the composition of the regions.
-        shared: number of the regions, and which of them teach box deltas.
+        shared: size of the photo, number of the regions, and which of them teach box deltas.
+        preprocessing: the region size that the network knows, and the photo sides of detection.
     """
 
-    def __init__(self, class_weights: np.ndarray, sampling: RegionSamplingConfig, shared: SharedFeaturesConfig):
+    def __init__(
+        self,
+        class_weights: np.ndarray,
+        sampling: RegionSamplingConfig,
+        shared: SharedFeaturesConfig,
+        preprocessing: Preprocessing,
+    ) -> None:
         self.class_weights, self.sampling, self.shared = class_weights, sampling, shared
+        self.sides = PhotoSideSampler(shared, preprocessing)
 
     def usable(
         self,
@@ -91,7 +103,15 @@ class PhotoRegionSampler:
             generator: source of everything random.
         """
         pool = self.usable(truth, proposals, is_exhaustive, generator)
-        rows = self._draw_rows(pool, generator)
+        # objects with at least one region, and the photo side that suits each
+        drawable = np.unique(pool.objects[pool.objects >= 0])
+        weights = self.class_weights[pool.object_classes[drawable]]
+        object_sides = self.sides.ideal_sides(truth.boxes[drawable], truth.width, truth.height)
+        side = self.sides.draw(object_sides, weights, generator)
+        weights = weights * np.exp(self.sides.log_weights(object_sides, side))
+        positive = self._draw_positive(pool, drawable, weights, generator)
+        region_sides = self.sides.ideal_sides(pool.boxes, truth.width, truth.height)
+        rows = self._add_background(pool, positive, self.sides.log_weights(region_sides, side), generator)
         boxes, objects = pool.boxes[rows], pool.objects[rows]
         covered = np.flatnonzero(objects >= 0)
         object_boxes = boxes.copy()
@@ -99,43 +119,52 @@ class PhotoRegionSampler:
         if is_flipped:
             boxes, object_boxes = flip_boxes(boxes, truth.width), flip_boxes(object_boxes, truth.width)
         return DrawnRegions(
+            photo_side_in_pixels(side),
             boxes,
             region_targets(pool, rows, len(self.class_weights), self.sampling),
             compute_box_deltas(boxes, object_boxes),
             (objects >= 0) & (pool.overlaps[rows] >= self.shared.min_box_iou),
         )
 
-    def _draw_rows(self, pool: RegionPool, generator: np.random.Generator) -> np.ndarray:
-        """Rows [R] of the pool: regions with an object, backgrounds that touch one, then any backgrounds."""
-        num_regions = self.shared.regions_per_photo
-        rows_with_object = np.flatnonzero(pool.objects >= 0)
-        background = generator.permutation(np.flatnonzero(pool.objects < 0))
-        num_positive = round(num_regions * self.sampling.positive_share)
-        if len(rows_with_object) == 0:
-            num_positive = 0
-        elif len(background) == 0:
-            num_positive = num_regions
-        positive = self._draw_positive(pool, rows_with_object, num_positive, generator)
-        # each background once, those that touch an object first, as long as there are enough of them
-        is_near = pool.overlaps[background] >= self.sampling.near_iou
-        num_near = round((num_regions - num_positive) * self.sampling.near_share)
-        near = background[is_near][:num_near]
-        others = np.setdiff1d(background, near)
-        drawn = np.concatenate([positive, near, generator.permutation(others)])[:num_regions]
-        if len(drawn) < num_regions:
-            # a photo with few backgrounds shows them again
-            source = background if len(background) else rows_with_object
-            drawn = np.concatenate([drawn, generator.choice(source, num_regions - len(drawn))])
-        return drawn
-
     def _draw_positive(
-        self, pool: RegionPool, rows: np.ndarray, number: int, generator: np.random.Generator
+        self, pool: RegionPool, objects: np.ndarray, weights: np.ndarray, generator: np.random.Generator
     ) -> np.ndarray:
-        """Rows [number] of regions with an object: first an object, by its class, then one of its regions."""
-        objects = np.unique(pool.objects[rows])
-        weights = self.class_weights[pool.object_classes[objects]]
+        """Draws rows of the pool with an object: first an object, by its weight, then one of its regions."""
+        number = round(self.shared.regions_per_photo * self.sampling.positive_share)
+        if len(objects) == 0:
+            number = 0
+        elif (pool.objects >= 0).all():
+            # a photo without background shows objects alone
+            number = self.shared.regions_per_photo
         positive = []
         for chosen in generator.choice(objects, number, p=weights / weights.sum()) if number else ():
-            own = rows[pool.objects[rows] == chosen]
+            own = np.flatnonzero(pool.objects == chosen)
             positive.append(draw_region(pool, own, self.sampling, generator))
         return np.array(positive, np.int64)
+
+    def _add_background(
+        self, pool: RegionPool, positive: np.ndarray, log_weights: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Adds rows of backgrounds that touch an object, then of any backgrounds, up to the wanted number.
+
+        Args:
+            pool: the regions of the photo.
+            positive: rows that have been drawn already.
+            log_weights: [N] float64, logarithms of the weights with which the regions are drawn.
+            generator: source of everything random.
+        """
+        num_regions = self.shared.regions_per_photo
+        # with Gumbel noise, the order of the sums is a weighted random order without repetition
+        keys = log_weights + generator.gumbel(size=len(log_weights))
+        background = np.flatnonzero(pool.objects < 0)
+        background = background[np.argsort(-keys[background], kind="stable")]
+        is_near = pool.overlaps[background] >= self.sampling.near_iou
+        num_near = round((num_regions - len(positive)) * self.sampling.near_share)
+        near = background[is_near][:num_near]
+        others = background[~np.isin(background, near)]
+        drawn = np.concatenate([positive, near, others])[:num_regions]
+        if len(drawn) < num_regions:
+            # a photo with few backgrounds shows them again
+            source = background if len(background) else positive
+            drawn = np.concatenate([drawn, generator.choice(source, num_regions - len(drawn))])
+        return drawn

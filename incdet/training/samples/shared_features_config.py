@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from incdet.config.sections import Section, Unit
+from incdet.networks.weights_record import PhotoSides
 from incdet.ops.photo_scaling import MIN_SIDE
 
 Side = Annotated[int, Field(ge=MIN_SIDE, le=4096)]
@@ -14,8 +15,15 @@ class SharedFeaturesConfig(Section):
     """The photos and regions that a network for shared features learns from.
 
     Attributes:
-        photo_sides: smallest and largest length to which the shorter side of a photo is resized, in pixels; the
-            logarithm is evenly distributed. The longer side is at most 1.8 times as long.
+        photo_sides: smallest and largest length to which the shorter side of a photo is resized, in pixels. The longer
+            side is at most 1.8 times as long.
+        size_spread: strength of the preference for regions that have the size `region_side` of the network at the
+            drawn length, as regions have in detection: the standard deviation of the logarithm of the ratio of the
+            sides. The length is then drawn so that it suits an object. None draws regions of any size, and the
+            logarithm of the length is evenly distributed.
+        detection_sides: lengths of the shorter side of a photo for detection, in pixels, which are stored with the
+            weights. None are those of the initial weights that lie between `photo_sides`, or the middle of
+            `photo_sides`.
         regions_per_photo: number of regions that are drawn in a photo.
         hard_regions: number of the drawn regions that are learnt, those with the highest loss (Shrivastava et al.
             2016, "Training Region-based Object Detectors with Online Hard Example Mining"); None learns all of them.
@@ -25,10 +33,13 @@ class SharedFeaturesConfig(Section):
         color_shift: largest number of grey levels that are added to all colours or taken from them; each of the three
             colours is shifted by up to half of it besides.
         cache_features: whether the feature maps of every photo, plain and mirrored, are computed once and kept in
-            memory. That needs frozen_stages of at least 4, one photo side, and no change of colours.
+            memory. That needs frozen_stages of at least 4 and no change of colours; the lengths of the shorter side are
+            then those for detection.
     """
 
     photo_sides: tuple[Side, Side] = (400, 640)
+    size_spread: float | None = Field(None, gt=0)
+    detection_sides: PhotoSides | None = None
     regions_per_photo: int = Field(48, ge=1)
     hard_regions: int | None = Field(None, ge=1)
     box_loss_weight: float = Field(1.0, ge=0)
@@ -46,11 +57,6 @@ class SharedFeaturesConfig(Section):
             raise ValueError(
                 f"hard_regions {self.hard_regions} are to be chosen among regions_per_photo {self.regions_per_photo}; "
                 "draw more regions, or learn fewer"
-            )
-        if self.cache_features and smallest != largest:
-            raise ValueError(
-                f"cache_features keeps the feature maps of one size of each photo, but photo_sides are {smallest} and "
-                f"{largest}; set both to the same length"
             )
         if self.cache_features and (self.color_gain > 0 or self.color_shift > 0):
             raise ValueError(

@@ -34,7 +34,7 @@ def photos(small_voc, tmp_path_factory):
 def batches_of(photos, steps, batch_size=2, num_workers=0, processes=None, flip_probability=0.5, **shared):
     config = SharedFeaturesConfig(**SMALL | shared)
     sampling = RegionSamplingConfig(num_jittered_boxes=4, flip_probability=flip_probability)
-    sampler = PhotoRegionSampler(np.ones(20), sampling, config)
+    sampler = PhotoRegionSampler(np.ones(20), sampling, config, photos.preprocessing)
     return list(photo_batches(photos, sampler, batch_size, 7, num_workers, 0.1, processes)(steps))
 
 
@@ -83,6 +83,7 @@ def test_a_mirrored_sample_shows_the_mirrored_photo_and_mirrored_regions(photos)
 
 
 def test_cached_photos_are_not_sent(photos):
+    photos = replace(photos, preprocessing=Preprocessing(photo_sides=(128,)))
     (batch,) = batches_of(photos, range(1), cache_features=True, **STILL)
     (whole,) = batches_of(photos, range(1), **STILL)
     assert batch.photos == []

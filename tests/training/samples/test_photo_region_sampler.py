@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from random_regions import proposals, truth
 
+from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas, box_iou, flip_boxes
 from incdet.training.samples.photo_region_sampler import PhotoRegionSampler
 from incdet.training.samples.region_sampling_config import RegionSamplingConfig
@@ -20,9 +21,12 @@ SOFT = {
 }
 
 
-def sampler(class_weights=(1, 1, 1), num_regions=40, min_box_iou=0.4, **sampling):
-    shared = SharedFeaturesConfig(regions_per_photo=num_regions, min_box_iou=min_box_iou)
-    return PhotoRegionSampler(np.array(class_weights, float), RegionSamplingConfig(**SOFT | sampling), shared)
+def sampler(class_weights=(1, 1, 1), num_regions=40, min_box_iou=0.4, size_spread=None, **sampling):
+    shared = SharedFeaturesConfig(
+        photo_sides=(100, 1600), regions_per_photo=num_regions, min_box_iou=min_box_iou, size_spread=size_spread
+    )
+    soft = RegionSamplingConfig(**SOFT | sampling)
+    return PhotoRegionSampler(np.array(class_weights, float), soft, shared, Preprocessing())
 
 
 def draw(annotation=TWO, proposed=None, is_exhaustive=True, is_flipped=False, seed=0, **more):
@@ -72,6 +76,31 @@ def test_a_mirrored_photo_has_mirrored_regions_with_the_same_targets():
 def test_rare_classes_are_drawn_as_often_as_their_weight_asks():
     drawn = draw(class_weights=(1, 1, 9), positive_share=1, num_regions=400)
     assert 0.85 < (box_iou(drawn.boxes, TWO.boxes).argmax(axis=1) == 1).mean() < 0.95
+
+
+def sides_in_pixels(drawn):
+    """Sides of the regions with their context in the resized photo, whose shorter side is 512 pixels originally."""
+    areas = (drawn.boxes[:, 2:] - drawn.boxes[:, :2]).prod(axis=1)
+    return np.sqrt(areas) * 224 / 192 * drawn.photo_side / 512
+
+
+def test_regions_have_the_size_that_detection_shows_where_it_is_asked_for():
+    fitting = np.concatenate([np.log(sides_in_pixels(draw(size_spread=0.3, seed=seed)) / 128) for seed in range(20)])
+    any_size = np.concatenate([np.log(sides_in_pixels(draw(seed=seed)) / 128) for seed in range(20)])
+    assert np.abs(np.median(fitting)) < 0.2
+    assert np.std(fitting) < 0.7 * np.std(any_size)
+
+
+def test_photo_sides_suit_the_objects_or_are_drawn_evenly():
+    # the objects' sides with context are 292 and 245 of 512 pixels, so that they have 128 pixels at 225 and 268
+    small, large = (512 * 128 / (np.sqrt(area) * 224 / 192) for area in (250 * 250, 220 * 200))
+    sides = [draw(size_spread=0.3, seed=seed).photo_side for seed in range(200)]
+    near = sum(small * 0.7 < side < large * 1.4 for side in sides)
+    assert 150 < near < 200
+    even = np.log([draw(seed=seed).photo_side for seed in range(200)])
+    assert np.log(100) <= even.min() < np.log(115)
+    assert np.log(1400) < even.max() <= np.log(1600)
+    assert abs(even.mean() - np.log(400)) < 0.15
 
 
 def test_jittered_boxes_are_new_at_every_visit():
