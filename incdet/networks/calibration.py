@@ -1,7 +1,7 @@
-"""Calibration of eight-bit inference: the range of each feature map, measured on real crops."""
+"""Calibration of eight-bit inference: the range of each feature map, measured on real crops or photos with regions."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
+from incdet.ops.region_pooling import pool_regions
 
 BINS = 2048
 """Bins of the histograms of absolute values."""
@@ -21,7 +22,19 @@ Observer = Callable[[str, Tensor], None]
 """Receives the name of a feature map and its values [B, channels, H, W]."""
 
 
-def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor]) -> dict[str, float]:
+class PhotoRegions(NamedTuple):
+    """A photo with regions that share its feature maps.
+
+    Attributes:
+        photo: [1, 3, H, W] float32, preprocessed.
+        regions: [R, 4] float32, as `regions_in_cells` returns them.
+    """
+
+    photo: Tensor
+    regions: Tensor
+
+
+def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegions]) -> dict[str, float]:
     """Measures, for each feature map that enters a convolution, the largest value that eight bits should represent.
 
     It is the end of the range with the smallest squared error: a smaller end cuts off more values, a larger one makes
@@ -29,7 +42,8 @@ def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor]) -> dict[str
 
     Args:
         network: a published network in float32, which is only read.
-        batches: preprocessed crops [B, 3, S, S]; the network computes them twice.
+        batches: preprocessed crops [B, 3, S, S] or, for a network on shared features, photos with regions. The network
+            computes them twice.
 
     Returns:
         Name of the feature map -> end of its range, positive.
@@ -88,7 +102,7 @@ def _sum_beyond(values: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _observe(network: GoogLeNet, batches: Sequence[Tensor], observe: Observer) -> None:
+def _observe(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegions], observe: Observer) -> None:
     """Runs the network and passes every feature map that enters a convolution to the observer, by name."""
 
     def observe_input(name: str) -> Callable[[nn.Module, Any], None]:
@@ -97,18 +111,30 @@ def _observe(network: GoogLeNet, batches: Sequence[Tensor], observe: Observer) -
     def observe_output(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         return lambda module, inputs, output: observe(name, output)
 
-    observed_inputs = {"crops": network.conv1, "norm1": network.conv2_reduce, "conv2_reduce": network.conv2}
+    observed_inputs: dict[str, nn.Module] = {
+        "crops": network.conv1,
+        "norm1": network.conv2_reduce,
+        "conv2_reduce": network.conv2,
+    }
     modules = {name: module for name, module in network.named_children() if isinstance(module, Inception)}
     for name, module in modules.items():
         # the reductions run as one joined convolution, which does not call their hooks; their results are the inputs of
         # the convolutions behind them
         observed_inputs |= {f"{name}.reduce_3x3": module.conv_3x3, f"{name}.reduce_5x5": module.conv_5x5}
     observed_outputs = {"norm2": network.norm2, **modules}
+    if any(isinstance(batch, PhotoRegions) for batch in batches):
+        # regions are pooled from the last feature maps of stage 4 as they are, and quantised before stage 5
+        last_of_stage_4, first_of_stage_5 = network.modules_of("4")[-1], network.modules_of("5")[0]
+        del observed_outputs[f"inception_{last_of_stage_4}"]
+        observed_inputs[f"inception_{last_of_stage_4}"] = modules[f"inception_{first_of_stage_5}"]
     hooks = [module.register_forward_pre_hook(observe_input(name)) for name, module in observed_inputs.items()]
     hooks += [module.register_forward_hook(observe_output(name)) for name, module in observed_outputs.items()]
     try:
-        for crops in batches:
-            network(crops)
+        for batch in batches:
+            if isinstance(batch, PhotoRegions):
+                network.region_head(pool_regions(network.photo_features(batch.photo), batch.regions))
+            else:
+                network(batch)
     finally:
         for hook in hooks:
             hook.remove()

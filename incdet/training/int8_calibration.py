@@ -1,6 +1,6 @@
 """The ranges that eight bits stand for in a region classifier, measured on regions of photos it was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,19 @@ from torch import Tensor
 
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.images import read_image
-from incdet.networks.calibration import activation_ranges
+from incdet.networks.calibration import PhotoRegions, activation_ranges
 from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import save_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing
+from incdet.ops.region_pooling import regions_in_cells
 from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.pipeline.shared_regions import photo_input
 from incdet.regions import RegionCropper
 from incdet.runtime.reporter import SILENT, Reporter
+from incdet.structures import Image
 from incdet.training.annotated_sample import PhotoSample
 
 
@@ -51,9 +54,15 @@ def calibrate(
     for file in files:
         network, record = load_network(file)
         check_network(network)
-        crops = _crops(paths, proposals, record.preprocessing, regions_per_photo, seed)
-        ranges = activation_ranges(network, torch.split(crops, CPU_ROWS))
-        measured_on = f"{len(crops)} regions of {len(paths)} photos of {sample.describe()}, seed {seed}"
+        if record.features == "shared":
+            photos = _photos_with_regions(paths, proposals, record.preprocessing, regions_per_photo, seed)
+            num_regions = sum(len(photo.regions) for photo in photos)
+            ranges = activation_ranges(network, photos)
+        else:
+            crops = _crops(paths, proposals, record.preprocessing, regions_per_photo, seed)
+            num_regions = len(crops)
+            ranges = activation_ranges(network, torch.split(crops, CPU_ROWS))
+        measured_on = f"{num_regions} regions of {len(paths)} photos of {sample.describe()}, seed {seed}"
         beside = save_activation_ranges(file, ranges, measured_on)
         reporter.note(f"wrote {beside}: {len(ranges)} ranges")
 
@@ -62,11 +71,31 @@ def _crops(
     paths: Sequence[Path], proposals: ProposalCache, preprocessing: Preprocessing, regions_per_photo: int, seed: int
 ) -> Tensor:
     """Crops [B, 3, S, S] of regions drawn from every photo's proposals."""
-    generator = np.random.default_rng(seed)
     crops: list[Tensor] = []
+    for image, boxes in _drawn_regions(paths, proposals, regions_per_photo, seed):
+        crops.append(RegionCropper(image, preprocessing, torch.device("cpu")).crop(boxes))
+    return torch.cat(crops)
+
+
+def _photos_with_regions(
+    paths: Sequence[Path], proposals: ProposalCache, preprocessing: Preprocessing, regions_per_photo: int, seed: int
+) -> list[PhotoRegions]:
+    """Every photo whole, with regions drawn from its proposals."""
+    photos: list[PhotoRegions] = []
+    for image, boxes in _drawn_regions(paths, proposals, regions_per_photo, seed):
+        photo, scale = photo_input(image, preprocessing, preprocessing.photo_side)
+        cells = regions_in_cells(boxes, scale, preprocessing.context, preprocessing.size)
+        photos.append(PhotoRegions(photo, torch.from_numpy(cells)))
+    return photos
+
+
+def _drawn_regions(
+    paths: Sequence[Path], proposals: ProposalCache, regions_per_photo: int, seed: int
+) -> Iterator[tuple[Image, np.ndarray]]:
+    """Photos, each with boxes [R, 4] drawn from its proposals."""
+    generator = np.random.default_rng(seed)
     for path in paths:
         image = read_image(path)
         boxes = proposals(image).boxes
         rows = generator.choice(len(boxes), min(regions_per_photo, len(boxes)), replace=False)
-        crops.append(RegionCropper(image, preprocessing, torch.device("cpu")).crop(boxes[rows]))
-    return torch.cat(crops)
+        yield image, boxes[rows]

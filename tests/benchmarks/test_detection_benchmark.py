@@ -76,18 +76,19 @@ def test_a_folder_with_a_broken_photo_is_not_measured(photos, tmp_path):
     assert "broken.png" in result.stderr
 
 
-def test_ranges_are_written_beside_the_weights(small_voc, tmp_path):
+@pytest.mark.parametrize("name", ["googlenet-voc", "googlenet-voc-shared"])
+def test_ranges_are_written_beside_the_weights(small_voc, tmp_path, name):
     weights = tmp_path / "mine.safetensors"
-    weights.write_bytes(find_weights("googlenet-voc").read_bytes())
+    weights.write_bytes(find_weights(name).read_bytes())
     options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 2]
     result = run_tool("calibrate_int8.py", weights, *options, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     written = json.loads(activation_ranges_file(weights).read_text())
-    shipped = json.loads(activation_ranges_file(find_weights("googlenet-voc")).read_text())
+    shipped = json.loads(activation_ranges_file(find_weights(name)).read_text())
     assert written["tensors"] == shipped["tensors"]
     assert written["activation_ranges"].keys() == shipped["activation_ranges"].keys()
-    for name, value in written["activation_ranges"].items():
-        assert 0.1 < value / shipped["activation_ranges"][name] < 4, name
+    for layer, value in written["activation_ranges"].items():
+        assert 0.1 < value / shipped["activation_ranges"][layer] < 4, layer
 
 
 def test_the_best_range_has_the_least_error():
