@@ -20,6 +20,10 @@ PRECISIONS: dict[torch.dtype, Precision] = {
 }
 
 
+REGION_POOL = 3
+"""Size of the max pooling in `pool_regions`, which takes the place of the network's own before stage 5."""
+
+
 class Backend(Protocol):
     """Computes one network: whole or as trunk and head for crops, and in two other parts for shared features."""
 
@@ -67,6 +71,21 @@ class Backend(Protocol):
         Returns:
             Logits, with box deltas behind them where the network has a box regressor; as `head` returns them.
         """
+
+
+def check_shared_features(network: GoogLeNet) -> None:
+    """Refuses networks that cannot judge regions pooled by `pool_regions`, whatever computes them.
+
+    Raises:
+        ConfigurationError: the network's max pooling before stage 5 is another one than that of `pool_regions`.
+    """
+    architecture = network.architecture
+    if architecture.last_pool != REGION_POOL:
+        raise ConfigurationError(
+            f"the network '{architecture.name}' cannot share feature maps among regions: its max pooling before stage "
+            f"5 is {architecture.last_pool}x{architecture.last_pool} and that of pooled regions {REGION_POOL}x"
+            f"{REGION_POOL}; take the architecture 'table', or scores.features=cropped"
+        )
 
 
 def openvino_works_on(device: torch.device) -> bool:

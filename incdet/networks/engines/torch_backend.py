@@ -15,6 +15,11 @@ from incdet.networks.inception import Inception
 CPU_ROWS = 8
 """Rows that a CPU computes at a time: what they leave behind between two layers should stay in its caches."""
 
+CPU_REGION_ROWS = 32
+"""Pooled regions that a CPU computes at a time. Their feature maps are smaller than those of crops, so more rows fit in
+the caches, and larger matrix products are faster: 8 rows at a time take 1.2 times as long in bfloat16 and 1.6 times in
+float32, 192 rows 1.1 times and as long."""
+
 MAX_GRAPH_ROWS = 64
 """Up to this number of rows a GPU needs less time to compute than to be told what to do, operation by operation."""
 
@@ -54,11 +59,10 @@ class TorchBackend:
 
     def __init__(self, network: GoogLeNet):
         self.network = network
-        runner = _GpuRunner if network.classifier.weight.device.type == "cuda" else _CpuRunner
-        self._trunk = runner(network, network.trunk)
-        self._head = runner(network, lambda feature_maps: network.head(feature_maps).float())
-        self._full = runner(network, lambda crops: network.head(network.trunk(crops)).float())
-        self._region_head = runner(network, lambda pooled: network.region_head(pooled).float())
+        self._trunk = _make_runner(network, network.trunk)
+        self._head = _make_runner(network, lambda feature_maps: network.head(feature_maps).float())
+        self._full = _make_runner(network, lambda crops: network.head(network.trunk(crops)).float())
+        self._region_head = _make_runner(network, lambda pooled: network.region_head(pooled).float(), CPU_REGION_ROWS)
 
     def trunk(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 3; see `Backend.trunk`."""
@@ -73,7 +77,12 @@ class TorchBackend:
         return self._full(self._prepared(crops))
 
     def photo_features(self, photo: Tensor) -> Tensor:
-        """Computes stages 1 to 4 of one photo; see `Backend.photo_features`."""
+        """Computes stages 1 to 4 of one photo; see `Backend.photo_features`.
+
+        Photos come in a few sizes, and each is computed as it is. On a CPU a new size costs no time that could be
+        measured, and its oneDNN primitives keep 5 MB in bfloat16 and 11 MB in float32. On a GPU a photo is large enough
+        to hide the time of telling what to do, so that no graph is recorded for each size.
+        """
         return self.network.photo_features(self._prepared(photo))
 
     def region_head(self, pooled: Tensor) -> Tensor:
@@ -84,14 +93,20 @@ class TorchBackend:
         return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
 
 
+def _make_runner(network: GoogLeNet, part: Part, cpu_rows: int = CPU_ROWS) -> Part:
+    """Makes what computes a part of the network on the network's device, on a CPU `cpu_rows` rows at a time."""
+    on_gpu = network.classifier.weight.device.type == "cuda"
+    return _GpuRunner(network, part) if on_gpu else _CpuRunner(part, cpu_rows)
+
+
 class _CpuRunner:
     """Computes a few rows at a time."""
 
-    def __init__(self, _: GoogLeNet, part: Part):
-        self.part = part
+    def __init__(self, part: Part, num_rows: int):
+        self.part, self.num_rows = part, num_rows
 
     def __call__(self, rows: Tensor) -> Tensor:
-        return torch.cat([self.part(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, CPU_ROWS)])
+        return torch.cat([self.part(_filled_up(piece))[: len(piece)] for piece in torch.split(rows, self.num_rows)])
 
 
 @dataclass(frozen=True, eq=False)
