@@ -18,8 +18,8 @@ Precision = Literal["float32", "bfloat16", "int8"]
 CROP_ROWS = 4
 """Number of crops, or of their feature maps, of one inference; several inferences run side by side."""
 
-# Seconds of 192 pooled regions on one core (Zen 5) with 4, 8, 16, 32 and 64 rows, as ratios to 8 rows: float32 1.02, 1,
-# 1.01, 1.03, 1.05; bfloat16 1.03, 1, 1.01, 1.01, 1.03; int8 1.02, 1, 1.02, 1.08, 1.12.
+# Seconds of 192 pooled regions on one core (Zen 5) with 4, 16, 32 and 64 rows, as ratios to 8 rows: float32 0.99, 1.03,
+# 1.05, 1.13; bfloat16 0.99, 0.99, 1.01, 1.04; int8 1.01, 1.00, 1.05, 1.13.
 REGION_ROWS = 8
 """Number of pooled regions of one inference; few, so that what lies between two layers stays in the core's cache."""
 
@@ -71,7 +71,7 @@ class OpenVinoBackend:
 
     def photo_features(self, photo: Tensor) -> Tensor:
         """Computes stages 1 to 4 of one photo; see `Backend.photo_features`."""
-        return self._run("photo_features", photo.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self._run("photo_features", photo.permute(0, 2, 3, 1))
 
     def region_head(self, pooled: Tensor) -> Tensor:
         """Computes the rest of the network for pooled regions; see `Backend.region_head`."""
@@ -94,16 +94,16 @@ class OpenVinoBackend:
         pieces = [inputs[start : start + batch] for start in range(0, max(len(inputs), 1), batch)]
         if missing := batch - len(pieces[-1]):
             pieces[-1] = np.concatenate([pieces[-1], np.zeros((missing, *shape), np.float32)])
-        outputs = _infer(requests, pieces)
-        result = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-        return torch.from_numpy(result[: len(rows)])
+        layout = torch.channels_last if part == "photo_features" else torch.contiguous_format
+        outputs = _infer(requests, pieces, layout)
+        return outputs[0] if part == "photo_features" else torch.cat(outputs)[: len(rows)]
 
     def _compile(self, part: str, shape: tuple[int, ...]) -> list[Any]:
         """Compiles a part of the network for inputs of one shape; returns the requests that run side by side.
 
-        A photo may have any size (-1). With the size left open, a photo takes 1 to 2 % longer than with a network that
-        is compiled for its size alone; a new size takes 20 ms once and 6 MB of memory. A network for each size would
-        take 50 to 150 ms once, and 70 to 100 MB.
+        A photo may have any size (-1). With the size left open, a photo takes 2 to 5 % longer than with a network that
+        is compiled for its size alone, which is 1 % of the time with its regions; a new size takes 15 ms once and
+        7 MB of memory. A network for each size would take 50 to 150 ms once, and 70 to 100 MB.
         """
         openvino = openvino_package()
         builder = NetworkBuilder(self.network, self.ranges)
@@ -121,9 +121,9 @@ class OpenVinoBackend:
         return [compiled.create_infer_request() for _ in range(number)]
 
 
-def _infer(requests: list[Any], pieces: list[np.ndarray]) -> list[np.ndarray]:
-    """Computes pieces by requests that run side by side; returns one result for each piece."""
-    outputs: list[np.ndarray] = []
+def _infer(requests: list[Any], pieces: list[np.ndarray], layout: torch.memory_format) -> list[Tensor]:
+    """Computes pieces by requests that run side by side; returns one result in this layout for each piece."""
+    outputs: list[Tensor] = []
     # every request works on one piece; it is started again as soon as its result has been fetched
     try:
         for number in range(len(pieces) + len(requests)):
@@ -131,7 +131,8 @@ def _infer(requests: list[Any], pieces: list[np.ndarray]) -> list[np.ndarray]:
             if number >= len(requests):
                 # requests finish in the order in which they were started, so results keep the order of the rows
                 request.wait()
-                outputs.append(request.get_output_tensor(0).data.copy())
+                # the request's own memory takes the next result
+                outputs.append(torch.from_numpy(request.get_output_tensor(0).data).clone(memory_format=layout))
             if number < len(pieces):
                 request.start_async({0: pieces[number]})
     finally:
