@@ -14,7 +14,7 @@ from incdet.config.sections import Config
 from incdet.detections import Detections, select_detections
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource, read_image
-from incdet.networks.engines.selection import Engine
+from incdet.networks.engines.selection import Engine, check_shared_features
 from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
 from incdet.networks.shipped_weights import find_weights, shipped_ensemble, shipped_shared_networks
@@ -60,7 +60,8 @@ class Detector:
     Raises:
         WeightsError: there are no members, or the networks differ in classes, features or preprocessing (but for the
             context), or were not trained on regions, or not on the features that the configuration asks for.
-        ConfigurationError: the device is not there, or a class asked for is unknown.
+        ConfigurationError: the device is not there, a class asked for is unknown, or the architecture of a network
+            cannot share feature maps.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class Detector:
                 "these weights were trained on shared features, where every network sees every region; leave out the "
                 "cascade, or give weights that were trained on crops"
             )
+        for member in members:
+            check_shared_features(member.network)
         photo_sides = scores.photo_sides or preprocessing.photo_sides
         rounds = scores.rounds if scores.box_deltas else 1
         return SharedRegionScorer(

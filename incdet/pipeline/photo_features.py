@@ -54,17 +54,8 @@ class PhotoFeatures:
         self._levels: dict[int, _Level] = {}
 
     def levels_of(self, boxes: np.ndarray) -> np.ndarray:
-        """Returns the level at which each region comes nearest to the size that the networks know, [R] int64.
-
-        Args:
-            boxes: [R, 4] float32, xyxy pixels of the original photo.
-        """
-        preprocessing = self.preprocessing
-        ideal = ideal_photo_sides(
-            boxes, self.image.width, self.image.height, preprocessing.region_side, preprocessing.enlargement
-        )
-        ratios = np.log(np.array(self.photo_sides)[None, :] / ideal[:, None])
-        return np.abs(ratios).argmin(axis=1)
+        """Returns the level of each region, [R] int64; see `choose_levels`."""
+        return choose_levels(boxes, self.image, self.preprocessing, self.photo_sides)
 
     def pool(self, member: int, boxes: np.ndarray, levels: np.ndarray) -> Tensor:
         """Pools regions for one of the networks.
@@ -94,6 +85,25 @@ class PhotoFeatures:
                 feature_maps = [member.backend.photo_features(photo) for member in self.members]
                 self._levels[number] = _Level(scale, feature_maps)
         return self._levels[number]
+
+
+def choose_levels(
+    boxes: np.ndarray, image: Image, preprocessing: Preprocessing, photo_sides: Sequence[int]
+) -> np.ndarray:
+    """Chooses the photo side at which each region comes nearest to the size that a network knows.
+
+    Args:
+        boxes: [R, 4] float32, xyxy pixels of the photo.
+        image: the photo.
+        preprocessing: the region size that the network knows, and the context.
+        photo_sides: lengths to which the photo's shorter side is resized, in pixels.
+
+    Returns:
+        [R] int64, index of the photo side.
+    """
+    ideal = ideal_photo_sides(boxes, image.width, image.height, preprocessing.region_side, preprocessing.enlargement)
+    ratios = np.log(np.array(photo_sides)[None, :] / ideal[:, None])
+    return np.abs(ratios).argmin(axis=1)
 
 
 def photo_input(image: Image, preprocessing: Preprocessing, photo_side: int) -> tuple[Tensor, np.ndarray]:

@@ -17,8 +17,8 @@ from incdet.networks.sidecar_files import save_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.region_pooling import regions_in_cells
+from incdet.pipeline.photo_features import choose_levels, photo_input
 from incdet.pipeline.proposal_cache import ProposalCache
-from incdet.pipeline.shared_regions import photo_input
 from incdet.regions import RegionCropper
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import Image
@@ -80,12 +80,14 @@ def _crops(
 def _photos_with_regions(
     paths: Sequence[Path], proposals: ProposalCache, preprocessing: Preprocessing, regions_per_photo: int, seed: int
 ) -> list[PhotoRegions]:
-    """Every photo whole, with regions drawn from its proposals."""
+    """Every photo whole, at each of its sizes, with those regions drawn from its proposals that suit the size."""
     photos: list[PhotoRegions] = []
     for image, boxes in _drawn_regions(paths, proposals, regions_per_photo, seed):
-        photo, scale = photo_input(image, preprocessing, preprocessing.photo_side)
-        cells = regions_in_cells(boxes, scale, preprocessing.context, preprocessing.size)
-        photos.append(PhotoRegions(photo, torch.from_numpy(cells)))
+        levels = choose_levels(boxes, image, preprocessing, preprocessing.photo_sides)
+        for level in np.unique(levels):
+            photo, scale = photo_input(image, preprocessing, preprocessing.photo_sides[level])
+            cells = regions_in_cells(boxes[levels == level], scale, preprocessing.context, preprocessing.size)
+            photos.append(PhotoRegions(photo, torch.from_numpy(cells)))
     return photos
 
 

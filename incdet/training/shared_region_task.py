@@ -11,6 +11,7 @@ from incdet.data.dataset import Dataset
 from incdet.detections import Detections, select_detections
 from incdet.errors import DataError
 from incdet.images import read_image
+from incdet.networks.engines.selection import check_shared_features
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
@@ -38,7 +39,8 @@ class SharedRegionsTask(RegionTraining):
     The arguments are those of `RegionTraining`.
 
     Raises:
-        ConfigurationError: the context leaves too little room for the region.
+        ConfigurationError: the context leaves too little room for the region, or the architecture of the network cannot
+            share feature maps.
         DataError: no photo is left to train on, or the photos have no objects or no regions.
         ImageError: a photo without known proposals cannot be read.
     """
@@ -53,6 +55,7 @@ class SharedRegionsTask(RegionTraining):
         extra: Dataset | None = None,
     ) -> None:
         super().__init__(dataset, cache, initial, config, processes, extra)
+        check_shared_features(initial[0])
         self.network.box_regressor = _start_regressor(initial[0], config.seed).to(self.device)
         truths = self.training.ground_truths
         object_classes = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])

@@ -22,7 +22,7 @@ from incdet.networks.sidecar_files import load_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.region_pooling import pool_regions, regions_in_cells
-from incdet.pipeline.shared_regions import photo_input
+from incdet.pipeline.photo_features import photo_input
 from incdet.structures import Image
 
 NAME = "googlenet-voc-shared"

@@ -9,6 +9,7 @@ from incdet.config.loading import make_config
 from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import LoadedNetwork, Member
@@ -178,6 +179,13 @@ def test_features_must_be_what_the_weights_were_trained_on():
         Detector([shared], shared, config_of())
     with pytest.raises(ConfigurationError, match=r"scores\.features=cropped"):
         Detector([shared], config=config_of()).with_thresholds(Thresholds(0.1, 0.1))
+
+
+def test_an_architecture_with_another_pooling_before_stage_5_is_refused():
+    network = GoogLeNet(4, architecture=ARCHITECTURES["torchvision"])
+    stored = record(architecture="torchvision")
+    with pytest.raises(ConfigurationError, match="'torchvision' cannot share feature maps among regions"):
+        Detector([LoadedNetwork(network, stored)], config=config_of())
 
 
 def test_settings_reach_the_scorer():
