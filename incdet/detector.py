@@ -175,7 +175,11 @@ class Detector:
         """Everything that decides what is found, for `run.json`."""
         origin = self.origin or Origin({}, None, ())
         roles = {"rejection_network": origin.rejection_network, "members": list(origin.members)}
-        return describe_run(self.config, origin.hashes, ensemble=roles, engine=self.engine.describe())
+        features: dict[str, Any] = {"features": self.features}
+        if isinstance(self.scorer, SharedRegionScorer):
+            # where the configuration leaves them to the weights
+            features["photo_sides"] = list(self.scorer.photo_sides)
+        return describe_run(self.config, origin.hashes, ensemble=roles, engine=self.engine.describe(), **features)
 
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.

@@ -29,7 +29,12 @@ def installation() -> dict[str, Any]:
     weights = {}
     for key, file in shipped_weights().items():
         record = load_record(file)
-        weights[key] = {"classes": len(record.classes), "measured": record.measured, "sha256": sha256(file)}
+        weights[key] = {
+            "classes": len(record.classes),
+            "features": record.features,
+            "measured": record.measured,
+            "sha256": sha256(file),
+        }
         beside = [other.name for other in (activation_ranges_file(file), box_regressor_file(file)) if other.exists()]
         weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file), "beside": beside}
     engine = "openvino" if openvino_works_on(device) else "torch"

@@ -46,6 +46,8 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
     files = {"googlenet-voc-shared.safetensors", "multibox-voc.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
+    assert run["features"] == "shared"
+    assert len(run["photo_sides"]) > 1
     assert run["ensemble"] == {"rejection_network": None, "members": ["googlenet-voc-shared.safetensors"]}
 
 
