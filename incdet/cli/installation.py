@@ -26,7 +26,7 @@ def installation() -> dict[str, Any]:
         opencv_engine = "ok"
     except (PackageError, ImportError) as error:
         opencv_engine = str(error)
-    weights = {}
+    weights: dict[str, dict[str, Any]] = {}
     for key, file in shipped_weights().items():
         record = load_record(file)
         weights[key] = {
