@@ -10,20 +10,12 @@ python benchmarks/benchmark.py training VOC2012
 """
 
 import json
-import multiprocessing
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
-import numpy as np
 import typer
+from evaluation_benchmark import evaluation_jobs, evaluation_table, measure_evaluation
 from loader_benchmark import loaders_table, measure_loaders
 from proposal_benchmark import (
     SCALING_MEGAPIXELS,
@@ -40,17 +32,10 @@ from rich.table import Table
 from incdet.cli.console import call_with_sentence, notes, progress_bar
 from incdet.config.loading import load_config
 from incdet.config.sections import SelectiveSearchConfig
-from incdet.data.ilsvrc import read_ilsvrc
-from incdet.errors import IncdetError
-from incdet.evaluation.columns import DetectionColumns, object_columns
-from incdet.evaluation.submission import submission_text
 from incdet.images import find_images, read_image
 from incdet.runtime.files import write_text
-from incdet.runtime.provenance import gigabytes_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-
-EVAL_MAP = Path(__file__).parents[1] / "tools" / "eval_map.py"
 
 
 @app.command()
@@ -69,71 +54,11 @@ def evaluation(
     Each run is a process of its own that reads the file, judges and prints; annotations were parsed before.
     """
     sizes = detections or [20_000, 200_000, 2_000_000]
-    jobs = [(size, rules) for size in sizes for rules in ("ilsvrc", "coco") if rules == "ilsvrc" or size <= peer_limit]
-    rows: list[dict[str, float | int | str]] = []
-    with tempfile.TemporaryDirectory() as folder, progress_bar("runs", len(jobs) * (runs + 1)) as update:
-        data = ["--dataset", "ilsvrc", "--root", str(root.resolve()), "--split", split, "--cache", f"{folder}/cache"]
-        # in a process of its own: the kernel adds what a parent holds to the peak of its children
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            for size in sizes:
-                pool.submit(_write_detections, Path(folder) / f"{size}.txt", root, split, size).result()
-        for number, (size, rules) in enumerate(jobs):
-            update(number * (runs + 1), f"{size:,} {rules}")
-            command = [*data, "--predictions", f"{folder}/{size}.txt", "--rules", rules]
-            # the first run warms the caches of annotations and files
-            measured = [_measure(command) for _ in range(runs + 1)][1:]
-            seconds, gigabytes = (statistics.median(column) for column in zip(*measured, strict=True))
-            rows.append({"detections": size, "rules": rules, "seconds": seconds, "gigabytes": gigabytes})
-        update(len(jobs) * (runs + 1), "")
-    notes.print(_table(rows))
+    jobs = evaluation_jobs(sizes, peer_limit)
+    with progress_bar("runs", len(jobs) * (runs + 1)) as update:
+        rows = measure_evaluation(root, split, jobs, runs, update)
+    notes.print(evaluation_table(rows))
     _save(json_file, rows)
-
-
-def _write_detections(file: Path, root: Path, split: str, count: int) -> None:
-    """Submission text with objects moved by some of their size and chance boxes; scores of three digits make ties."""
-    dataset = read_ilsvrc(root, split)
-    objects, generator = object_columns(dataset.ground_truths), np.random.default_rng(count)
-    rows = generator.integers(len(objects), size=count)
-    boxes = objects.boxes_inclusive[rows]
-    sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
-    boxes = np.round(boxes + generator.normal(0, 0.15, boxes.shape) * sides)
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
-    near = generator.random(count) < 0.4
-    images = np.where(near, objects.images[rows], generator.integers(len(dataset), size=count))
-    right = near & (generator.random(count) < 0.8)
-    chance = generator.integers(len(dataset.class_names), size=count)
-    class_ids = np.where(right, objects.class_ids[rows], chance)
-    scores = np.round(np.clip(generator.beta(1, 6, count) + near * generator.random(count) / 2, 0, 1), 3)
-    write_text(file, submission_text(DetectionColumns(images, class_ids, scores, boxes), dataset))
-
-
-def _measure(arguments: list[str]) -> tuple[float, float]:
-    """(seconds, peak gigabytes) of a run of `incdet evaluate`.
-
-    Raises:
-        IncdetError: it failed.
-    """
-    started = time.perf_counter()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            [sys.executable, str(EVAL_MAP), *arguments, "--quiet"], stdout=subprocess.DEVNULL, stderr=errors
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        if status != 0:
-            errors.seek(0)
-            raise IncdetError(f"eval_map.py failed: {errors.read().decode().strip()}")
-    return seconds, gigabytes_of(usage.ru_maxrss)
-
-
-def _table(rows: list[dict[str, float | int | str]]) -> Table:
-    table = Table(title="incdet evaluate: whole process, median")
-    for heading in ("detections", "rules", "seconds", "peak GB"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        cells = f"{row['seconds']:.2f}", f"{row['gigabytes']:.2f}"
-        table.add_row(f"{row['detections']:,}", "ilsvrc" if row["rules"] == "ilsvrc" else "coco (pycocotools)", *cells)
-    return table
 
 
 @app.command()
@@ -211,7 +136,7 @@ def detect(
     with progress_bar("turns", len(named) * (1 + runs * len(files))) as update:
         numbers = measure_detection(files, named, runs, update)
     numbers["cold_start_seconds"] = cold_start_seconds(files[0], runs, settings or ())
-    # where the output is no terminal, it would be photo_crops into 80 columns
+    # where the output is no terminal, it would be cut down to 80 columns
     Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)

@@ -1,33 +1,29 @@
 """The measurements of `benchmarks/benchmark.py detect`: incdet beside the textbook loop and torchvision's detectors."""
 
-import multiprocessing
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import torch
+from contender_processes import ContenderProcesses, make_incdet
 from detection_peers import TEXTBOOK, TORCHVISION_DETECTORS, Contender, PhotoSeconds, make_peer
 from rich.table import Table
 
 from incdet.config.loading import load_config
 from incdet.config.sections import Config
-from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.engines.selection import openvino_works_on
 from incdet.networks.shipped_weights import REJECTION_NETWORK
 from incdet.networks.summary import summarize
 from incdet.runtime.device import choose_device, choose_precision
-from incdet.runtime.provenance import peak_memory_gigabytes
-from incdet.runtime.stopwatch import Stopwatch
 
 
 def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -47,7 +43,7 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
     if peers:
         found |= {name: {"peer": name, "device": device} for name in (TEXTBOOK, *TORCHVISION_DETECTORS)}
     for name, engine in engines.items():
-        chosen = [*settings, *engine]
+        chosen = ["scores.features=cropped", *settings, *engine]
         six = {"weights": [], "settings": chosen, "device": device}
         found[f"one network, {name}"] = six | {"weights": [REJECTION_NETWORK]}
         found[f"six networks, {name}"] = six
@@ -57,31 +53,11 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
     return found
 
 
-_made: list[Contender] = []
-"""The contender of a measuring process, made with the first photo, because an error there can be reported."""
-
-
-def _incdet(what: Mapping[str, Any]) -> Contender:
-    detector = Detector.from_pretrained(*what["weights"], config=load_config(Config, settings=what["settings"]))
-
-    def run(photo: Path) -> PhotoSeconds:
-        watch = Stopwatch()
-        with watch.stage("read"):
-            image = read_image(photo)
-        with watch.stage("proposals"):
-            proposals = detector.proposers(image)
-        scores = detector.score(image, proposals, watch)
-        with watch.stage("detections"):
-            detector.select(scores, image)
-        return PhotoSeconds(watch.seconds, len(proposals))
-
-    return run
-
-
-def _measure(what: Mapping[str, Any], photo: Path) -> tuple[PhotoSeconds, float]:
-    if not _made:
-        _made.append(make_peer(what["peer"], what["device"]) if "peer" in what else _incdet(what))
-    return _made[0](photo), peak_memory_gigabytes()
+def _maker(what: Mapping[str, Any]) -> Callable[[], Contender]:
+    """What makes a contender from its settings; see `contenders`."""
+    if "peer" in what:
+        return partial(make_peer, what["peer"], what["device"])
+    return partial(make_incdet, what["weights"], what["settings"])
 
 
 def measure_detection(
@@ -100,26 +76,22 @@ def measure_detection(
     """
     (device,) = {what["device"] for what in named.values()}
     rates = matrix_rates(device)
-    pools = {name: ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for name in named}
     results: dict[str, dict[Path, list[PhotoSeconds]]] = {name: {photo: [] for photo in photos} for name in named}
     memory: dict[str, float] = {}
     turns = [(run, photo, name) for run in range(runs) for photo in photos for name in named]
-    try:
+    with ContenderProcesses({name: _maker(what) for name, what in named.items()}) as processes:
         with tempfile.TemporaryDirectory() as folder:
             thumbnail = Path(folder) / "warm-up.png"
             PIL.Image.fromarray(read_image(photos[0]).pixels).resize((16, 12)).save(thumbnail)
             for done, (name, what) in enumerate(named.items()):
                 report(done, f"warm-up: {name}")
                 # a network of ours is made ready when a region first reaches it; peers would take minutes
-                pools[name].submit(_measure, what, thumbnail if "peer" in what else photos[0]).result()
+                processes.run(name, thumbnail if "peer" in what else photos[0])
         for done, (_, photo, name) in enumerate(turns, len(named)):
             report(done, f"{photo.name}: {name}")
-            seconds, memory[name] = pools[name].submit(_measure, named[name], photo).result()
+            seconds, memory[name] = processes.run(name, photo)
             results[name][photo].append(seconds)
         report(len(named) + len(turns), "")
-    finally:
-        for pool in pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
     rows = {name: _figures(results[name], memory[name], rates, named[name]) for name in named}
     return {"device": str(device), "matrix_rates": rates, **_ratios(rows), "contenders": rows}
 
@@ -135,7 +107,7 @@ def _figures(
     total = sum(stages.values())
     regions = statistics.fmean(runs[0].regions for runs in measured.values())
     found = {"seconds": stages, "seconds_per_photo": total, "photos_per_second": 1 / total, "peak_gigabytes": memory}
-    if not regions:
+    if "scores" not in stages:  # torchvision's detectors tell the total alone
         return found
     classifying = stages["regions"] + stages["scores"]
     found |= {"regions": regions, "regions_per_second": regions / classifying}
