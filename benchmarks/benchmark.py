@@ -4,6 +4,7 @@ python benchmarks/benchmark.py evaluation --root ILSVRC --split val2
 python benchmarks/benchmark.py proposals VOC2012/JPEGImages
 python benchmarks/benchmark.py proposal-scaling photo.jpg
 python benchmarks/benchmark.py detect VOC2012/JPEGImages
+python benchmarks/benchmark.py shared-features VOC2012
 python benchmarks/benchmark.py folder VOC2012/JPEGImages
 python benchmarks/benchmark.py loader ILSVRC/train
 python benchmarks/benchmark.py training VOC2012
@@ -31,8 +32,9 @@ from rich.table import Table
 
 from incdet.cli.console import call_with_sentence, notes, progress_bar
 from incdet.config.loading import load_config
-from incdet.config.sections import SelectiveSearchConfig
+from incdet.config.sections import Config, SelectiveSearchConfig
 from incdet.images import find_images, read_image
+from incdet.runtime.device import choose_device
 from incdet.runtime.files import write_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -140,6 +142,34 @@ def detect(
     Console(stderr=True, width=None if notes.is_terminal else 120).print(detection_table(numbers, len(files)))
     for line in ratio_lines(numbers):
         notes.print(line, markup=False)
+    _save(json_file, numbers)
+
+
+@app.command()
+def shared_features(
+    path: Annotated[Path, typer.Argument(help="A photo, a folder of photos, or a data set in VOC's layout.")],
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of photos, evenly spaced over the folder.")] = 5,
+    crops_limit: Annotated[int, typer.Option(min=1, help="Number of these photos for contenders on crops.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="Rounds in which all take turns; the median counts.")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Contenders whose names contain this; repeatable (default: all).")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Of incdet's detectors; repeatable.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Shared features beside crops and torchvision's detectors: seconds of each stage, factors, multiply-adds."""
+    from shared_features_benchmark import factor_lines, measure_contenders, seconds_table, work_lines
+    from shared_features_contenders import find_contenders
+
+    folder_of_photos = path / "JPEGImages" if (path / "JPEGImages").is_dir() else path
+    files = _evenly_spaced(find_images([folder_of_photos]), limit)
+    contenders, skipped = find_contenders(settings or (), only or ())
+    device = choose_device(load_config(Config, settings=settings or ()).device)
+    with progress_bar("percent", 100) as update:
+        numbers = measure_contenders(files, crops_limit, contenders, device, runs, update) | {"skipped": skipped}
+    Console(stderr=True, width=None if notes.is_terminal else 140).print(seconds_table(numbers))
+    for line in (*factor_lines(numbers), *work_lines(numbers)):
+        notes.print(line, markup=False, soft_wrap=True)
     _save(json_file, numbers)
 
 

@@ -66,19 +66,9 @@ def make_incdet(weights: Sequence[str], settings: Sequence[str]) -> Contender:
     Args:
         weights: names or files of the weights; none are those that the settings lead to.
         settings: settings `dotted.key=value`.
-
-    Returns:
-        A contender that counts multiply-adds where the detector has one network for shared features or one network
-        for crops.
     """
     detector = Detector.from_pretrained(*weights, config=load_config(Config, settings=settings))
-    backends: list[CountingBackend] = []
-    if isinstance(detector.scorer, SharedRegionScorer):
-        backends = [CountingBackend(member.backend) for member in detector.scorer.members]
-        pairs = zip(detector.scorer.members, backends, strict=True)
-        members = [replace(member, backend=backend) for member, backend in pairs]
-        detector.scorer = replace(detector.scorer, members=members)
-        counts = [MultiplyAdds(member.network) for member in members]
+    work = DetectorWork(detector)
 
     def run(photo: Path) -> PhotoSeconds:
         watch = Stopwatch()
@@ -86,18 +76,57 @@ def make_incdet(weights: Sequence[str], settings: Sequence[str]) -> Contender:
             image = read_image(photo)
         with watch.stage("proposals"):
             proposals = detector.propose(image)
-        for backend in backends:
-            backend.reset()
+        work.reset()
         scores = detector.score(image, proposals, watch)
         with watch.stage("detections"):
             detector.select(scores, image)
-        if not backends:
-            return PhotoSeconds(watch.seconds, len(proposals))
-        pairs = list(zip(counts, backends, strict=True))
-        work = {
-            "features": sum(count.photo(*size) for count, backend in pairs for size in backend.photo_sizes),
-            "scores": sum(count.region() * backend.num_regions for count, backend in pairs),
-        }
-        return PhotoSeconds(watch.seconds, len(proposals), work)
+        return PhotoSeconds(watch.seconds, len(proposals), work.multiply_adds(len(proposals)))
 
     return run
+
+
+class DetectorWork:
+    """Counts the multiply-adds of a detector's networks.
+
+    Args:
+        detector: its backends are replaced by ones that count, where its networks share feature maps.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._backends: list[CountingBackend] = []
+        self._counts: list[MultiplyAdds] = []
+        self._per_crop: int | None = None
+        scorer = detector.scorer
+        if isinstance(scorer, SharedRegionScorer):
+            self._counts = [MultiplyAdds(member.network) for member in scorer.members]
+            self._backends = [CountingBackend(member.backend) for member in scorer.members]
+            pairs = zip(scorer.members, self._backends, strict=True)
+            members = [replace(member, backend=backend) for member, backend in pairs]
+            detector.scorer = replace(scorer, members=members)
+        elif scorer.cascade.rejection_network is None and len(scorer.cascade.members) == 1:
+            (member,) = scorer.cascade.members
+            self._per_crop = MultiplyAdds(member.network).crop(scorer.preprocessing.size)
+
+    def reset(self) -> None:
+        """Forgets what was computed so far."""
+        for backend in self._backends:
+            backend.reset()
+
+    def multiply_adds(self, num_regions: int) -> dict[str, int] | None:
+        """Counts the multiply-adds since `reset`.
+
+        Args:
+            num_regions: number of proposals of the photo.
+
+        Returns:
+            Stage -> number of multiply-adds; None for ensembles on crops, where the cascade decides what is computed.
+        """
+        if self._per_crop is not None:
+            return {"scores": self._per_crop * num_regions}
+        if not self._backends:
+            return None
+        features, scores = 0, 0
+        for count, backend in zip(self._counts, self._backends, strict=True):
+            features += sum(count.photo(height, width) for height, width in backend.photo_sizes)
+            scores += count.region() * backend.num_regions
+        return {"features": features, "scores": scores}
