@@ -23,28 +23,20 @@ SETS_AT_A_TIME = 100
 """Number of resampled sets that are computed together, which bounds the memory."""
 
 
-class Resampled(NamedTuple):
-    """The numbers of one evaluation on S resampled sets of photos; NaN where a set has no object.
-
-    Attributes:
-        mean_average_precision: [S] float64.
-        pooled_average_precision: [S] float64.
-    """
-
-    mean_average_precision: np.ndarray
-    pooled_average_precision: np.ndarray
-
-
 class Judged(NamedTuple):
-    """The evaluation of some detections.
+    """The numbers of one evaluation, on the photos as they are and on S resampled sets of photos.
 
     Attributes:
-        evaluation: the evaluation on the photos as they are.
-        resampled: the same numbers on resampled sets of photos.
+        mean_average_precision: mAP.
+        pooled_average_precision: AP of the detections of all classes in one ranked list.
+        resampled_means: [S] float64, mAP on every set; NaN where a set has no object.
+        resampled_pooled: [S] float64, pooled AP on every set.
     """
 
-    evaluation: Evaluation
-    resampled: Resampled
+    mean_average_precision: float
+    pooled_average_precision: float
+    resampled_means: np.ndarray
+    resampled_pooled: np.ndarray
 
 
 class Difference(NamedTuple):
@@ -67,8 +59,7 @@ def judge(detections: Sequence[Detections], data: Dataset, num_samples: int = NU
         data: the photos.
         num_samples: number of resampled sets of photos.
     """
-    evaluation = evaluate_detections(data.class_names, data.ground_truths, detections)
-    return Judged(evaluation, resample(evaluation, num_samples))
+    return resample(evaluate_detections(data.class_names, data.ground_truths, detections), num_samples)
 
 
 def compared_numbers(variant: Judged, base: Judged) -> list[float]:
@@ -76,19 +67,15 @@ def compared_numbers(variant: Judged, base: Judged) -> list[float]:
 
     The six numbers have the order of `COLUMNS`.
     """
-    mean, pooled = variant.evaluation.mean_average_precision, variant.evaluation.pooled_average_precision
-    base_mean, base_pooled = base.evaluation.mean_average_precision, base.evaluation.pooled_average_precision
-    of_mean = paired_difference(
-        mean, base_mean, variant.resampled.mean_average_precision, base.resampled.mean_average_precision
-    )
-    of_pooled = paired_difference(
-        pooled, base_pooled, variant.resampled.pooled_average_precision, base.resampled.pooled_average_precision
-    )
+    mean, base_mean = variant.mean_average_precision, base.mean_average_precision
+    pooled, base_pooled = variant.pooled_average_precision, base.pooled_average_precision
+    of_mean = paired_difference(mean, base_mean, variant.resampled_means, base.resampled_means)
+    of_pooled = paired_difference(pooled, base_pooled, variant.resampled_pooled, base.resampled_pooled)
     return [mean, *of_mean, pooled, *of_pooled]
 
 
-def resample(evaluation: Evaluation, num_samples: int = NUM_SAMPLES, seed: int = 0) -> Resampled:
-    """Computes mAP and pooled AP on sets of photos that are drawn with replacement.
+def resample(evaluation: Evaluation, num_samples: int = NUM_SAMPLES, seed: int = 0) -> Judged:
+    """Computes mAP and pooled AP on the photos as they are, and on sets of photos that are drawn with replacement.
 
     Equal numbers of photos and equal seeds give the same sets, those of `compare_evaluations`, so that the numbers of
     two evaluations are paired.
@@ -114,7 +101,12 @@ def resample(evaluation: Evaluation, num_samples: int = NUM_SAMPLES, seed: int =
         sums = np.where(has_objects, by_class, 0).sum(axis=0)
         means.append(np.where(num_classes > 0, sums / np.maximum(num_classes, 1), np.nan))
         pooled_values.append(weighted_average_precision(pooled, some, evaluation.rules))
-    return Resampled(np.concatenate(means), np.concatenate(pooled_values))
+    return Judged(
+        evaluation.mean_average_precision,
+        evaluation.pooled_average_precision,
+        np.concatenate(means),
+        np.concatenate(pooled_values),
+    )
 
 
 def paired_difference(value: float, base_value: float, resampled: np.ndarray, base_resampled: np.ndarray) -> Difference:

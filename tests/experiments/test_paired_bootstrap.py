@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from paired_bootstrap import Judged, compared_numbers, paired_difference, resample
+from paired_bootstrap import compared_numbers, paired_difference, resample
 
 from incdet.evaluation.average_precision import evaluate_columns
 from incdet.evaluation.columns import DetectionColumns, ObjectColumns
@@ -37,8 +37,8 @@ def test_photos_as_they_are_have_the_numbers_of_the_evaluation():
         patch.setattr(np.random, "default_rng", lambda _: type("Once", (), {"multinomial": lambda *_: once})())
         resampled = resample(evaluation, 1)
     assert 0.1 < evaluation.pooled_average_precision < 0.95
-    assert resampled.mean_average_precision.tolist() == pytest.approx([evaluation.mean_average_precision])
-    assert resampled.pooled_average_precision.tolist() == pytest.approx([evaluation.pooled_average_precision])
+    assert resampled.resampled_means.tolist() == pytest.approx([evaluation.mean_average_precision])
+    assert resampled.resampled_pooled.tolist() == pytest.approx([evaluation.pooled_average_precision])
 
 
 def test_the_sets_are_those_of_the_comparison(tmp_path):
@@ -48,7 +48,7 @@ def test_the_sets_are_those_of_the_comparison(tmp_path):
         save_evaluation(tmp_path / str(number) / FILE_NAME, evaluation, "made up", list("abcdefghi"))
         stored.append(load_evaluation(tmp_path / str(number)))
     expected = compare_evaluations(*stored, num_samples=300)
-    first, second = (resample(evaluation, 300).mean_average_precision for evaluation in pair)
+    first, second = (resample(evaluation, 300).resampled_means for evaluation in pair)
     assert np.percentile(second - first, [2.5, 97.5]) == pytest.approx(expected.interval)
     difference = paired_difference(*expected.mean_average_precision[::-1], second, first)
     assert difference.value == pytest.approx(expected.mean_average_precision[1] - expected.mean_average_precision[0])
@@ -57,15 +57,15 @@ def test_the_sets_are_those_of_the_comparison(tmp_path):
 
 
 def test_identical_results_differ_by_exactly_nothing():
-    judged = [Judged(evaluated(1, 6), resample(evaluated(1, 6), 150)) for _ in range(2)]
+    judged = [resample(evaluated(1, 6), 150) for _ in range(2)]
     _, difference, error, _, pooled_difference, pooled_error = compared_numbers(*judged)
     assert (difference, error, pooled_difference, pooled_error) == (0, 0, 0, 0)
-    other = Judged(evaluated(2, 9), resample(evaluated(2, 9), 150))
+    other = resample(evaluated(2, 9), 150)
     assert all(number != 0 for number in compared_numbers(other, judged[0]))
 
 
 def test_a_pair_is_surer_than_two_samples_of_photos():
-    first, second = (resample(evaluated(1, noise), 300).mean_average_precision for noise in (6, 6.5))
+    first, second = (resample(evaluated(1, noise), 300).resampled_means for noise in (6, 6.5))
     paired = paired_difference(0, 0, second, first).standard_error
     unpaired = np.hypot(first.std(ddof=1), second.std(ddof=1))
     assert paired < 0.7 * unpaired
