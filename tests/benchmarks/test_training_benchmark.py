@@ -16,6 +16,3 @@ def test_trainings_are_measured_side_by_side(small_voc, tmp_path):
     assert [row["regions_per_step"] for row in rows] == [64, 96, 256, 96]
     for row in rows:
         assert row["regions_per_second"] == pytest.approx(row["regions_per_step"] / row["seconds_per_step"])
-    crops, shared, more, cached = (row["regions_per_second"] for row in rows)
-    assert crops < shared < more
-    assert shared < cached
