@@ -65,7 +65,6 @@ class MultiplyAdds:
     def __init__(self, network: GoogLeNet) -> None:
         # tensors on the "meta" device have shapes but no numbers: nothing is allocated or computed
         with torch.device("meta"):
-            # a copy, because prepared networks compute joined convolutions that no hook sees
             self._network = GoogLeNet(network.num_classes, architecture=network.architecture).eval()
             if network.box_regressor is not None:
                 self._network.box_regressor = BoxRegressor(network.classifier.in_features)
@@ -91,12 +90,17 @@ class MultiplyAdds:
 
         def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             nonlocal total
-            assert isinstance(layer, nn.Conv2d | nn.Linear)
-            # every filter is applied at each position of the output, once per weight
-            positions = output.shape[2:].numel() if isinstance(layer, nn.Conv2d) else 1
-            total += layer.weight.numel() * positions
+            weights = 0
+            for module in layer.modules():
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    weights += module.weight.numel()
+            # inside a layer every filter is applied at each position of the output, once per weight
+            total += weights * output.shape[2:].numel()
 
-        layers = [layer for layer in self._network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+        # Inception modules as a whole, because they compute some of their convolutions as one, which no hook sees
+        layers = [*self._network.lower_layers(5), self._network.classifier]
+        if self._network.box_regressor is not None:
+            layers.append(self._network.box_regressor.linear)
         hooks = [layer.register_forward_hook(add) for layer in layers]
         part(torch.empty(shape, device="meta"))
         for hook in hooks:
