@@ -39,7 +39,7 @@ def measure_evaluation(
     Args:
         root: ILSVRC DET in its official layout.
         split: name of the split.
-        jobs: see `evaluation_jobs`.
+        jobs: the measurements, as `evaluation_jobs` makes them.
         runs: number of runs of each job after one for warm-up; the median counts.
         report: takes the number of runs done and a note.
     """

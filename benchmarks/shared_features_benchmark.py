@@ -110,7 +110,7 @@ def summarise(measured: Measured, matrix_rate: float | None) -> dict[str, Any]:
     """Computes the figures of a contender: medians over the rounds, then means over the photos.
 
     Args:
-        measured: what every round measured.
+        measured: the measurements of every round.
         matrix_rate: multiply-adds a second of a large matrix product in the contender's precision; None where it is
             not known.
 
@@ -146,7 +146,7 @@ def compare(fast: Measured, slow: Measured, what: str) -> dict[str, float]:
     """Computes how many times faster one contender is, on the photos that both saw.
 
     Args:
-        fast: what every round measured of the contender with shared features.
+        fast: the measurements of every round of the contender with shared features.
         slow: the same of the other one.
         what: "networks" compares `NETWORK_STAGES`, "photo" all stages.
 

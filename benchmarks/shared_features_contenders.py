@@ -51,7 +51,7 @@ class Pair(NamedTuple):
     Attributes:
         what: "networks", or "photo" for all of a photo.
         fast: the contender with shared features.
-        slow: what it is compared with.
+        slow: name of the contender that it is compared with.
         goal: the smallest factor that is wanted; None where none is.
     """
 

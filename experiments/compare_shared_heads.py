@@ -68,7 +68,7 @@ class HeadResult(NamedTuple):
         judged: mAP and pooled AP.
         loss: mean training loss of the last steps.
         milliseconds: time of pooling and judging a region.
-        control_milliseconds: that of the control, measured in turns with it.
+        control_milliseconds: the same of the control, measured in turns with it.
     """
 
     judged: Judged
