@@ -167,7 +167,7 @@ def shared_features(
     device = choose_device(load_config(Config, settings=settings or ()).device)
     with progress_bar("percent", 100) as update:
         numbers = measure_contenders(files, crops_limit, contenders, device, runs, update) | {"skipped": skipped}
-    Console(stderr=True, width=None if notes.is_terminal else 140).print(seconds_table(numbers))
+    Console(stderr=True, width=None if notes.is_terminal else 160).print(seconds_table(numbers))
     for line in (*factor_lines(numbers), *work_lines(numbers)):
         notes.print(line, markup=False, soft_wrap=True)
     _save(json_file, numbers)
