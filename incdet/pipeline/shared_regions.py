@@ -1,7 +1,7 @@
 """Regions classified out of the feature maps of the whole photo, which are computed once (SPP-net, Fast R-CNN).
 
 Stages 1 to 4 of GoogLeNet run over the photo. Each region is pooled from their feature maps, and stage 5, the
-classifier and the box regressor judge it. A photo of 512 x 683 pixels costs 10 G multiply-adds and a region 0.122 G; a
+classifier and the box regressor see it. A photo of 512 x 683 pixels costs 10 G multiply-adds and a region 0.122 G; a
 crop of each region costs 1.58 G.
 """
 
@@ -21,7 +21,7 @@ from incdet.scores import ScoredRegions
 from incdet.structures import Image, RegionScores
 
 
-class RegionAnswers(NamedTuple):
+class MemberOutputs(NamedTuple):
     """The outputs of M networks for R regions.
 
     Attributes:
@@ -78,12 +78,12 @@ class SharedRegionScorer:
         # all regions take part in the first round
         rows = np.arange(len(boxes))
         for number in range(1, self.rounds + 1):
-            answers = self._classify(features, moved[rows], watch)
+            outputs = self._classify(features, moved[rows], watch)
             # the mean over the rounds: probabilities of where a region was and of where it has moved
-            by_network[:, rows] += (answers.probabilities - by_network[:, rows]) / number
-            if answers.box_deltas is None:
+            by_network[:, rows] += (outputs.probabilities - by_network[:, rows]) / number
+            if outputs.box_deltas is None:
                 break
-            moved[rows] = apply_box_deltas(moved[rows], answers.box_deltas, image.width, image.height)
+            moved[rows] = apply_box_deltas(moved[rows], outputs.box_deltas, image.width, image.height)
             best = by_network[:, rows].mean(axis=0).max(axis=1, initial=0)
             rows = rows[best >= self.round_min_probability]
         scores = RegionScores(moved, by_network.mean(axis=0), by_network)
@@ -93,7 +93,7 @@ class SharedRegionScorer:
     def _num_classes(self) -> int:
         return self.members[0].network.num_classes - 1
 
-    def _classify(self, features: PhotoFeatures, boxes: np.ndarray, watch: Stopwatch) -> RegionAnswers:
+    def _classify(self, features: PhotoFeatures, boxes: np.ndarray, watch: Stopwatch) -> MemberOutputs:
         """Asks all networks about regions of one photo.
 
         Args:
@@ -117,4 +117,4 @@ class SharedRegionScorer:
                     if deltas is not None:
                         box_deltas[number, rows] = deltas.cpu().numpy()
         has_regressor = [member.network.box_regressor is not None for member in self.members]
-        return RegionAnswers(probabilities, box_deltas[has_regressor].mean(axis=0) if any(has_regressor) else None)
+        return MemberOutputs(probabilities, box_deltas[has_regressor].mean(axis=0) if any(has_regressor) else None)

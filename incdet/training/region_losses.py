@@ -49,7 +49,7 @@ class RegionLessons:
         )
 
     def losses(self, outputs: RegionOutputs) -> RegionLosses:
-        """Compares the answers about these regions with what they teach."""
+        """Computes the losses of these regions."""
         logits = outputs.logits.flatten(0, 1)
         cross_entropy = F.cross_entropy(logits, self.targets.flatten(0, 1), reduction="none")
         wanted = self.box_deltas / self.box_deltas.new_tensor(DELTA_SCALE)
@@ -62,7 +62,7 @@ class RegionLessons:
         """Finds the regions of every photo with the highest losses (Shrivastava et al. 2016).
 
         Args:
-            outputs: the answers about all regions.
+            outputs: the outputs for all regions.
             number: number of regions of a photo that are wanted, K.
 
         Returns:

@@ -5,21 +5,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.config.sections import DetectionsConfig
-from incdet.data.dataset import Dataset
 from incdet.detections import Detections, select_detections
 from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights_record import WeightsRecord
 from incdet.pipeline.cascade import Cascade
-from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
-from incdet.runtime.distributed import Processes
 from incdet.scores import score_regions
 from incdet.structures import Image
 from incdet.training.loop import Task
 from incdet.training.region_training import VALIDATION_BATCH, RegionTraining
-from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.region_batches import RegionBatch, region_batches
 from incdet.training.samples.region_pool import build_pool
@@ -37,18 +32,10 @@ class RegionsTask(RegionTraining):
         ImageError: a photo without known proposals cannot be read.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        cache: ProposalCache,
-        initial: tuple[GoogLeNet, WeightsRecord],
-        config: RegionsTrainingConfig,
-        processes: Processes | None = None,
-        extra: Dataset | None = None,
-    ) -> None:
-        super().__init__(dataset, cache, initial, config, processes, extra)
-        pool = build_pool(self.annotated_proposals(), config.sampling, self.num_exhaustive)
-        self.sampler = RegionSampler(pool, len(self.classes), config.sampling)
+    def prepare_samples(self, start: GoogLeNet) -> None:
+        """Makes the pool of regions; see `RegionTraining.prepare_samples`."""
+        pool = build_pool(self.annotated_proposals(), self.config.sampling, self.num_exhaustive)
+        self.sampler = RegionSampler(pool, len(self.classes), self.config.sampling)
 
     def task(self) -> Task[RegionBatch]:
         """Returns the description of the training for the loop.

@@ -1,6 +1,7 @@
 """The part that all trainings of region classifiers share: photos, initial network, validation, record."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ VALIDATION_BATCH = 64
 """Number of regions that a validation classifies at a time."""
 
 
-class RegionTraining:
+class RegionTraining(ABC):
     """The training of a region classifier, without its samples and its losses.
 
     Args:
@@ -80,6 +81,15 @@ class RegionTraining:
         self.frozen = self.network.lower_layers(config.frozen_stages)
         for layer in self.frozen:
             layer.requires_grad_(False)
+        self.prepare_samples(start)
+
+    @abstractmethod
+    def prepare_samples(self, start: GoogLeNet) -> None:
+        """Makes ready what draws the samples, and layers that the network lacks.
+
+        Args:
+            start: the network to start from.
+        """
 
     def annotated_proposals(self) -> Iterator[tuple[GroundTruth, Proposals]]:
         """Yields the annotation of every training photo, in pixels of its file, and its proposals.
@@ -117,7 +127,7 @@ class RegionTraining:
         return {"validation_mAP": round(evaluation.mean_average_precision, 6)}
 
     def validation_boxes(self, image: Image) -> np.ndarray:
-        """Returns the best proposals of a photo that the validation judges, [R, 4] float32."""
+        """Returns the best proposals of a photo that the validation uses, [R, 4] float32."""
         return self.proposals.cache(image)[: self.config.data.validation_proposals].boxes
 
     def record(self, logged: dict[str, float]) -> WeightsRecord:

@@ -25,7 +25,7 @@ NEW_REGRESSOR_DEVIATION = 0.001
 class ScaledBoxRegressor(BoxRegressor):
     """The box regressor in training: it takes scaled inputs and predicts box deltas divided by `DELTA_SCALE`.
 
-    `folded` gives a box regressor of plain weights with the same answers, which is the one that is stored.
+    `folded` gives a box regressor of plain weights with the same outputs, which is the one that is stored.
     """
 
     def forward(self, feature_maps: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class ScaledBoxRegressor(BoxRegressor):
 
 
 class RegionOutputs(NamedTuple):
-    """The answers of the network about R regions of each of B photos.
+    """The outputs of the network for R regions of each of B photos.
 
     Attributes:
         logits: [B, R, C + 1] float32.
@@ -82,7 +82,7 @@ class RegionOutputs(NamedTuple):
 
 
 ChooseRegions = Callable[[RegionOutputs], Tensor]
-"""The answers about all regions -> numbers [B, K] int64 of the K regions of each photo that are learnt."""
+"""The outputs for all regions -> numbers [B, K] int64 of the K regions of each photo that are learnt."""
 
 
 class SharedNetwork(nn.Module):
@@ -103,13 +103,13 @@ class SharedNetwork(nn.Module):
         are_feature_maps: bool = False,
         choose: ChooseRegions | None = None,
     ) -> RegionOutputs:
-        """Judges regions.
+        """Classifies regions.
 
         Args:
             inputs: B photos [1, 3, H, W], preprocessed, or their feature maps.
             regions: [B, R, 4] float32, in cells of the feature maps.
             are_feature_maps: whether the inputs are feature maps, as `GoogLeNet.photo_features` computes them.
-            choose: chooses the regions that are learnt by answers that are computed without gradients first; None
+            choose: chooses the regions that are learnt by outputs that are computed without gradients first; None
                 learns all of them.
         """
         feature_maps = list(inputs) if are_feature_maps else [self.googlenet.photo_features(photo) for photo in inputs]
@@ -117,19 +117,19 @@ class SharedNetwork(nn.Module):
         if choose is not None:
             rows = choose(self._candidates(feature_maps, regions))
             regions = regions.gather(1, rows[:, :, None].expand(-1, -1, 4))
-        return self._judge(feature_maps, regions)._replace(rows=rows)
+        return self._classify(feature_maps, regions)._replace(rows=rows)
 
     @torch.no_grad()
     def _candidates(self, feature_maps: Sequence[Tensor], regions: Tensor) -> RegionOutputs:
-        """The answers about all regions, without dropout."""
+        """The outputs for all regions, without dropout."""
         was_training = [(module, module.training) for module in self.modules()]
         self.eval()
-        outputs = self._judge(feature_maps, regions)
+        outputs = self._classify(feature_maps, regions)
         for module, mode in was_training:
             module.training = mode
         return outputs
 
-    def _judge(self, feature_maps: Sequence[Tensor], regions: Tensor) -> RegionOutputs:
+    def _classify(self, feature_maps: Sequence[Tensor], regions: Tensor) -> RegionOutputs:
         num_photos, num_regions, _ = regions.shape
         pooled = [pool_regions(maps, cells) for maps, cells in zip(feature_maps, regions, strict=True)]
         # the photos take turns, region by region: N processes with B photos each draw the dropout that one process

@@ -7,23 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from incdet.config.sections import DetectionsConfig, ScoresConfig
-from incdet.data.dataset import Dataset
 from incdet.detections import Detections, select_detections
 from incdet.errors import DataError
 from incdet.images import read_image
-from incdet.networks.engines.selection import check_shared_features
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights_record import WeightsRecord
-from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.pipeline.shared_regions import SharedRegionScorer
-from incdet.runtime.distributed import Processes
 from incdet.structures import Image
 from incdet.training.loop import Task
 from incdet.training.region_losses import RegionLessons
 from incdet.training.region_training import VALIDATION_BATCH, RegionTraining
-from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.samples.balanced_order import photo_weights
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.photo_batches import PhotoBatch, TrainingPhotos, photo_batches, photo_tensor
@@ -39,24 +33,15 @@ class SharedRegionsTask(RegionTraining):
     The arguments are those of `RegionTraining`.
 
     Raises:
-        ConfigurationError: the context leaves too little room for the region, or the architecture of the network cannot
-            share feature maps.
+        ConfigurationError: the context leaves too little room for the region.
         DataError: no photo is left to train on, or the photos have no objects or no regions.
         ImageError: a photo without known proposals cannot be read.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        cache: ProposalCache,
-        initial: tuple[GoogLeNet, WeightsRecord],
-        config: RegionsTrainingConfig,
-        processes: Processes | None = None,
-        extra: Dataset | None = None,
-    ) -> None:
-        super().__init__(dataset, cache, initial, config, processes, extra)
-        check_shared_features(initial[0])
-        self.network.box_regressor = _start_regressor(initial[0], config.seed).to(self.device)
+    def prepare_samples(self, start: GoogLeNet) -> None:
+        """Makes the box regressor and what draws photos and regions; see `RegionTraining.prepare_samples`."""
+        config = self.config
+        self.network.box_regressor = _start_regressor(start, config.seed).to(self.device)
         truths = self.training.ground_truths
         object_classes = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
         class_weights = balanced_class_weights(object_classes, len(self.classes), config.sampling.class_balance)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from incdet.networks.engines.selection import check_shared_features
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network, save_weights
 from incdet.networks.weights_record import WeightsRecord
@@ -88,6 +89,8 @@ def _prepare_regions(
     initial = load_network(find_weights(config.initial_weights))
     # settings that do not fit the weights are an error before the proposals take their time
     region_preprocessing(config, initial[1])
+    if config.features == "shared":
+        check_shared_features(initial[0])
     proposals = ProposalCache(cache, config.proposals, config.device)
     if processes.leads:
         reporter.follow("proposals", PhotoProposals(proposals).fill(paths), len(paths))

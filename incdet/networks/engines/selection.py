@@ -74,7 +74,7 @@ class Backend(Protocol):
 
 
 def check_shared_features(network: GoogLeNet) -> None:
-    """Refuses networks that cannot judge regions pooled by `pool_regions`, whatever computes them.
+    """Refuses networks that cannot classify regions pooled by `pool_regions`, whatever computes them.
 
     Raises:
         ConfigurationError: the network's max pooling before stage 5 is another one than that of `pool_regions`.
