@@ -39,8 +39,10 @@ class ContenderProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # waits for the processes: a program that is itself a process of multiprocessing closes the queues of its pools
+        # when it ends, maybe before a pool that nobody waits for has told its process to end
         for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
     def run(self, name: str, photo: Path) -> tuple[PhotoSeconds, float]:
         """Runs a contender on a photo and waits for it.

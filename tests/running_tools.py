@@ -1,5 +1,6 @@
 """Runs the programs in tools/ as users do, each in a process of its own, which finds the libraries already loaded."""
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -12,6 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+TIMEOUT = 180
+"""Seconds after which a program counts as standing still: it says where on its standard error, and ends."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -36,6 +40,8 @@ def _run(command, folder, environment, files):
     """Becomes the program: its streams, folder, environment and arguments."""
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    # the parent waits for the end without a limit; this also covers the time in which Python ends
+    faulthandler.dump_traceback_later(TIMEOUT, exit=True, file=2)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -101,7 +101,10 @@ def _work_ahead(
             num_done += 1
             yield entry, result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # a process of multiprocessing closes the pool's queues when it ends, maybe before the pool has told its workers
+        # to end, for whom it would then wait forever; other processes end the pool first, so nobody has to wait here
+        is_worker_itself = multiprocessing.parent_process() is not None
+        pool.shutdown(wait=is_worker_itself, cancel_futures=True)
 
 
 def _submit(pool: ProcessPoolExecutor, entry: Any) -> "Future[Any] | None":

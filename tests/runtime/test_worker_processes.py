@@ -133,6 +133,21 @@ if __name__ == "__main__":
         time.sleep(0.1)
 
 
+def use_workers():
+    """The program of a process that has worker processes of its own."""
+    assert len(list(squares(range(12), 1))) == 12
+
+
+def test_a_process_of_multiprocessing_that_has_workers_ends():
+    process = multiprocessing.get_context("spawn").Process(target=use_workers)
+    process.start()
+    process.join(120)
+    stands_still = process.is_alive()
+    process.kill()
+    assert not stands_still, "the process waits for a worker that nobody has told to end"
+    assert process.exitcode == 0
+
+
 def _runs(pid: int) -> bool:
     """Whether a process is there and no mere entry that nobody has collected."""
     try:
