@@ -14,6 +14,7 @@ from incdet.config.loading import load_config
 from incdet.config.sections import Config
 from incdet.detector import Detector
 from incdet.images import read_image
+from incdet.pipeline.cropped_regions import CroppedRegionScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.provenance import peak_memory_gigabytes
 from incdet.runtime.stopwatch import Stopwatch
@@ -105,9 +106,10 @@ class DetectorWork:
             pairs = zip(scorer.members, self._backends, strict=True)
             members = [replace(member, backend=backend) for member, backend in pairs]
             detector.scorer = replace(scorer, members=members)
-        elif scorer.cascade.rejection_network is None and len(scorer.cascade.members) == 1:
-            (member,) = scorer.cascade.members
-            self._per_crop = MultiplyAdds(member.network).crop(scorer.preprocessing.size)
+        elif isinstance(scorer, CroppedRegionScorer) and scorer.cascade.rejection_network is None:
+            self._per_crop = sum(
+                MultiplyAdds(member.network).crop(scorer.preprocessing.size) for member in scorer.cascade.members
+            )
 
     def reset(self) -> None:
         """Forgets what was computed so far."""
@@ -121,7 +123,7 @@ class DetectorWork:
             num_regions: number of proposals of the photo.
 
         Returns:
-            Stage -> number of multiply-adds; None for ensembles on crops, where the cascade decides what is computed.
+            Stage -> number of multiply-adds; None for cascades, where probabilities decide what is computed.
         """
         if self._per_crop is not None:
             return {"scores": self._per_crop * num_regions}

@@ -24,6 +24,7 @@ from incdet.networks.sidecar_files import activation_ranges_file
 from incdet.runtime.device import choose_device, choose_precision
 
 SHARED, CROPS, ENSEMBLE = "shared features", "one network on crops", "shipped ensemble on crops"
+DEFAULT = "default detector"
 PEER = "fasterrcnn_resnet50_fpn"
 
 GOALS = {"networks": 10.0, "photo": 1.0}
@@ -113,6 +114,7 @@ def find_contenders(
     for engine in engines:
         chosen = [*settings, "scores.features=cropped", "scores.box_deltas=false"]
         plans[f"{CROPS}, {engine}"] = engine.plan(True, [REJECTION_NETWORK], chosen)
+    plans[f"{DEFAULT}, {engines[-1]}"] = engines[-1].plan(False, [], settings)
     plans[f"{ENSEMBLE}, {engines[-1]}"] = engines[-1].plan(True, [], [*settings, "scores.features=cropped"])
     plans[TEXTBOOK] = ContenderPlan(partial(make_textbook_loop, settings), True, "float32")
     for name in reversed(TORCHVISION_DETECTORS):
@@ -127,12 +129,12 @@ def find_contenders(
 
 def find_pairs(names: Sequence[str]) -> list[Pair]:
     """Lists the comparisons between these contenders."""
-    shared = [name for name in names if name.startswith(SHARED)]
+    shared = [name for name in names if name.startswith((SHARED, DEFAULT))]
     peers = [name for name in names if name.startswith(PEER)]
     pairs = []
     for name in shared:
         crops = name.replace(SHARED, CROPS)
-        if crops in names:
+        if name != crops and crops in names:
             pairs.append(Pair("networks", name, crops, GOALS["networks"]))
     pairs += [Pair("photo", name, peer, GOALS["photo"]) for name in shared for peer in peers]
     if TEXTBOOK in names:

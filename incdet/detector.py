@@ -14,17 +14,18 @@ from incdet.config.sections import Config
 from incdet.detections import Detections, select_detections
 from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.images import ImageSource, read_image
-from incdet.networks.engines.selection import Engine, check_shared_features
-from incdet.networks.ensemble import LoadedNetwork, Member
+from incdet.networks.engines.selection import Engine
+from incdet.networks.ensemble import LoadedNetwork
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
-from incdet.networks.shipped_weights import find_weights, shipped_ensemble, shipped_shared_networks
-from incdet.networks.weights_record import Preprocessing, same_classes, same_features, same_preprocessing
-from incdet.pipeline.cascade import Cascade, Thresholds
-from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.networks.shipped_weights import find_weights, shipped_networks
+from incdet.networks.weights_record import detector_features, same_classes
+from incdet.pipeline.cascade import Thresholds
+from incdet.pipeline.scorer_choice import ScorerChoice
+from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
-from incdet.runtime.device import choose_batch_size, choose_device
+from incdet.runtime.device import choose_device
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image, Proposals, RegionScores
@@ -43,7 +44,7 @@ class Detector:
         members: the networks of the ensemble, whose probabilities are averaged. They belong to this detector from now
             on, which changes their device and precision.
         rejection_network: a network that picks the regions which the members classify; None sends them all regions.
-            Only networks for crops take one.
+            Networks on crops take one, which may itself share feature maps.
         config: everything else that decides what is found.
 
     Attributes:
@@ -52,7 +53,7 @@ class Detector:
         device: the device that computes the networks.
         engine: torch or OpenVINO, and the precision.
         features: "shared" where regions are pooled from the feature maps of the whole photo, "cropped" where each is a
-            crop of its own.
+            crop of its own, "both" where the rejection network shares feature maps and the members see crops.
         scorer: the networks, which classify the regions of a photo.
         proposers: the proposers, their networks loaded.
         origin: the files that the networks came from; None where networks were given directly.
@@ -76,47 +77,20 @@ class Detector:
                 "leave them out for the default"
             )
         networks = [*([] if rejection_network is None else [rejection_network]), *members]
-        records = [network.record for network in networks]
         self.config = config or Config()
-        self.features = same_features(records, self.config.scores.features)
-        preprocessing = same_preprocessing(records)
-        self.class_names = same_classes(records)
+        self.features = detector_features(
+            [member.record for member in members],
+            None if rejection_network is None else rejection_network.record,
+            self.config.scores.features,
+        )
+        self.class_names = same_classes([network.record for network in networks])
         find_classes(self.config.detections.classes or (), self.class_names, "the detector")
         self.device = choose_device(self.config.device)
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks])
-        first = None if rejection_network is None else self._ready(rejection_network)
-        self.scorer = self._make_scorer([self._ready(member) for member in members], first, preprocessing)
+        choice = ScorerChoice(self.config.scores, self.device, self.engine)
+        self.scorer = choice.make(self.features, members, rejection_network)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: Origin | None = None
-
-    def _make_scorer(
-        self, members: Sequence[Member], rejection_network: Member | None, preprocessing: Preprocessing
-    ) -> CroppedRegionScorer | SharedRegionScorer:
-        """The networks in the form that classifies the regions of a photo."""
-        scores = self.config.scores
-        batch_size = choose_batch_size(scores.batch_size, self.device)
-        if self.features == "cropped":
-            thresholds = Thresholds(scores.min_probability, scores.half_resolution_min_probability)
-            cascade = Cascade(members, rejection_network, thresholds)
-            return CroppedRegionScorer(cascade, preprocessing, self.device, batch_size)
-        if rejection_network is not None:
-            raise WeightsError(
-                "these weights were trained on shared features, where every network sees every region; leave out the "
-                "cascade, or give weights that were trained on crops"
-            )
-        for member in members:
-            check_shared_features(member.network)
-        photo_sides = scores.photo_sides or preprocessing.photo_sides
-        rounds = scores.rounds if scores.box_deltas else 1
-        return SharedRegionScorer(
-            members, preprocessing, photo_sides, self.device, batch_size, rounds, scores.round_min_probability
-        )
-
-    def _ready(self, loaded: LoadedNetwork) -> Member:
-        """The network on its device, in the precision of the engine."""
-        prepared = self.engine.prepare(loaded.network)
-        backend = self.engine.backend(prepared, loaded.activation_ranges)
-        return Member(prepared, backend, loaded.record.preprocessing.context)
 
     @classmethod
     def from_pretrained(
@@ -125,8 +99,9 @@ class Detector:
         """A detector from shipped weights, given by name, or from files; several make an ensemble.
 
         Args:
-            weights: names or files; none are the shipped network for shared features or, where `scores.features` is
-                "cropped", the shipped ensemble behind its rejection network.
+            weights: names or files; none are the shipped ensemble behind the shipped network for shared features.
+                Where `scores.features` is "shared", they are that network alone, and where it is "cropped", the
+                ensemble behind a rejection network on crops.
             members: number of members of the shipped ensemble; None is all of them.
             cascade: whether the first of the weights is a rejection network, as it is in the shipped ensemble.
             config: everything else that decides what is found.
@@ -143,11 +118,8 @@ class Detector:
                 "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
             )
         config = config or Config()
-        is_shipped_cascade = not weights and config.scores.features == "cropped"
-        if not weights:
-            weights = shipped_ensemble(members) if is_shipped_cascade else shipped_shared_networks(members)
-        files = [find_weights(name) for name in weights]
-        has_rejection_network = cascade or is_shipped_cascade
+        has_rejection_network = cascade or (not weights and config.scores.features != "shared")
+        files = [find_weights(name) for name in weights or shipped_networks(config.scores.features, members)]
         networks = [load_pretrained(file, config.scores) for file in files]
         rejection_network = networks.pop(0) if has_rejection_network else None
         detector = cls(networks, rejection_network, config)
@@ -158,12 +130,12 @@ class Detector:
         """The same networks with other thresholds, which the configuration then tells, too.
 
         Raises:
-            ConfigurationError: the networks share feature maps, so that there is no cascade.
+            ConfigurationError: the networks share feature maps, and none of them is a rejection network.
         """
-        if not isinstance(self.scorer, CroppedRegionScorer):
+        if isinstance(self.scorer, SharedRegionScorer):
             raise ConfigurationError(
-                "thresholds of a cascade belong to networks for crops, but these share feature maps; set "
-                "scores.features=cropped, or give other weights"
+                "thresholds belong to a cascade, but these networks share feature maps and see every region; leave "
+                "scores.features out, or give other weights"
             )
         other = copy(self)
         scores = self.config.scores.model_copy(update=asdict(thresholds))
@@ -176,9 +148,10 @@ class Detector:
         origin = self.origin or Origin({}, None, ())
         roles = {"rejection_network": origin.rejection_network, "members": list(origin.members)}
         features: dict[str, Any] = {"features": self.features}
-        if isinstance(self.scorer, SharedRegionScorer):
+        shared = self.scorer.rejection_scorer if isinstance(self.scorer, SharedCascadeScorer) else self.scorer
+        if isinstance(shared, SharedRegionScorer):
             # where the configuration leaves them to the weights
-            features["photo_sides"] = list(self.scorer.photo_sides)
+            features["photo_sides"] = list(shared.photo_sides)
         return describe_run(self.config, origin.hashes, ensemble=roles, engine=self.engine.describe(), **features)
 
     def detect(self, source: ImageSource) -> Detections:

@@ -18,7 +18,7 @@ from incdet.errors import ConfigurationError, ImageError, WeightsError
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble, LoadedNetwork
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.shipped_weights import REJECTION_NETWORK, find_weights, shipped_ensemble
+from incdet.networks.shipped_weights import REJECTION_NETWORK, SHARED_NETWORK, find_weights, shipped_networks
 from incdet.networks.weights import load_network, load_record
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.ops.boxes import box_iou
@@ -66,7 +66,7 @@ def test_shipped_weights_carry_their_record():
 
 
 def test_six_members_differ_share_lower_halves_and_are_small():
-    first, *members = shipped_ensemble()
+    first, *members = shipped_networks("cropped")
     assert (first, len(members)) == (REJECTION_NETWORK, 6)
     assert all(find_weights(name).stat().st_size <= 7_000_000 for name in members)
     records = [load_record(find_weights(name)) for name in members]
@@ -92,8 +92,9 @@ def test_members_of_the_shipped_ensemble():
     assert alone.scorer.cascade.rejection_network is None
     with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
         Detector.from_pretrained(members=7, config=cropped)
-    with pytest.raises(ConfigurationError, match=r"2 members .* one network is shipped .* scores.features=cropped"):
-        Detector.from_pretrained(members=2)
+    with pytest.raises(ConfigurationError, match=r"2 members .* one network is shipped .* leave out scores.features"):
+        Detector.from_pretrained(members=2, config=few(scores={"features": "shared"}))
+    assert shipped_networks("auto") == (SHARED_NETWORK, *shipped_networks("cropped")[1:])
     with pytest.raises(ConfigurationError, match="exclude each other"):
         Detector.from_pretrained(REJECTION_NETWORK, members=1)
     with pytest.raises(ConfigurationError, match="are a cascade already, or need none"):
@@ -105,7 +106,7 @@ def test_members_of_the_shipped_ensemble():
 @pytest.mark.slow
 def test_the_threshold_decides_what_the_members_see(chelsea_file):
     """All regions with 0, none with 1, else only those that the rejection network picks, where it puts them."""
-    names = shipped_ensemble(1)
+    names = shipped_networks("cropped", 1)
     config = few(scores={"precision": "float32"}, device="cpu")
     image = incdet.read_image(chelsea_file)
     first, member = (Detector.from_pretrained(name, config=config) for name in names)

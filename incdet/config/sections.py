@@ -175,8 +175,9 @@ class ScoresConfig(Section):
     Attributes:
         features: Source of a region's feature maps. "shared" computes those of the whole photo once and pools regions
             from them (SPP-net, Fast R-CNN), "cropped" gives every region a crop of its own, as in R-CNN and the paper.
-            "auto" takes what the weights were trained for. Without weights, "auto" and "shared" take the shipped
-            network for shared features, "cropped" the shipped ensemble for crops.
+            "auto" takes what the weights were trained for. Without weights, "auto" takes the shipped network for shared
+            features and, for crops of promising regions, the shipped ensemble behind it; "shared" takes the network for
+            shared features alone, and "cropped" the ensemble behind a rejection network for crops.
         photo_sides: Lengths to which the shorter side of a photo is resized for shared features, in pixels. Each region
             is pooled where its size suits the network best, so that several lengths serve small and large objects
             (SPP-net). None takes those of the weights.
@@ -190,6 +191,9 @@ class ScoresConfig(Section):
             name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
         min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
             the members of the ensemble. 0 passes every region on. Detectors without a rejection network ignore it.
+        representative_iou: Largest Jaccard index (IoU) of two regions that the members of the ensemble classify, where
+            the rejection network has shared features. Of regions that overlap more, the members classify the most
+            probable one, whose probabilities the others take over. 1 sends all of them to the members.
         half_resolution_min_probability: Lowest probability of any class, given by the rejection network for a crop with
             half the pixels along each side, with which a region reaches the rejection network at full resolution. 0
             leaves the half-resolution stage out.
@@ -212,6 +216,7 @@ class ScoresConfig(Section):
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     min_probability: Unit = 0.1
+    representative_iou: Unit = 0.5
     half_resolution_min_probability: Unit = 0.01
     box_deltas: bool = True
 

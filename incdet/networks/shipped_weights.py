@@ -1,16 +1,16 @@
 """The weights inside the package, and how a name or a path leads to a file."""
 
 from pathlib import Path
+from typing import Literal
 
 from incdet.errors import ConfigurationError, WeightsError
 
 REJECTION_NETWORK = "googlenet-voc"
-"""Name of the shipped weights of the rejection network, which sees every region. The members of the shipped ensemble
-have this name and -1, -2, ..."""
-
+"""Name of the shipped weights of the rejection network on crops. The members of the shipped ensemble have this name
+and -1, -2, ..."""
 
 SHARED_NETWORK = "googlenet-voc-shared"
-"""Name of the shipped weights for shared features."""
+"""Name of the shipped weights for shared features, which see every region, alone or in front of the ensemble."""
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -21,37 +21,29 @@ def shipped_weights() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.safetensors")) if "." not in file.stem}
 
 
-def shipped_ensemble(num_members: int | None = None) -> tuple[str, ...]:
-    """Names the shipped weights of a detector on crops: the rejection network's, then the members' of the ensemble.
+def shipped_networks(features: Literal["auto", "cropped", "shared"], num_members: int | None = None) -> tuple[str, ...]:
+    """Names the shipped weights of a detector: the rejection network's, then those of the members of the ensemble.
 
     Args:
+        features: "auto" begins with the network for shared features, "cropped" with the rejection network for crops;
+            "shared" is the network for shared features alone.
         num_members: number of members; None is all of them.
 
     Raises:
         ConfigurationError: the number is less than one, or more than the package ships.
     """
+    if features == "shared":
+        if num_members not in (None, 1):
+            raise ConfigurationError(
+                f"{num_members} members are wanted, but one network is shipped for shared features alone; leave the "
+                "number out, or leave out scores.features for the ensemble behind it"
+            )
+        return (SHARED_NETWORK,)
     prefix = f"{REJECTION_NETWORK}-"
     names = [name for name in shipped_weights() if name.startswith(prefix) and name.removeprefix(prefix).isdigit()]
     if num_members is not None and not 1 <= num_members <= len(names):
         raise ConfigurationError(f"{num_members} members of the ensemble are wanted; expected 1 to {len(names)}")
-    return (REJECTION_NETWORK, *names[:num_members])
-
-
-def shipped_shared_networks(num_members: int | None = None) -> tuple[str, ...]:
-    """Names the shipped weights of a detector on shared features.
-
-    Args:
-        num_members: number of members; None is all of them, which is one.
-
-    Raises:
-        ConfigurationError: another number of members is wanted.
-    """
-    if num_members not in (None, 1):
-        raise ConfigurationError(
-            f"{num_members} members are wanted, but one network is shipped for shared features; leave the number out, "
-            "or set scores.features=cropped for the ensemble on crops"
-        )
-    return (SHARED_NETWORK,)
+    return (SHARED_NETWORK if features == "auto" else REJECTION_NETWORK, *names[:num_members])
 
 
 def find_weights(name_or_file: str | Path) -> Path:

@@ -12,6 +12,7 @@ from incdet.networks.googlenet import INPUT_SIZE
 from incdet.networks.multibox import MultiBoxDescription
 
 Features = Literal["cropped", "shared"]
+DetectorFeatures = Literal["cropped", "shared", "both"]
 """Source of a region's feature maps: a crop of its own (R-CNN), or the feature maps of the whole photo (SPP-net)."""
 
 
@@ -132,15 +133,11 @@ def same_classes(records: Iterable[WeightsRecord]) -> tuple[str, ...]:
     return first
 
 
-def same_features(records: Sequence[WeightsRecord], wanted: Literal["auto", "cropped", "shared"]) -> Features:
-    """Checks that all networks of a detector were trained on the same features, and returns these.
-
-    Args:
-        records: the records of the networks.
-        wanted: the features that the configuration asks for; "auto" takes any.
+def same_features(records: Sequence[WeightsRecord]) -> Features:
+    """Checks that all members of an ensemble were trained on the same features, and returns these.
 
     Raises:
-        WeightsError: the networks differ, or the configuration asks for other features.
+        WeightsError: the members differ.
     """
     features = records[0].features
     for record in records:
@@ -149,10 +146,38 @@ def same_features(records: Sequence[WeightsRecord], wanted: Literal["auto", "cro
                 f"the ensemble's members differ in features: {features} ({records[0].origin}) and {record.features} "
                 f"({record.origin}); give weights trained on the same features"
             )
+    return features
+
+
+def detector_features(
+    members: Sequence[WeightsRecord],
+    rejection_network: WeightsRecord | None,
+    wanted: Literal["auto", "cropped", "shared"],
+) -> DetectorFeatures:
+    """Finds out which features a detector computes, and checks that its networks fit together.
+
+    Args:
+        members: the records of the members.
+        rejection_network: the record of the network in front of them; None without one.
+        wanted: the features that the configuration asks for; "auto" takes any.
+
+    Raises:
+        WeightsError: the members differ, were trained on shared features and stand behind a rejection network, or the
+            configuration asks for other features.
+    """
+    features: DetectorFeatures = same_features(members)
+    if rejection_network is not None:
+        if features == "shared":
+            raise WeightsError(
+                "the members were trained on shared features, where every network sees every region; leave out the "
+                "cascade, or give members that were trained on crops"
+            )
+        if rejection_network.features == "shared":
+            features = "both"
     if wanted not in ("auto", features):
         raise WeightsError(
             f"scores.features is {wanted}, but these weights were trained on {features} features "
-            f"({records[0].origin}); give other weights, or leave scores.features out"
+            f"({members[0].origin}); give other weights, or leave scores.features out"
         )
     return features
 

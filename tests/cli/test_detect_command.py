@@ -44,11 +44,12 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     assert (np.abs(picture - original).max(axis=2) > 60).sum() > 300, "nothing was drawn"
     run = json.loads(Path("incdet-output/run.json").read_text())
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
-    files = {"googlenet-voc-shared.safetensors", "multibox-voc.safetensors"}
+    members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
+    files = {"googlenet-voc-shared.safetensors", *members, "multibox-voc.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
-    assert run["features"] == "shared"
+    assert run["features"] == "both"
     assert len(run["photo_sides"]) > 1
-    assert run["ensemble"] == {"rejection_network": None, "members": ["googlenet-voc-shared.safetensors"]}
+    assert run["ensemble"] == {"rejection_network": "googlenet-voc-shared.safetensors", "members": members}
 
 
 @pytest.mark.slow
