@@ -184,6 +184,8 @@ class ScoresConfig(Section):
         rounds: Number of times that promising regions are classified with shared features. From the second round on
             they lie where box deltas have moved them, and the probabilities of all rounds are averaged.
         round_min_probability: Lowest probability of any class with which a region takes part in another round.
+        region_iou: Largest Jaccard index (IoU) of two regions that are classified with shared features and box deltas.
+            Of regions that overlap more, only the best proposal is classified. 1 classifies all of them.
         batch_size: Number of regions that a network computes at once. None takes 64 on a CPU and 512 on a GPU.
         precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
             float32. "int8" needs OpenVINO and weights with measured ranges.
@@ -212,6 +214,7 @@ class ScoresConfig(Section):
     photo_sides: tuple[Annotated[int, Field(ge=96, le=4096)], ...] | None = Field(None, min_length=1, max_length=8)
     rounds: int = Field(2, ge=1, le=10)
     round_min_probability: Unit = 0.05
+    region_iou: Unit = 0.65
     batch_size: int | None = Field(None, ge=1)
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"

@@ -73,6 +73,8 @@ class ScorerChoice:
             # without box deltas, a second round would see the same regions
             self.config.rounds if self.config.box_deltas else 1,
             self.config.round_min_probability,
+            # without box deltas, no region leads to the object of its neighbour
+            self.config.region_iou if self.config.box_deltas else 1.0,
         )
 
     def _cropped(

@@ -15,6 +15,7 @@ import torch
 from incdet.networks.ensemble import Member, split_outputs
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
+from incdet.ops.nms import nms
 from incdet.pipeline.photo_features import PhotoFeatures
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import ScoredRegions
@@ -47,6 +48,8 @@ class SharedRegionScorer:
         rounds: number of times that promising regions are classified; from the second round on where box deltas have
             moved them.
         round_min_probability: lowest probability of any class with which a region takes part in another round.
+        region_iou: largest Jaccard index (IoU), in [0, 1], of two regions that are classified. Of regions that overlap
+            more, the first one is; the others have probabilities of 0.
     """
 
     members: Sequence[Member]
@@ -56,6 +59,7 @@ class SharedRegionScorer:
     batch_size: int
     rounds: int = 1
     round_min_probability: float = 0.05
+    region_iou: float = 1.0
 
     @property
     def network_names(self) -> Sequence[str]:
@@ -75,8 +79,8 @@ class SharedRegionScorer:
         features = PhotoFeatures(image, self.members, self.preprocessing, self.photo_sides, self.device, watch)
         by_network = np.zeros((len(self.members), len(boxes), self._num_classes), np.float32)
         moved = boxes.copy()
-        # all regions take part in the first round
-        rows = np.arange(len(boxes))
+        # box deltas lead neighbours to the same object, so that one of them is enough for the first round
+        rows = nms(boxes, self.region_iou)
         for number in range(1, self.rounds + 1):
             outputs = self._classify(features, moved[rows], watch)
             # the mean over the rounds: probabilities of where a region was and of where it has moved

@@ -107,6 +107,19 @@ def test_a_second_round_classifies_regions_where_they_have_moved(image):
     assert np.abs(moved.boxes - first.boxes)[chosen].max() > 1, "the box deltas move nothing"
 
 
+def test_neighbours_of_a_better_proposal_are_left_out(image):
+    network = random_network()
+    # a neighbour of the first region, another one a little further away
+    boxes = np.concatenate([BOXES, BOXES[:1] - [0, 0, 20, 0], BOXES[:1] - [0, 0, 150, 0]]).astype(np.float32)
+    everything = scorer_of(network, rounds=2, round_min_probability=0.0)(image, boxes).scores
+    found = scorer_of(network, rounds=2, round_min_probability=0.0, region_iou=0.8)(image, boxes).scores
+    kept = [0, 1, 2, 3, 5]
+    assert np.allclose(found.probabilities[kept], everything.probabilities[kept], atol=1e-5)
+    assert np.allclose(found.boxes[kept], everything.boxes[kept], atol=1e-2)
+    assert not found.probabilities[4].any()
+    assert np.array_equal(found.boxes[4], boxes[4])
+
+
 def test_each_region_comes_from_the_photo_in_which_its_size_suits(image):
     network = random_network()
     # sides with context of 404, 213, 203 and 23 pixels of a photo whose shorter side is 300
@@ -191,16 +204,13 @@ def test_an_architecture_with_another_pooling_before_stage_5_is_refused():
 def test_settings_reach_the_scorer():
     network = LoadedNetwork(random_network(), record(preprocessing=Preprocessing(photo_sides=(320,))))
     assert Detector([network], config=config_of()).scorer.photo_sides == (320,)
-    scores = {"photo_sides": [256, 512], "rounds": 3, "round_min_probability": 0.2, "batch_size": 5}
+    scores = {"photo_sides": [256, 512], "rounds": 3, "round_min_probability": 0.2, "region_iou": 0.7, "batch_size": 5}
     scorer = Detector([network], config=config_of(scores=scores)).scorer
-    assert (scorer.photo_sides, scorer.rounds, scorer.round_min_probability, scorer.batch_size) == (
-        (256, 512),
-        3,
-        0.2,
-        5,
-    )
+    assert (scorer.photo_sides, scorer.rounds, scorer.batch_size) == ((256, 512), 3, 5)
+    assert (scorer.round_min_probability, scorer.region_iou) == (0.2, 0.7)
     # nothing moves without box deltas, so there is nothing to classify again
-    assert Detector([network], config=config_of(scores={"rounds": 2, "box_deltas": False})).scorer.rounds == 1
+    still = Detector([network], config=config_of(scores={"rounds": 2, "box_deltas": False})).scorer
+    assert (still.rounds, still.region_iou) == (1, 1.0)
 
 
 def test_shipped_weights_for_shared_features_hold_their_box_regressor():
