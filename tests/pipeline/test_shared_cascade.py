@@ -14,7 +14,7 @@ from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.shared_cascade import group_regions
 from incdet.structures import Proposals, RegionScores
 
-EXACT = {"precision": "float32", "engine": "torch"}
+EXACT = {"precision": "float32", "engine": "torch", "region_iou": 1.0}
 
 
 @pytest.fixture(scope="module")
