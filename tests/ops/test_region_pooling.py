@@ -134,6 +134,12 @@ def test_no_regions_are_no_rows():
     assert (leaf.grad == 0).all()
 
 
+def test_regions_without_area_are_zero_as_torchvision_has_them():
+    maps, regions = random_maps(), torch.tensor([[3.0, 2, 3, 9], [4, 5, 11, 5], [6, 6, 6, 6]])
+    assert (pool_regions(maps, regions) == 0).all()
+    assert torch.equal(pool_regions(maps, regions), pool_regions_by_torchvision(maps, regions))
+
+
 def test_mirrored_maps_and_regions_give_mirrored_bins():
     """Bins mirror exactly; windows of the max pooling do not, because the last one has two bins instead of three."""
     maps, regions = random_maps(seed=6), random_regions(30, seed=6)
