@@ -52,7 +52,7 @@ class _Network:
 
 @dataclass(frozen=True)
 class _Scoring:
-    """Everything that decides the answers of the network about given regions of a photo.
+    """Everything that decides the outputs of the network for given regions of a photo.
 
     Attributes:
         engine: engine and precision, in words.
@@ -60,6 +60,7 @@ class _Scoring:
         region_side: side of a region, in pixels of the resized photo.
         rounds: number of times that promising regions are classified.
         round_min_probability: lowest probability with which a region takes part in another round.
+        region_iou: largest Jaccard index of two regions that are classified.
         is_mirrored: whether the mirror image of the photo is scored.
     """
 
@@ -68,6 +69,7 @@ class _Scoring:
     region_side: float
     rounds: int
     round_min_probability: float
+    region_iou: float
     is_mirrored: bool
 
 
@@ -147,6 +149,7 @@ class SharedScores:
             # without box deltas a second round would see the same boxes again
             scores.rounds if scores.box_deltas else 1,
             scores.round_min_probability,
+            scores.region_iou,
             is_mirrored,
         )
 
@@ -161,6 +164,7 @@ class SharedScores:
             choose_batch_size(settings.scores.batch_size, device),
             scoring.rounds,
             scoring.round_min_probability,
+            scoring.region_iou,
         )
 
     def _key(self, proposals: ProposalsConfig, scoring: _Scoring) -> str:
