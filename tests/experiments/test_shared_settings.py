@@ -39,7 +39,8 @@ def settings_of(*changes):
 
 
 def test_the_base_is_the_detector(scores, cat):
-    expected = Detector.from_pretrained(config=load_config(Config, None, TORCH)).score(*cat)
+    alone = load_config(Config, None, [*TORCH, "scores.features=shared"])
+    expected = Detector.from_pretrained(config=alone).score(*cat)
     found = scores(settings_of(), *cat)
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     assert found.boxes == pytest.approx(expected.boxes, abs=1e-4)
@@ -48,7 +49,14 @@ def test_the_base_is_the_detector(scores, cat):
 
 def test_every_setting_has_an_effect(scores, cat):
     base = scores(settings_of(), *cat)
-    changes = ("scores.photo_sides=[480]", "region_side=700", "scores.rounds=1", "scores.rounds=3", "mirrored=true")
+    changes = (
+        "scores.photo_sides=[480]",
+        "region_side=700",
+        "scores.rounds=1",
+        "scores.rounds=3",
+        "scores.region_iou=0.5",
+        "mirrored=true",
+    )
     for change in changes:
         assert np.abs(scores(settings_of(change), *cat).probabilities - base.probabilities).max() > 1e-4, change
 
