@@ -54,7 +54,7 @@ def test_every_setting_has_an_effect(scores, cat):
         "region_side=700",
         "scores.rounds=1",
         "scores.rounds=3",
-        "scores.region_iou=0.5",
+        "scores.region_iou=1",
         "mirrored=true",
     )
     for change in changes:
