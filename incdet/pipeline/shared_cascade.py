@@ -37,7 +37,8 @@ class RegionGroups(NamedTuple):
 class SharedCascadeScorer:
     """A rejection network on shared features in front of members on crops; see `RegionScorer`.
 
-    A region's probabilities are the mean over the rejection network and the members, as far as these see its group.
+    A promising region's probabilities are the mean of what the two kinds of features say, which err differently: of the
+    rejection network's probabilities and of the members' mean. Other regions have those of the rejection network.
 
     Attributes:
         rejection_scorer: the rejection network, which classifies and moves every region.
@@ -80,7 +81,8 @@ class SharedCascadeScorer:
         seconds = dict(everywhere.seconds)
         for stage, more in members.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + more
-        return ScoredRegions(RegionScores(moved, by_network.mean(axis=0), by_network), seconds)
+        probabilities = (by_network[0] + by_network[1:].mean(axis=0)) / 2
+        return ScoredRegions(RegionScores(moved, probabilities, by_network), seconds)
 
 
 def group_regions(scores: RegionScores, min_probability: float, representative_iou: float) -> RegionGroups:
