@@ -14,8 +14,8 @@ import yaml
 
 from incdet.config.descriptions import field_descriptions, section_summary
 from incdet.config.sections import Config, Section, is_section
-from incdet.training.classification_task import ClassifierTrainingConfig
-from incdet.training.multibox_task import MultiBoxTrainingConfig
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig
 from incdet.training.run_config import RunConfig
 

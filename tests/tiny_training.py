@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from incdet.networks.dropout import Dropout
 from incdet.runtime.distributed import Processes, joined_processes
-from incdet.training.loop import Schedule, Task, Trainer
+from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
+from incdet.training.schedule import Schedule
 
 STEPS = 40
 CONFIGURATION = {"seed": 3, "steps": STEPS}

@@ -100,7 +100,7 @@ def multibox(
     """Train MultiBox, the network that proposes boxes of any class."""
     from incdet.config.loading import load_config
     from incdet.config.recipes import find_recipe
-    from incdet.training.multibox_task import MultiBoxTrainingConfig
+    from incdet.training.multibox_training_config import MultiBoxTrainingConfig
     from incdet.training.training_runs import train_multibox
 
     config = load_config(MultiBoxTrainingConfig, find_recipe(recipe), settings or ())
@@ -123,7 +123,7 @@ def classifier(
     """Train a classifier of whole photos, such as GoogLeNet on ImageNet."""
     from incdet.config.loading import load_config
     from incdet.config.recipes import find_recipe
-    from incdet.training.classification_task import ClassifierTrainingConfig
+    from incdet.training.classifier_training_config import ClassifierTrainingConfig
     from incdet.training.training_runs import train_classifier
 
     config = load_config(ClassifierTrainingConfig, find_recipe(recipe), settings or ())

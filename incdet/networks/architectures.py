@@ -1,8 +1,27 @@
-"""The networks that this project knows as GoogLeNet: one table of numbers each."""
+"""The networks that this project knows as GoogLeNet: one table of numbers each, which are known without torch."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from incdet.networks.inception import InceptionWidths
+INPUT_SIZE = 224
+"""Side of the square input in pixels."""
+
+
+class InceptionWidths(NamedTuple):
+    """One row of the paper's Table 1: the number of filters of every convolution of a module."""
+
+    conv_1x1: int
+    reduce_3x3: int
+    conv_3x3: int
+    reduce_5x5: int
+    conv_5x5: int
+    pool_projection: int
+
+    @property
+    def output(self) -> int:
+        """Number of channels that leave the module: its four branches, concatenated."""
+        return self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + self.pool_projection
+
 
 TABLE_1 = {
     "3a": InceptionWidths(64, 96, 128, 16, 32, 32),

@@ -7,14 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.networks.architectures import ARCHITECTURES, Architecture
+from incdet.networks.architectures import INPUT_SIZE as INPUT_SIZE  # users of the network need it
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.conv_units import ConvNormReLU, ConvReLU, ConvUnit, SeparableConvReLU
 from incdet.networks.dropout import Dropout
 from incdet.networks.inception import Inception, NaiveInception
 from incdet.networks.response_norm import LocalResponseNorm
 from incdet.ops.pooling import max_pool
-
-INPUT_SIZE = 224
 
 
 class Logits(NamedTuple):

@@ -1,30 +1,14 @@
 """The Inception module (paper, Figure 2): filters of several sizes side by side."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from incdet.networks.architectures import InceptionWidths
 from incdet.networks.conv_units import ConvReLU, ConvUnit
 from incdet.ops.pooling import max_pool
-
-
-class InceptionWidths(NamedTuple):
-    """One row of the paper's Table 1: the number of filters of every convolution of a module."""
-
-    conv_1x1: int
-    reduce_3x3: int
-    conv_3x3: int
-    reduce_5x5: int
-    conv_5x5: int
-    pool_projection: int
-
-    @property
-    def output(self) -> int:
-        """Number of channels that leave the module: its four branches, concatenated."""
-        return self.conv_1x1 + self.conv_3x3 + self.conv_5x5 + self.pool_projection
 
 
 class Inception(nn.Module):

@@ -1,20 +1,15 @@
 """MultiBox: an image -> a box and a confidence for every prior (Erhan et al. 2014; Szegedy et al. 2014)."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from incdet.networks.architectures import ARCHITECTURES, Architecture
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.multibox_description import INPUT_SIZES as INPUT_SIZES  # users of the network need both
+from incdet.networks.multibox_description import Form, MultiBoxDescription
 from incdet.networks.multibox_heads import GridsHead, MapHead, PooledHead
-
-Form = Literal["pooled", "map", "grids"]
-"""The head: one layer on the mean of the features, one layer on all positions, or MSC-MultiBox's grids."""
-
-INPUT_SIZES: dict[Form, int] = {"pooled": 224, "map": 224, "grids": 256}
-"""Head -> side of the input in pixels. 224 gives last feature maps of 7 x 7 cells; the finest grid needs 8 x 8."""
 
 
 class BoxOutputs(NamedTuple):
@@ -28,22 +23,6 @@ class BoxOutputs(NamedTuple):
 
     corner_offsets: Tensor
     logits: Tensor
-
-
-class MultiBoxDescription(BaseModel):
-    """Everything about a MultiBox but its tensors; a part of the weights' record.
-
-    Attributes:
-        form: the head.
-        offset_unit: distance in the image, normalised to [0, 1], by which an output of 1 moves a corner.
-        priors: P boxes, corners normalised to [0, 1].
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    form: Form
-    offset_unit: float = Field(gt=0)
-    priors: tuple[tuple[float, float, float, float], ...] = Field(min_length=1)
 
 
 class MultiBox(nn.Module):

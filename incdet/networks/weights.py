@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
@@ -15,14 +14,12 @@ from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBox
 from incdet.networks.quantization import dequantize
+from incdet.networks.record_files import RECORD_KEY as RECORD_KEY  # users of files of weights need these three
+from incdet.networks.record_files import REGRESSION_KEY as REGRESSION_KEY
+from incdet.networks.record_files import load_classifier_record, load_multibox_record
+from incdet.networks.record_files import load_record as load_record
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import atomic_file
-
-RECORD_KEY = "incdet"
-"""Key of the record in the file's metadata."""
-
-REGRESSION_KEY = "incdet-boxes"
-"""Key in the metadata of a box regression, which is a sidecar file of weights."""
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -36,9 +33,7 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
     Raises:
         WeightsError: the file is unreadable or has no record, or its tensors do not fit the network of the record.
     """
-    record = load_record(file)
-    if record.multibox is not None:
-        raise WeightsError(f"the weights {file} propose boxes (MultiBox), they name no classes; give others")
+    record = load_classifier_record(file)
     network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
     if record.features == "shared":
         # trained with the other layers, and stored with them
@@ -57,42 +52,10 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
         WeightsError: the file is unreadable, has no record or names classes, or its tensors do not fit the network of
             the record.
     """
-    record = load_record(file)
-    if record.multibox is None:
-        raise WeightsError(f"the weights {file} name classes, they propose no boxes; train with incdet train multibox")
-    network = MultiBox.from_description(record.multibox, ARCHITECTURES[record.architecture])
+    record, description = load_multibox_record(file)
+    network = MultiBox.from_description(description, ARCHITECTURES[record.architecture])
     load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
     return network.eval(), record
-
-
-def load_record(file: Path) -> WeightsRecord:
-    """Loads the record alone.
-
-    Raises:
-        WeightsError: the file is unreadable, or has no valid record.
-    """
-    try:
-        with safe_open(file, "pt") as stored:
-            metadata = stored.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
-    if REGRESSION_KEY in metadata:
-        network = file.name.replace(".boxes", "")
-        raise WeightsError(f"{file} is the box regression of a network, which is used by itself; give {network}")
-    if RECORD_KEY not in metadata:
-        raise WeightsError(
-            f"the weights {file} have no incdet record (classes, preprocessing); Caffe's can be imported with "
-            "incdet weights import"
-        )
-    try:
-        record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise WeightsError(f"the record of {file} is damaged at {problem['loc']}: {problem['msg']}") from None
-    if record.architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
-    return record
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -1,15 +1,17 @@
 """The record that belongs to a set of weights: classes, preprocessing, origin, licence, measured quality."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from torch import Tensor
 
 from incdet.errors import WeightsError
-from incdet.networks.googlenet import INPUT_SIZE
-from incdet.networks.multibox import MultiBoxDescription
+from incdet.networks.architectures import INPUT_SIZE
+from incdet.networks.multibox_description import MultiBoxDescription
+
+if TYPE_CHECKING:
+    # a record is read and checked without torch, which takes longer to import than everything else
+    from torch import Tensor
 
 Features = Literal["cropped", "shared"]
 DetectorFeatures = Literal["cropped", "shared", "both"]
@@ -43,7 +45,7 @@ class Preprocessing(BaseModel):
     photo_sides: PhotoSides = (512,)
     region_side: float = Field(128.0, ge=16, le=1024)
 
-    def apply(self, pixels: Tensor, noise: Tensor | None = None) -> Tensor:
+    def apply(self, pixels: "Tensor", noise: "Tensor | None" = None) -> "Tensor":
         """Turns pixels into the network's input.
 
         Args:
@@ -53,6 +55,8 @@ class Preprocessing(BaseModel):
         Returns:
             [B, 3, S, S] float32, channels last in memory.
         """
+        import torch
+
         mean = torch.tensor(self.mean, device=pixels.device)
         offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
         return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)

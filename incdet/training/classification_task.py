@@ -1,12 +1,9 @@
 """Training a classifier of whole photos as the paper's section 6 does: from scratch, or from other weights."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,62 +11,22 @@ from incdet.data.dataset import Warn, no_warning
 from incdet.errors import ConfigurationError
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
-from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
+from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task
 from incdet.training.new_layers import replace_classifier
-from incdet.training.run_config import RunConfig
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.centre_crops import centre_batches
 from incdet.training.samples.crop_batches import CropBatch, crop_batches
-from incdet.training.samples.distortions import DistortionsConfig
-from incdet.training.samples.photo_sources import PhotosConfig, hold_out_photos, open_photos
+from incdet.training.samples.photo_sources import hold_out_photos, open_photos
 
 VALIDATION_BATCH = 64
 """Number of photos that a validation classifies at a time."""
-
-
-class ClassifierTrainingConfig(RunConfig):
-    """A whole training of a classifier; see configs/googlenet_imagenet.yaml.
-
-    Attributes:
-        data: the photos to learn from.
-        validation: the photos of the validation; None takes `validation_images` of `data`.
-        validation_images: number of photos of `data`, evenly spaced, that are kept out of training; the validation
-            judges the network on them.
-        architecture: a name that `incdet info --network all` lists.
-        initial_weights: weights whose layers, but for the last, training starts from; their architecture is taken,
-            too. None starts from scratch.
-        auxiliary: whether the two auxiliary classifiers on 4a and 4d are trained, too.
-        auxiliary_weight: weight of their losses (paper: 0.3).
-        dropout: dropout of the pooled features; None is the architecture's (paper: 40 %).
-        size: side of the crops, in pixels.
-        distortions: strength of the distortions of the crops.
-    """
-
-    old_names: ClassVar[Mapping[str, str]] = {**RunConfig.old_names, "held_out": "validation_images"}
-
-    data: PhotosConfig
-    validation: PhotosConfig | None = None
-    validation_images: int = Field(0, ge=0)
-    architecture: str = "table"
-    initial_weights: str | None = None
-    auxiliary: bool = True
-    auxiliary_weight: float = Field(0.3, ge=0)
-    dropout: float | None = Field(None, ge=0, lt=1)
-    size: int = Field(INPUT_SIZE, ge=96, le=1024)
-    distortions: DistortionsConfig = DistortionsConfig()
-
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"there is no network '{name}'; known: {', '.join(ARCHITECTURES)}")
-        return name
 
 
 class ClassificationTask:

@@ -16,6 +16,7 @@ from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
 from incdet.training.run_log import LogWindow, RunLog
+from incdet.training.schedule import Schedule
 
 Progress = Callable[[int, dict[str, float]], None]
 """Takes the number of finished steps and the loss terms of the last one."""
@@ -41,24 +42,6 @@ class NonFiniteLossError(IncdetError):
 def state_without_auxiliary_heads(network: nn.Module) -> dict[str, Tensor]:
     """Returns the network's state; the auxiliary classifiers have done their work when training ends."""
     return {name: value for name, value in network.state_dict().items() if not name.startswith("auxiliary_")}
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When the loop logs, stores its state and validates.
-
-    Attributes:
-        log_every: number of steps between two lines of the log; 0 is never.
-        checkpoint_every: number of steps between two checkpoints; 0 is never.
-        validate_every: number of steps between two validations; 0 validates at the end only.
-        validate_without_averaging: whether validations judge the parameters as they are, too; the names of these
-            numbers end in "_without_averaging".
-    """
-
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 0
-    validate_without_averaging: bool = False
 
 
 @dataclass

@@ -1,100 +1,35 @@
 """Training MultiBox: the network that proposes boxes (Erhan et al. 2014; Szegedy et al. 2014)."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from incdet.config.class_choice import find_classes
-from incdet.config.sections import MultiBoxConfig, Section, Unit
+from incdet.config.sections import MultiBoxConfig
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.errors import DataError, ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.multibox import INPUT_SIZES, Form, MultiBox
+from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import grid_priors
 from incdet.networks.weights_record import WeightsRecord
 from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.proposers.prior_clusters import cluster_priors, unit_boxes
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
-from incdet.runtime.optional_packages import require_package
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.loop import Task
-from incdet.training.prior_matching import Matching, match_bipartite, match_by_overlap, multibox_losses
-from incdet.training.run_config import RunConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.box_batches import BoxBatch, box_batches
-from incdet.training.samples.box_samples import BoxSamplingConfig
-from incdet.training.training_data import DataConfig, split_validation
+from incdet.training.training_data import split_validation
 
 VALIDATION_BATCH = 32
 """Number of photos that a validation looks at at a time."""
-
-
-class LossConfig(Section):
-    """The loss F = alpha F_match + F_conf.
-
-    Attributes:
-        alpha: weight of the locations; 0.3 in the papers, 1000 in the re-implementation that works.
-        matching: rule by which priors answer for objects; see `prior_matching.Matching`.
-        matching_iou: Jaccard index from which a prior answers for an object; only for matching by overlap.
-    """
-
-    old_names: ClassVar[Mapping[str, str]] = {"overlap": "matching_iou"}
-
-    alpha: float = Field(1000.0, gt=0)
-    matching: Matching = "bipartite"
-    matching_iou: Unit = 0.5
-
-
-class MultiBoxTrainingConfig(RunConfig):
-    """A whole training of MultiBox; see configs/multibox_voc.yaml.
-
-    Attributes:
-        data: the photos.
-        initial_weights: weights of a classifier or a region classifier, with whose convolutions training starts.
-        form: form of the network; see `networks.multibox.Form`.
-        num_priors: number of priors, which are clusters of the training boxes; the form "grids" has priors of its own.
-        train_trunk: whether the convolutions learn, too; otherwise they stay those of `initial_weights`.
-        left_out_classes: classes whose photos are left out of training, so that their coverage tells how well the
-            network proposes objects that it has never seen.
-        loss: weights and matching of the loss.
-        sampling: the crops that the network learns from.
-    """
-
-    data: DataConfig
-    initial_weights: str
-    form: Form = "grids"
-    num_priors: int = Field(200, ge=1)
-    train_trunk: bool = True
-    left_out_classes: tuple[str, ...] = ()
-    loss: LossConfig = LossConfig()
-    sampling: BoxSamplingConfig = BoxSamplingConfig()
-
-    def require_packages(self) -> None:
-        """Makes sure that the training will not fail for a missing package after its data is read.
-
-        Raises:
-            PackageError: SciPy is needed for the matching or the clusters and is not installed.
-        """
-        if self.loss.matching == "bipartite":
-            require_package("scipy", "the assignments of loss.matching=bipartite", "train")
-        if self.form != "grids":
-            require_package("scipy", f"the clusters of form={self.form}", "train")
-
-    @model_validator(mode="after")
-    def _everything_is_annotated(self) -> "MultiBoxTrainingConfig":
-        if self.data.extra_split is not None:
-            raise ValueError(
-                "data.extra_split is for region classifiers: what its photos show besides the annotated objects would "
-                "be learnt as no object; leave it out"
-            )
-        return self
 
 
 class MultiBoxTask:

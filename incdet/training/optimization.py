@@ -1,12 +1,15 @@
 """Stochastic gradient descent with momentum: settings, learning rate at every step, parameter groups."""
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
-from torch import nn
 
 from incdet.config.sections import Section, Unit
+
+if TYPE_CHECKING:
+    # settings are checked without torch, which takes longer to import than everything else
+    from torch import nn
 
 
 class OptimizationConfig(Section):
@@ -84,7 +87,7 @@ class LearningRate:
 
 
 def parameter_groups(
-    network: nn.Module, new_layers: tuple[str, ...], config: OptimizationConfig
+    network: "nn.Module", new_layers: tuple[str, ...], config: OptimizationConfig
 ) -> list[dict[str, Any]]:
     """Returns groups for torch's optimisers: new and old layers, with and without decay.
 

@@ -1,17 +1,10 @@
 """Matching of priors and objects, and the loss of MultiBox (Erhan et al. 2014, section 2)."""
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou
-
-Matching = Literal["bipartite", "overlap"]
-"""The rule by which priors answer for objects. Bipartite: each object gets the one prior that makes the loss least, as
-published. Overlap: each prior that overlaps an object enough answers for it, and each object's best prior does in any
-case, whatever the outputs are."""
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from incdet.config.sections import Section
-from incdet.training.loop import Schedule
 from incdet.training.optimization import OptimizationConfig
+from incdet.training.schedule import Schedule
 
 _PATH_SETTINGS = frozenset({"root", "classes", "labels", "initial_weights", "weights"})
 """Settings whose value is a path."""

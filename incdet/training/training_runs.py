@@ -22,9 +22,11 @@ from incdet.runtime.files import write_text
 from incdet.runtime.optional_packages import require_package
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.averaging import averaged_network
-from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
+from incdet.training.classification_task import ClassificationTask
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task, Trainer
-from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.multibox_task import MultiBoxTask
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_task import RegionsTask
 from incdet.training.region_training import region_preprocessing

@@ -10,8 +10,8 @@ from incdet.config.loading import load_config
 from incdet.config.recipes import find_recipe, recipe_summary, recipes
 from incdet.config.sections import Config
 from incdet.errors import ConfigurationError
-from incdet.training.classification_task import ClassifierTrainingConfig
-from incdet.training.multibox_task import MultiBoxTrainingConfig
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig
 
 TRAININGS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from incdet.config.loading import load_config
-from incdet.training.classification_task import ClassifierTrainingConfig
-from incdet.training.multibox_task import MultiBoxTrainingConfig
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"

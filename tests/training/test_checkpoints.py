@@ -9,8 +9,9 @@ from torch import nn
 from incdet.errors import OutputError, WeightsError
 from incdet.networks.conv_units import BatchNorm
 from incdet.runtime import files as storage
-from incdet.training.loop import Schedule, Task, Trainer
+from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
+from incdet.training.schedule import Schedule
 
 
 def refused(folder, configuration, *words):

@@ -23,10 +23,12 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import load_network, save_weights
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.distributed import Processes
-from incdet.training.classification_task import ClassificationTask, ClassifierTrainingConfig
-from incdet.training.loop import Schedule, Trainer
+from incdet.training.classification_task import ClassificationTask
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.loop import Trainer
 from incdet.training.optimization import OptimizationConfig
 from incdet.training.samples.crop_batches import CropBatch
+from incdet.training.schedule import Schedule
 
 
 def make_task(folders, **settings):

@@ -8,8 +8,9 @@ import torch
 from tiny_training import log_of
 from torch import Tensor, nn
 
-from incdet.training.loop import Schedule, Task, Trainer
+from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
+from incdet.training.schedule import Schedule
 
 RATES = np.array([0.5, 1, 0.75, 0.25]) * 0.1
 """One step of warm-up, then the half cosine of the other three."""

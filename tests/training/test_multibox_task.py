@@ -23,7 +23,8 @@ from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposals import Proposers
 from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.proposers.prior_clusters import unit_boxes
-from incdet.training.multibox_task import MultiBoxTask, MultiBoxTrainingConfig
+from incdet.training.multibox_task import MultiBoxTask
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.prior_matching import match_bipartite
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from incdet.config.loading import make_config
-from incdet.training.loop import Schedule
 from incdet.training.run_config import RunConfig
+from incdet.training.schedule import Schedule
 
 
 def test_the_schedule_is_what_the_configuration_says():

@@ -1,0 +1,71 @@
+"""The records of files of weights, read without their tensors and without torch."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from incdet.errors import WeightsError
+from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.multibox_description import MultiBoxDescription
+from incdet.networks.weights_record import WeightsRecord
+
+RECORD_KEY = "incdet"
+"""Key of the record in the file's metadata."""
+
+REGRESSION_KEY = "incdet-boxes"
+"""Key in the metadata of a box regression, which is a sidecar file of weights."""
+
+
+def load_record(file: Path) -> WeightsRecord:
+    """Loads the record alone.
+
+    Raises:
+        WeightsError: the file is unreadable, or has no valid record.
+    """
+    try:
+        with safe_open(file, "np") as stored:
+            metadata = stored.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+    if REGRESSION_KEY in metadata:
+        network = file.name.replace(".boxes", "")
+        raise WeightsError(f"{file} is the box regression of a network, which is used by itself; give {network}")
+    if RECORD_KEY not in metadata:
+        raise WeightsError(
+            f"the weights {file} have no incdet record (classes, preprocessing); Caffe's can be imported with "
+            "incdet weights import"
+        )
+    try:
+        record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise WeightsError(f"the record of {file} is damaged at {problem['loc']}: {problem['msg']}") from None
+    if record.architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")
+    return record
+
+
+def load_classifier_record(file: Path) -> WeightsRecord:
+    """Loads the record of a network that names classes.
+
+    Raises:
+        WeightsError: the file is unreadable, has no valid record, or proposes boxes.
+    """
+    record = load_record(file)
+    if record.multibox is not None:
+        raise WeightsError(f"the weights {file} propose boxes (MultiBox), they name no classes; give others")
+    return record
+
+
+def load_multibox_record(file: Path) -> tuple[WeightsRecord, MultiBoxDescription]:
+    """Loads the record of a network that proposes boxes, and its description there.
+
+    Raises:
+        WeightsError: the file is unreadable, has no valid record, or names classes.
+    """
+    record = load_record(file)
+    if record.multibox is None:
+        raise WeightsError(f"the weights {file} name classes, they propose no boxes; train with incdet train multibox")
+    return record, record.multibox

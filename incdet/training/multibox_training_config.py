@@ -1,0 +1,80 @@
+"""The settings of a training of MultiBox."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from incdet.config.sections import Section, Unit
+from incdet.networks.multibox_description import Form
+from incdet.runtime.optional_packages import require_package
+from incdet.training.run_config import RunConfig
+from incdet.training.samples.box_samples import BoxSamplingConfig
+from incdet.training.training_data import DataConfig
+
+Matching = Literal["bipartite", "overlap"]
+"""The rule by which priors answer for objects. Bipartite: each object gets the one prior that makes the loss least, as
+published. Overlap: each prior that overlaps an object enough answers for it, and each object's best prior does in any
+case, whatever the outputs are."""
+
+
+class LossConfig(Section):
+    """The loss F = alpha F_match + F_conf.
+
+    Attributes:
+        alpha: weight of the locations; 0.3 in the papers, 1000 in the re-implementation that works.
+        matching: rule by which priors answer for objects; "bipartite" gives each object the one prior that makes
+            the loss least, as published; "overlap" lets each prior answer that overlaps an object enough.
+        matching_iou: Jaccard index from which a prior answers for an object; only for matching by overlap.
+    """
+
+    old_names: ClassVar[Mapping[str, str]] = {"overlap": "matching_iou"}
+
+    alpha: float = Field(1000.0, gt=0)
+    matching: Matching = "bipartite"
+    matching_iou: Unit = 0.5
+
+
+class MultiBoxTrainingConfig(RunConfig):
+    """A whole training of MultiBox; see configs/multibox_voc.yaml.
+
+    Attributes:
+        data: the photos.
+        initial_weights: weights of a classifier or a region classifier, with whose convolutions training starts.
+        form: form of the network; see `networks.multibox.Form`.
+        num_priors: number of priors, which are clusters of the training boxes; the form "grids" has priors of its own.
+        train_trunk: whether the convolutions learn, too; otherwise they stay those of `initial_weights`.
+        left_out_classes: classes whose photos are left out of training, so that their coverage tells how well the
+            network proposes objects that it has never seen.
+        loss: weights and matching of the loss.
+        sampling: the crops that the network learns from.
+    """
+
+    data: DataConfig
+    initial_weights: str
+    form: Form = "grids"
+    num_priors: int = Field(200, ge=1)
+    train_trunk: bool = True
+    left_out_classes: tuple[str, ...] = ()
+    loss: LossConfig = LossConfig()
+    sampling: BoxSamplingConfig = BoxSamplingConfig()
+
+    def require_packages(self) -> None:
+        """Makes sure that the training will not fail for a missing package after its data is read.
+
+        Raises:
+            PackageError: SciPy is needed for the matching or the clusters and is not installed.
+        """
+        if self.loss.matching == "bipartite":
+            require_package("scipy", "the assignments of loss.matching=bipartite", "train")
+        if self.form != "grids":
+            require_package("scipy", f"the clusters of form={self.form}", "train")
+
+    @model_validator(mode="after")
+    def _everything_is_annotated(self) -> "MultiBoxTrainingConfig":
+        if self.data.extra_split is not None:
+            raise ValueError(
+                "data.extra_split is for region classifiers: what its photos show besides the annotated objects would "
+                "be learnt as no object; leave it out"
+            )
+        return self
