@@ -2,27 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 
+from incdet.config.crop_counts import NumCrops
 from incdet.config.sections import Config
-from incdet.errors import WeightsError
 from incdet.images import ImageSource, read_image
+from incdet.networks.chosen_weights import check_classifier_records
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
-from incdet.networks.weights_record import Preprocessing, WeightsRecord, same_classes
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
 from incdet.runtime.file_hashes import named_hashes
 from incdet.structures import Classification, Image
-
-NumCrops = Literal[1, 10, 144]
-KNOWN_CROPS: tuple[NumCrops, ...] = get_args(NumCrops)
 
 SHORTER_SIDES = (256, 288, 320, 352)
 """Shorter sides of the photo in pixels at the paper's four scales (section 7), for an input of 224 pixels. One crop and
@@ -60,19 +57,8 @@ class Classifier:
             WeightsError: there is no network, one was trained on regions, or the members differ in classes.
             ConfigurationError: the device is not there.
         """
-        if not networks:
-            raise WeightsError(
-                "a classifier needs weights of whole photos; import BVLC's or torchvision's with "
-                "incdet weights import and give them with --weights"
-            )
-        for record in records:
-            if record.background:
-                raise WeightsError(
-                    f"these weights classify regions, not whole photos ({record.origin}); use incdet detect, or give "
-                    "weights of whole photos, as incdet weights import makes them"
-                )
         self.config, self.num_crops = config or Config(), num_crops
-        self.class_names = same_classes(records)
+        self.class_names = check_classifier_records(records)
         self.preprocessings = tuple(record.preprocessing for record in records)
         self.device = choose_device(self.config.device)
         self.precision = choose_precision(self.config.scores.precision, self.device)

@@ -9,16 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from incdet.config.class_choice import find_classes
 from incdet.config.sections import Config
 from incdet.detections import Detections, select_detections
-from incdet.errors import ConfigurationError, ImageError, WeightsError
+from incdet.errors import ConfigurationError, ImageError
 from incdet.images import ImageSource, read_image
+from incdet.networks.chosen_weights import check_detector_records, choose_weights
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
-from incdet.networks.shipped_weights import find_weights, shipped_networks
-from incdet.networks.weights_record import detector_features, same_classes
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
@@ -71,20 +69,14 @@ class Detector:
         rejection_network: LoadedNetwork | None = None,
         config: Config | None = None,
     ) -> None:
-        if not members:
-            raise WeightsError(
-                "a detector needs at least one network, and one more behind a rejection network; give more weights or "
-                "leave them out for the default"
-            )
         networks = [*([] if rejection_network is None else [rejection_network]), *members]
         self.config = config or Config()
-        self.features = detector_features(
+        common = check_detector_records(
             [member.record for member in members],
             None if rejection_network is None else rejection_network.record,
-            self.config.scores.features,
+            self.config,
         )
-        self.class_names = same_classes([network.record for network in networks])
-        find_classes(self.config.detections.classes or (), self.class_names, "the detector")
+        self.features, self.class_names = common.features, common.class_names
         self.device = choose_device(self.config.device)
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks])
         choice = ScorerChoice(self.config.scores, self.device, self.engine)
@@ -111,15 +103,8 @@ class Detector:
             ConfigurationError: the device is not there, a class asked for is unknown, or there are not that many
                 members.
         """
-        if weights and members is not None:
-            raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
-        if cascade and not weights:
-            raise ConfigurationError(
-                "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
-            )
         config = config or Config()
-        has_rejection_network = cascade or (not weights and config.scores.features != "shared")
-        files = [find_weights(name) for name in weights or shipped_networks(config.scores.features, members)]
+        files, has_rejection_network = choose_weights(weights, members, cascade, config)
         networks = [load_pretrained(file, config.scores) for file in files]
         rejection_network = networks.pop(0) if has_rejection_network else None
         detector = cls(networks, rejection_network, config)

@@ -25,6 +25,7 @@ from incdet.cli import (
     weights_command,
 )
 from incdet.cli.console import call_with_sentence, warning
+from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import examples
 
 DETECT, EVALUATE, TRAIN, ABOUT = "Detect", "Evaluate", "Train", "About"
@@ -75,7 +76,7 @@ app = typer.Typer(
 )
 
 for _name, _function, _panel, _examples in COMMANDS:
-    app.command(_name, rich_help_panel=_panel, epilog=examples(*_examples))(_function)
+    app.command(_name, cls=CommandWithOldOptions, rich_help_panel=_panel, epilog=examples(*_examples))(_function)
 app.add_typer(
     train_command.app,
     name="train",

@@ -3,25 +3,31 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from incdet.classifier import Classifier, NumCrops
+from incdet.classifier import Classifier
+from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one
+from incdet.config.crop_counts import NumCrops
 from incdet.config.sections import Config
 from incdet.images import read_image
 from incdet.output.writers import classification_json
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 
-KINDS = ("json",)
-"""Files that can be saved."""
-
 
 def classify_photos(
-    paths: Sequence[str], weights: Sequence[str], num_crops: NumCrops, top: int, config: Config, options: OutputOptions
+    given: GivenPhotos,
+    kinds: tuple[str, ...],
+    weights: Sequence[str],
+    num_crops: NumCrops,
+    top: int,
+    config: Config,
+    options: OutputOptions,
 ) -> int:
     """Names what all photos show and returns the exit code: 0, or 1 where a photo failed.
 
     Args:
-        paths: Photos, folders and patterns, as the user gave them.
+        given: Photos.
+        kinds: Kinds of files that are written.
         weights: Names or files of the networks.
         num_crops: Crops of a photo that are classified.
         top: Number of classes that are told.
@@ -31,15 +37,14 @@ def classify_photos(
     Raises:
         IncdetError: The options, the weights or the output folder cannot be used.
     """
-    kinds = options.kinds(KINDS)
     classifier = Classifier.from_pretrained(*weights, num_crops=num_crops, config=config)
     description = describe_run(config, classifier.origin, crops=num_crops, top=top)
-    batch = Batch(paths, options, kinds, "classifications", description)
+    batch = Batch(given, options, kinds, "classifications", description)
 
     def work(photo: Path) -> Done:
         watch = Stopwatch()
         with watch.stage("read"):
-            image = read_image(photo, config.images)
+            image = read_image(given.source(photo), config.images)
         with watch.stage("scores"):
             classification = classifier.classify(image)
         return classification_json(classification, top), watch.seconds

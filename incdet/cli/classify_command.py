@@ -17,13 +17,15 @@ from incdet.cli.options import (
     Settings,
     Timing,
     device_setting,
-    num_crops_of,
 )
 
 EXAMPLES = (
     "incdet classify photo.jpg --weights imagenet.safetensors",
     "incdet classify holiday/ --weights one.safetensors --weights other.safetensors --crops 10 --top 3",
 )
+
+KINDS = ("json",)
+"""Files that can be saved."""
 
 Crops = Annotated[
     int,
@@ -63,10 +65,21 @@ def classify(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    effective = load_config(Config, config, [*(settings or ()), *device_setting(device)])
-    from incdet.cli.classification_batch import classify_photos
+    effective = load_config(Config, config, [*device_setting(device), *(settings or ())])
+    from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions
+    from incdet.config.crop_counts import choose_crops
+    from incdet.networks.chosen_weights import check_classifier
 
-    (num_crops,) = num_crops_of([crops])
+    (num_crops,) = choose_crops([crops])
     options = OutputOptions(output, None, json_file, overwrite, timing, quiet)
-    return classify_photos(paths, weights or (), num_crops, top, effective, options)
+    kinds = options.kinds(KINDS)
+    given = GivenPhotos(paths, effective.images)
+    options.check(given, kinds)
+    check_classifier(weights or (), effective)
+    if not given.files:
+        return 1
+    # the networks' library is loaded once the arguments are known to be right
+    from incdet.cli.classification_batch import classify_photos
+
+    return classify_photos(given, kinds, weights or (), num_crops, top, effective, options)

@@ -17,10 +17,12 @@ from incdet.cli.options import (
     ConfigFile,
     DatasetLayout,
     DatasetRoot,
+    DeviceOption,
     NumbersFile,
     Quiet,
     Settings,
     Split,
+    device_setting,
 )
 
 EXAMPLES = (
@@ -86,6 +88,7 @@ def coverage(
     beside: Beside = None,
     method: MethodOption = Method.selective_search,
     superpixel_scale: SuperpixelScale = None,
+    device: DeviceOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     quiet: Quiet = False,
@@ -106,7 +109,7 @@ def coverage(
         method=method.value,
         superpixel_scale=superpixel_scale,
         config=config,
-        settings=tuple(settings or ()),
+        settings=(*device_setting(device), *(settings or ())),
         quiet=quiet,
     )
     return job.run()

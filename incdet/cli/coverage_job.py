@@ -24,9 +24,12 @@ from incdet.evaluation.dataset_coverage import (
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.recall import Coverage
 from incdet.evaluation.report import coverage_table
+from incdet.networks.chosen_weights import check_proposers
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposals import Proposers
 from incdet.proposers.prior_clusters import PriorsProposer, unit_boxes
+from incdet.runtime.files import require_writable_file, require_writable_folder
+from incdet.runtime.gpu_presence import refuse_missing_gpu
 from incdet.runtime.json_files import json_text
 from incdet.runtime.optional_packages import require_package
 from incdet.runtime.worker_processes import num_cores
@@ -84,6 +87,7 @@ class CoverageJob:
             IncdetError: The options exclude each other, a package is missing, or the data cannot be used.
         """
         config = self._checked_config()
+        self._check_files(config)
         earlier = {file.stem: read_coverage_numbers(file) for file in self.beside}
         data, judged = self._read()
         propose, cached = self._proposers(data, config)
@@ -106,10 +110,19 @@ class CoverageJob:
             require_package("matplotlib", "curves beside each other (--beside)", "eval")
         if self.method == "priors":
             require_package("scipy", "the clusters of --method priors", "eval")
-        settings = [*METHODS[self.method], *self.settings]
+        settings = METHODS[self.method].copy()
         if self.superpixel_scale is not None:
             settings.append(f"proposals.selective_search.superpixel_scale={self.superpixel_scale}")
-        return load_config(Config, self.config, settings)
+        return load_config(Config, self.config, [*settings, *self.settings])
+
+    def _check_files(self, config: Config) -> None:
+        """Refuses places that cannot be written to, a device that is not there and weights that are wrong."""
+        require_writable_folder(self.output)
+        if self.json_file is not None and self.json_file != Path("-"):
+            require_writable_file(self.json_file)
+        refuse_missing_gpu(config.device)
+        if self.method != "priors":
+            check_proposers(config.proposals)
 
     def _read(self) -> tuple[Dataset, list[int] | None]:
         """The photos, and the ids of the classes whose objects count, None for all."""

@@ -27,6 +27,9 @@ EXAMPLES = (
     "incdet detect 'cam*.png' --classes cat,dog --score-threshold 0.3 --json -",
 )
 
+KINDS = ("image", "json", "coco", "csv", "voc")
+"""Files that can be saved."""
+
 Save = Annotated[
     str | None,
     typer.Option(
@@ -119,21 +122,32 @@ def detect(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    more = [*(settings or ()), *device_setting(device)]
+    more = device_setting(device)
     if score_threshold is not None:
         more.append(f"detections.display_threshold={score_threshold}")
     if classes is not None:
         more.append(f"detections.classes={json.dumps(split_names(classes))}")
     if engine is not None:
         more.append(f"scores.engine={engine.value}")
-    effective = load_config(Config, config, more)
+    effective = load_config(Config, config, [*more, *(settings or ())])
     if score_threshold is not None and score_threshold < effective.detections.score_threshold:
         # detections below this threshold are dropped long before they could be shown
-        effective = load_config(Config, config, [*more, f"detections.score_threshold={score_threshold}"])
+        more.append(f"detections.score_threshold={score_threshold}")
+        effective = load_config(Config, config, [*more, *(settings or ())])
+    from incdet.cli.given_photos import GivenPhotos
+    from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
+    from incdet.networks.chosen_weights import check_detector
+
+    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    kinds = options.kinds(KINDS)
+    given = GivenPhotos(paths, effective.images)
+    options.check(given, kinds)
+    check_detector(weights or (), members, cascade, effective)
+    require_opencv_engine(effective.proposals)
+    if not given.files:
+        return 1
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
-    from incdet.cli.photo_batch import OutputOptions
 
     ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return detect_photos(paths, ensemble, effective, options, workers)
+    return detect_photos(given, kinds, ensemble, effective, options, workers)

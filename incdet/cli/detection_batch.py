@@ -1,12 +1,13 @@
 """Detection in all photos that `incdet detect` was given."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from incdet.cli.console import notes
-from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked, require_opencv_engine
+from incdet.cli.given_photos import GivenPhotos
+from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked
 from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
@@ -16,9 +17,6 @@ from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
 from incdet.runtime.files import write_text
 from incdet.runtime.threads import map_in_threads
-
-KINDS = ("image", "json", "coco", "csv", "voc")
-"""Files that can be saved."""
 
 SAVING_THREADS = 2
 """Threads that draw and save the results of earlier photos while a GPU works on the next ones."""
@@ -41,7 +39,8 @@ class EnsembleChoice(NamedTuple):
 
 
 def detect_photos(
-    paths: Sequence[str],
+    given: GivenPhotos,
+    kinds: tuple[str, ...],
     ensemble: EnsembleChoice,
     config: Config,
     options: OutputOptions,
@@ -50,7 +49,8 @@ def detect_photos(
     """Detects in all photos and returns the exit code: 0, or 1 where a photo failed.
 
     Args:
-        paths: Photos, folders and patterns, as the user gave them.
+        given: Photos.
+        kinds: Kinds of files that are written.
         ensemble: The networks.
         config: Everything else that decides the detections.
         options: Places of the results.
@@ -59,12 +59,10 @@ def detect_photos(
     Raises:
         IncdetError: The options, the weights or the output folder cannot be used.
     """
-    kinds = options.kinds(KINDS)
-    require_opencv_engine(config.proposals)
     detector = ensemble.detector(config)
     if not options.quiet:
         notes.print(f"{detector.scorer.describe()} ({detector.engine.describe()})", markup=False)
-    batch = Batch(paths, options, kinds, "detections", detector.describe())
+    batch = Batch(given, options, kinds, "detections", detector.describe())
     on_gpu = detector.device.type == "cuda"
 
     def save(done: tuple[Path, PhotoResult]) -> Worked:
@@ -73,7 +71,7 @@ def detect_photos(
 
     def work(photos: list[Path]) -> Iterator[Worked]:
         workers = default_num_workers(len(photos), on_gpu) if num_workers is None else num_workers
-        photo_results = zip(photos, detector.photo_results(photos, workers), strict=True)
+        photo_results = zip(photos, detector.photo_results(map(given.source, photos), workers), strict=True)
         # the thread that feeds a GPU should do nothing else
         return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)
 

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from incdet.cli.options import DATA, NETWORKS, RESULTS, Quiet, Settings, num_crops_of
+from incdet.cli.options import (
+    DATA,
+    NETWORKS,
+    RESULTS,
+    ConfigFile,
+    DeviceOption,
+    Quiet,
+    Settings,
+    device_setting,
+)
 
 EXAMPLES = (
     "incdet evaluate-classification --root imagenet-sample --weights imagenet.safetensors",
@@ -51,6 +60,8 @@ def evaluate_classification(
     labels: Labels = None,
     cache: ProbabilityCache = Path(".cache/classification"),
     json_file: JsonFile = None,
+    device: DeviceOption = None,
+    config: ConfigFile = None,
     settings: Settings = None,
     quiet: Quiet = False,
 ) -> None:
@@ -58,13 +69,17 @@ def evaluate_classification(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    config = load_config(Config, settings=settings or ())
+    effective = load_config(Config, config, [*device_setting(device), *(settings or ())])
     from incdet.cli.console import notes, reporter, write_numbers
+    from incdet.config.crop_counts import choose_crops
     from incdet.evaluation.classification_accuracy import measure_accuracy
     from incdet.evaluation.report import accuracy_table
+    from incdet.runtime.files import require_writable_file
 
-    numbers = num_crops_of(crops or (1,))
-    accuracy = measure_accuracy(root, weights, numbers, labels, cache, config, reporter(quiet))
+    numbers = choose_crops(crops or (1,))
+    if json_file is not None and json_file != Path("-"):
+        require_writable_file(json_file)
+    accuracy = measure_accuracy(root, weights, numbers, labels, cache, effective, reporter(quiet))
     notes.print(accuracy_table(accuracy))
     text = accuracy.to_json() + "\n"
     write_numbers(Path("-"), text)

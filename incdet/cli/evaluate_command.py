@@ -20,10 +20,12 @@ from incdet.cli.options import (
     ConfigFile,
     DatasetLayout,
     DatasetRoot,
+    DeviceOption,
     NumbersFile,
     Quiet,
     Settings,
     Split,
+    device_setting,
 )
 
 EXAMPLES = (
@@ -54,8 +56,9 @@ class CocoBackend(StrEnum):
 DetectorWeights = Annotated[
     list[str] | None,
     typer.Option(
-        "--detector",
-        help="'default', a name or a file of weights; repeat for an ensemble.",
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="Other weights than the shipped; repeat the option for an ensemble.",
         rich_help_panel=NETWORKS,
     ),
 ]
@@ -71,7 +74,7 @@ Cascade = Annotated[
     bool,
     typer.Option(
         "--cascade",
-        help="The first --detector is a rejection network: it picks the regions that the others classify.",
+        help="The first --weights are a rejection network: it picks the regions that the others classify.",
         rich_help_panel=NETWORKS,
     ),
 ]
@@ -99,7 +102,7 @@ Blacklist = Annotated[
 ]
 ClassMap = Annotated[
     Path | None,
-    typer.Option("--classes", help="ilsvrc: class map instead of map_det.txt.", rich_help_panel=DATA),
+    typer.Option("--class-map", help="ilsvrc: instead of the development kit's map_det.txt.", rich_help_panel=DATA),
 ]
 Rules = Annotated[RulesName | None, typer.Option("--rules", help="Default: the data set's own.", rich_help_panel=RULES)]
 CocoBackendOption = Annotated[
@@ -131,12 +134,13 @@ def evaluate(
     split: Split = "val",
     predictions: Predictions = None,
     blacklist: Blacklist = None,
-    classes: ClassMap = None,
+    class_map: ClassMap = None,
     cache: Cache = Path(".cache"),
-    detector: DetectorWeights = None,
+    weights: DetectorWeights = None,
     members: Members = None,
     cascade: Cascade = False,
     each_network: EachNetwork = False,
+    device: DeviceOption = None,
     rules: Rules = None,
     coco_backend: CocoBackendOption = CocoBackend.pycocotools,
     output: ReportFolder = None,
@@ -150,14 +154,15 @@ def evaluate(
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     from incdet.cli.evaluation_job import DetectorChoice, EvaluationJob
 
-    choice = DetectorChoice(tuple(detector or ()), members, cascade, each_network, config, tuple(settings or ()))
+    more = (*device_setting(device), *(settings or ()))
+    choice = DetectorChoice(tuple(weights or ()), members, cascade, each_network, config, more)
     job = EvaluationJob(
         collection=dataset,
         root=root,
         split=split,
         predictions=predictions,
         blacklist=blacklist,
-        class_map=classes,
+        class_map=class_map,
         cache=cache,
         detector=choice,
         rules=(rules or RulesName[dataset.name]).value,

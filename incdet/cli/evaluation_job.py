@@ -28,8 +28,11 @@ from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
 from incdet.evaluation.stored_evaluation import load_evaluation
+from incdet.networks.chosen_weights import check_detector
 from incdet.ops.decimals import plain_number
+from incdet.runtime.files import require_writable_file, require_writable_folder
 from incdet.runtime.json_files import json_text
+from incdet.runtime.urls import missing_file_hint
 from incdet.runtime.worker_processes import num_cores
 
 DEFAULT_FOLDER = Path("runs/eval_map")
@@ -43,7 +46,7 @@ class DetectorChoice:
     """The detector that is evaluated, as the options name it; all empty is the shipped one.
 
     Attributes:
-        weights: Names or files of weights; ("default",) is the shipped ensemble.
+        weights: Names or files of weights; none, or ("default",), are the shipped ones.
         members: Networks of the shipped ensemble that are averaged.
         cascade: Whether the first weights are a rejection network.
         each_network: Whether every network is evaluated by itself, too.
@@ -57,6 +60,26 @@ class DetectorChoice:
     each_network: bool = False
     config: Path | None = None
     settings: tuple[str, ...] = ()
+
+    def files(self) -> tuple[str, ...]:
+        """The names or files of weights; none for the shipped ones."""
+        return () if self.weights == ("default",) else self.weights
+
+    def effective(self) -> Config:
+        """The configuration, checked.
+
+        Raises:
+            ConfigurationError: The file or a setting is wrong.
+        """
+        return load_config(Config, self.config, self.settings)
+
+    def check(self) -> None:
+        """Checks everything that is known without loading a network.
+
+        Raises:
+            IncdetError: As `check_detector`.
+        """
+        check_detector(self.files(), self.members, self.cascade, self.effective())
 
 
 @dataclass(frozen=True)
@@ -113,16 +136,31 @@ class EvaluationJob:
         choice = self.detector
         if self.predictions is not None and (choice.weights or choice.members or choice.cascade or choice.each_network):
             raise ConfigurationError(
-                "--predictions judges no detector: leave out --detector, --members, --cascade and --each-network"
+                "--predictions judges no detector: leave out --weights, --members, --cascade and --each-network"
             )
         if self.predictions is not None and (choice.config or choice.settings):
             raise ConfigurationError("--predictions judges detections as they are: leave out --config and --set")
         if self.interval and (self.rules == "coco" or (self.predictions is not None and self.output is None)):
             raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
         if self.collection != Collection.ilsvrc and (self.blacklist or self.class_map):
-            raise ConfigurationError("--blacklist and --classes belong to --dataset ilsvrc; leave them out")
+            raise ConfigurationError("--blacklist and --class-map belong to --dataset ilsvrc; leave them out")
         if self.rules == "coco":
             require_backend(self.coco_backend)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Refuses places that cannot be written to, and weights, settings and predictions that are wrong."""
+        if self.json_file is not None and self.json_file != Path("-"):
+            require_writable_file(self.json_file)
+        if self.predictions is None:
+            require_writable_folder(self.output or DEFAULT_FOLDER)
+            self.detector.check()
+            return
+        if self.output is not None:
+            require_writable_folder(self.output)
+        if not self.predictions.exists():
+            found = missing_file_hint(self.predictions, "there is no such file; check --predictions")
+            raise DataError(f"cannot read the predictions {self.predictions}: {found}")
 
     def _run(self, started: float) -> int:
         warnings: list[str] = []
@@ -155,9 +193,10 @@ class EvaluationJob:
 
         assert self.output is not None
         choice = self.detector
-        config = load_config(Config, choice.config, choice.settings)
-        weights = () if choice.weights == ("default",) else choice.weights
-        detector = Detector.from_pretrained(*weights, members=choice.members, cascade=choice.cascade, config=config)
+        config = choice.effective()
+        detector = Detector.from_pretrained(
+            *choice.files(), members=choice.members, cascade=choice.cascade, config=config
+        )
         notes.print(f"{detector.scorer.describe()} ({detector.engine.describe()})", markup=False)
         proposals = self.cache / "proposals"
         found = detect_dataset(detector, data, self.output, proposals, choice.each_network, reporter(self.quiet))

@@ -1,16 +1,12 @@
 """The options that several commands have in common. They load nothing, so that `--help` answers at once."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from incdet.data.collection import Collection
-
-if TYPE_CHECKING:
-    from incdet.classifier import NumCrops
 
 RESULTS, NETWORKS, SETTINGS, DATA, SCREEN = "Results", "Networks", "Settings", "Data", "Screen"
 """Titles of the panels in which `--help` groups options."""
@@ -53,23 +49,13 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["Examples:", *(f"$ {command}" for command in commands)])
 
 
-def num_crops_of(crops: Sequence[int]) -> list["NumCrops"]:
-    """Numbers of crops from the command line, in rising order and each once.
-
-    Raises:
-        ConfigurationError: A number is none of those that crops can be laid out for.
-    """
-    from incdet.classifier import KNOWN_CROPS
-    from incdet.errors import ConfigurationError
-
-    for number in sorted(crops):
-        if number not in KNOWN_CROPS:
-            raise ConfigurationError(f"--crops is {number}; expected 1, 10 or 144")
-    return [known for known in KNOWN_CROPS if known in crops]
-
-
 # photos and their results: detect, propose, classify
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders of photos, or glob patterns.")]
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...", help="Photos, folders of photos, or glob patterns; '-' is a photo on standard input."
+    ),
+]
 OutputFolder = Annotated[
     Path | None,
     typer.Option(
@@ -116,7 +102,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting over the file's: detections.iou_threshold=0.4; repeatable.",
+        help="A setting over the file's and over other options: detections.iou_threshold=0.4; repeatable.",
         rich_help_panel=SETTINGS,
     ),
 ]

@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incdet.cli.console import ReaderGoneError, drop_stdout, notes, progress_bar
+from incdet.cli.console import ReaderGoneError, drop_stdout, failures_told, notes, progress_bar
+from incdet.cli.given_photos import GivenPhotos
 from incdet.config.sections import ProposalsConfig
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
-from incdet.images import find_images
 from incdet.output.result_folder import ResultFolder, picture_names
 from incdet.output.tables import summary_table, timing_table
-from incdet.runtime.files import write_text
+from incdet.runtime.files import require_writable_file, require_writable_folder, write_text
 
 DEFAULT_FOLDER = Path("incdet-output")
 """Folder of the results where none is given."""
@@ -75,6 +73,22 @@ class OutputOptions:
                 raise ConfigurationError(f"--save knows no '{kind}'; give some of {','.join(known)}")
         return kinds
 
+    def check(self, given: GivenPhotos, kinds: tuple[str, ...]) -> None:
+        """Makes sure, before anything is loaded or computed, that the results can be written, and names wrong paths.
+
+        Args:
+            given: The photos, which must not be replaced.
+            kinds: Kinds of files that are written.
+
+        Raises:
+            OutputError: A place cannot be written to, or holds something of the user's.
+        """
+        if self.json_file not in (None, "-"):
+            _check_json_file(Path(str(self.json_file)), given.files, self.overwrite)
+        if kinds:
+            require_writable_folder(self.folder or DEFAULT_FOLDER)
+        failures_told(given.failures)
+
 
 class Batch:
     """The photos of one command: each is worked on, failures are listed, results are kept and never overwritten.
@@ -83,6 +97,7 @@ class Batch:
         options: Places of the results.
         kinds: Kinds of files that are written; without any, no folder is touched.
         name: Name of the results: "detections", "proposals" or "classifications".
+        given: Photos as they were given.
         photos: Files of the photos, each once.
         failures: Sentences about photos that could not be read.
         lines: Lines of the photos that are done.
@@ -90,7 +105,7 @@ class Batch:
         folder: Folder of the results; None where none is written.
 
     Args:
-        paths: Files, folders and patterns as the user gave them.
+        given: The photos.
         options: Places of the results.
         kinds: Kinds of files that are written.
         name: Name of the JSON lines, such as "detections".
@@ -102,20 +117,18 @@ class Batch:
 
     def __init__(
         self,
-        paths: Sequence[str],
+        given: GivenPhotos,
         options: OutputOptions,
         kinds: tuple[str, ...],
         name: str,
         description: Mapping[str, Any],
     ):
         self.options, self.kinds, self.name = options, kinds, name
-        self.photos, self.failures = _list_photos(paths)
+        self.given, self.photos, self.failures = given, given.files, list(given.failures)
         self.lines: list[Line] = []
         self.seconds: list[Mapping[str, float]] = []
         self._names = picture_names(self.photos)
         self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
-        if self._json_file is not None:
-            _check_json_file(self._json_file, self.photos, options.overwrite)
         self.folder: ResultFolder | None = None
         self._state: ResultFolder | None = None
         if self.photos:
@@ -123,7 +136,7 @@ class Batch:
 
     def _full_description(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that decides the results, with the photos: a run with other photos is another run."""
-        inputs = hashlib.sha256(b"\n".join(map(_identity, self.photos))).hexdigest()
+        inputs = hashlib.sha256(b"\n".join(map(self.given.identity, self.photos))).hexdigest()
         own = {"kinds": self.kinds, "timing": self.options.timing}
         return {**description, **own, "photos": len(self.photos), "listing_sha256": inputs}
 
@@ -197,8 +210,8 @@ class Batch:
             notes.print(summary_table(self.lines, self.name))
         if self.options.timing and self.seconds and not self.options.quiet:
             notes.print(timing_table(self.seconds))
-        for failure in self.failures:
-            notes.print(f"error: {failure}", markup=False, style="red")
+        # those that were known before were told before
+        failures_told(self.failures[len(self.given.failures) :])
         if not self.options.quiet:
             if self.failures:
                 notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
@@ -257,27 +270,6 @@ def one_by_one(
     return work_on
 
 
-def _identity(photo: Path) -> bytes:
-    """Path, size and time of a photo's file, by which another photo in its place is noticed."""
-    with suppress(OSError):
-        status = photo.stat()
-        return os.fsencode(photo) + f" {status.st_size} {status.st_mtime_ns}".encode()
-    return os.fsencode(photo)
-
-
-def _list_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """(photos, sentences about paths that name none)."""
-    photos: dict[Path, Path] = {}
-    failures: list[str] = []
-    for path in paths:
-        try:
-            for photo in find_images([path], failures.append):
-                photos.setdefault(photo.absolute(), photo)
-        except ImageError as error:
-            failures.append(str(error))
-    return list(photos.values()), failures
-
-
 def _check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None:
     """Refuses a file for --json that would cost the user something, before anything is computed."""
     if file.is_dir():
@@ -286,6 +278,7 @@ def _check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> Non
         raise OutputError(f"{file} is one of the photos given; give another file with --json")
     if file.exists() and not overwrite and not _is_device(file):
         raise OutputError(f"{file} exists already; give another file with --json, or --overwrite")
+    require_writable_file(file)
 
 
 def _is_device(file: Path) -> bool:

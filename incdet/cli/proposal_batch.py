@@ -1,11 +1,10 @@
 """Proposals in all photos that `incdet propose` was given."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one, require_opencv_engine
-from incdet.config.sections import Config, ProposalsConfig
-from incdet.errors import ConfigurationError
+from incdet.cli.given_photos import GivenPhotos
+from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one
+from incdet.config.sections import Config
 from incdet.images import read_image
 from incdet.output.draw import draw_proposals, save_picture
 from incdet.output.draw_hierarchy import draw_hierarchy
@@ -15,37 +14,26 @@ from incdet.runtime.file_hashes import named_hashes
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 
-KINDS = ("image", "json", "hierarchy")
-"""Files that can be saved."""
 
-
-def propose_in_photos(
-    paths: Sequence[str], config: Config, options: OutputOptions, show_hierarchy: bool = False
-) -> int:
+def propose_in_photos(given: GivenPhotos, kinds: tuple[str, ...], config: Config, options: OutputOptions) -> int:
     """Proposes regions in all photos and returns the exit code: 0, or 1 where a photo failed.
 
     Args:
-        paths: Photos, folders and patterns, as the user gave them.
+        given: Photos.
+        kinds: Kinds of files that are written.
         config: Everything that decides the proposals.
         options: Places of the results.
-        show_hierarchy: Whether a picture of segmentations and hierarchies is drawn, as with its kind among those saved.
 
     Raises:
         IncdetError: The options or the output folder cannot be used.
     """
-    kinds = options.kinds(KINDS)
-    if show_hierarchy and "hierarchy" not in kinds:
-        kinds = (*kinds, "hierarchy")
-    if "hierarchy" in kinds:
-        _require_hierarchies(config.proposals)
-    require_opencv_engine(config.proposals)
     proposers = Proposers(config.proposals, config.device)
-    batch = Batch(paths, options, kinds, "proposals", describe_run(config, named_hashes(proposers.files)))
+    batch = Batch(given, options, kinds, "proposals", describe_run(config, named_hashes(proposers.files)))
 
     def work(photo: Path) -> Done:
         watch = Stopwatch()
         with watch.stage("read"):
-            image = read_image(photo, config.images)
+            image = read_image(given.source(photo), config.images)
         with watch.stage("proposals"):
             proposals = proposers(image)
         picture = batch.file_of(photo, "image")
@@ -58,12 +46,3 @@ def propose_in_photos(
 
     batch.run(one_by_one(work), "proposing")
     return batch.finish("json" in kinds)
-
-
-def _require_hierarchies(config: ProposalsConfig) -> None:
-    if config.selective_search.engine == "opencv":
-        raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
-    if "selective_search" not in config.methods:
-        raise ConfigurationError(
-            "only selective search has hierarchies; leave out --show-hierarchy or add it to proposals.methods"
-        )

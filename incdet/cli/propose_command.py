@@ -1,12 +1,13 @@
 """`incdet propose`: photos -> regions that may hold an object."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from incdet.cli.options import (
     RESULTS,
     ConfigFile,
+    DeviceOption,
     JsonLines,
     OutputFolder,
     Overwrite,
@@ -14,12 +15,19 @@ from incdet.cli.options import (
     QuietTable,
     Settings,
     Timing,
+    device_setting,
 )
+
+if TYPE_CHECKING:
+    from incdet.config.sections import ProposalsConfig
 
 EXAMPLES = (
     "incdet propose photo.jpg --show-hierarchy",
     "incdet propose holiday/ --set proposals.selective_search.strategies=quality --json proposals.jsonl",
 )
+
+KINDS = ("image", "json", "hierarchy")
+"""Files that can be saved."""
 
 Save = Annotated[
     str | None,
@@ -47,6 +55,7 @@ def propose(
     show_hierarchy: ShowHierarchy = False,
     json_file: JsonLines = None,
     overwrite: Overwrite = False,
+    device: DeviceOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     timing: Timing = False,
@@ -56,9 +65,42 @@ def propose(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    effective = load_config(Config, config, settings or ())
-    from incdet.cli.photo_batch import OutputOptions
-    from incdet.cli.proposal_batch import propose_in_photos
+    effective = load_config(Config, config, [*device_setting(device), *(settings or ())])
+    from incdet.cli.given_photos import GivenPhotos
+    from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
+    from incdet.networks.chosen_weights import check_proposers
+    from incdet.runtime.gpu_presence import refuse_missing_gpu
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
-    return propose_in_photos(paths, effective, options, show_hierarchy)
+    kinds = options.kinds(KINDS)
+    if show_hierarchy and "hierarchy" not in kinds:
+        kinds = (*kinds, "hierarchy")
+    if "hierarchy" in kinds:
+        require_hierarchies(effective.proposals)
+    given = GivenPhotos(paths, effective.images)
+    options.check(given, kinds)
+    refuse_missing_gpu(effective.device)
+    check_proposers(effective.proposals)
+    require_opencv_engine(effective.proposals)
+    if not given.files:
+        return 1
+    # the proposers' libraries are loaded once the arguments are known to be right
+    from incdet.cli.proposal_batch import propose_in_photos
+
+    return propose_in_photos(given, kinds, effective, options)
+
+
+def require_hierarchies(config: "ProposalsConfig") -> None:
+    """Makes sure that there are hierarchies to draw.
+
+    Raises:
+        ConfigurationError: The proposers have none.
+    """
+    from incdet.errors import ConfigurationError
+
+    if config.selective_search.engine == "opencv":
+        raise ConfigurationError("OpenCV does not tell its hierarchies; leave out --show-hierarchy or engine=opencv")
+    if "selective_search" not in config.methods:
+        raise ConfigurationError(
+            "only selective search has hierarchies; leave out --show-hierarchy or add it to proposals.methods"
+        )

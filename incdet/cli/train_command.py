@@ -4,15 +4,18 @@ Every training is interrupted by Ctrl-C without loss: the same command goes on f
 several GPUs or machines, `torchrun --nproc-per-node 8 -m incdet train ...` starts as many processes.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incdet.cli.options import DATA, RESULTS, SETTINGS, Quiet, examples
+from incdet.cli.old_options import CommandWithOldOptions
+from incdet.cli.options import DATA, NETWORKS, RESULTS, SETTINGS, DeviceOption, Quiet, device_setting, examples
+from incdet.data.collection import Collection
 
 if TYPE_CHECKING:
-    from incdet.training.training_runs import TrainingOptions
+    from incdet.training.training_options import TrainingOptions
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,8 +31,29 @@ RecipeSettings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting over the recipe's: optimization.steps=100; repeatable.",
+        help="A setting over the recipe's and over other options: optimization.steps=100; repeatable.",
         rich_help_panel=SETTINGS,
+    ),
+]
+RecipeDataset = Annotated[
+    Collection | None,
+    typer.Option("--dataset", help="Layout of the folder (default: the recipe's).", rich_help_panel=DATA),
+]
+RecipeRoot = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder of the photos (default: the recipe's).", rich_help_panel=DATA),
+]
+RecipeSplit = Annotated[
+    str | None,
+    typer.Option("--split", help="Split that is learnt (default: the recipe's).", rich_help_panel=DATA),
+]
+InitialWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        help="Weights from which training starts (default: the recipe's).",
+        rich_help_panel=NETWORKS,
     ),
 ]
 TensorBoard = Annotated[
@@ -49,10 +73,11 @@ ProposalFolder = Annotated[Path, typer.Option("--cache", help="Folder of the pro
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet train regions regions_voc --output runs/regions_voc --members 6",
-        "incdet train regions regions_voc --set data.root=VOCdevkit/VOC2012 --set optimization.steps=100",
-    )
+        "incdet train regions regions_voc --root VOCdevkit/VOC2012 --set optimization.steps=100",
+    ),
 )
 def regions(
     recipe: Recipe,
@@ -60,6 +85,11 @@ def regions(
     members: Members = None,
     member: Member = None,
     cache: ProposalFolder = Path(".cache/proposals"),
+    dataset: RecipeDataset = None,
+    root: RecipeRoot = None,
+    split: RecipeSplit = None,
+    weights: InitialWeights = None,
+    device: DeviceOption = None,
     settings: RecipeSettings = None,
     tensorboard: TensorBoard = False,
     quiet: Quiet = False,
@@ -72,27 +102,40 @@ def regions(
     from incdet.config.recipes import find_recipe
     from incdet.errors import ConfigurationError
     from incdet.training.region_training_config import RegionsTrainingConfig
-    from incdet.training.training_runs import train_regions
+    from incdet.training.training_checks import check_region_trainings
 
-    config = load_config(RegionsTrainingConfig, find_recipe(recipe), settings or ())
+    given = [*_data_settings(dataset, root, split, weights), *device_setting(device), *(settings or ())]
+    config = load_config(RegionsTrainingConfig, find_recipe(recipe), given)
     if member is not None and members is not None:
         raise ConfigurationError("--member and --members exclude each other; give one of them")
     numbers = list(range(1, members + 1)) if members is not None else []
     if member is not None:
         numbers = [member]
-    trainings = [(config.member(number), output / f"member-{number}") for number in numbers]
-    train_regions(trainings or [(config, output)], cache, _options(tensorboard, quiet))
+    trainings = [(config.member(number, given), output / f"member-{number}") for number in numbers]
+    trainings = trainings or [(config, output)]
+    options = _options(tensorboard, quiet)
+    check_region_trainings(trainings, cache, options)
+    # torch is loaded once the arguments are known to be right
+    from incdet.training.training_runs import train_regions
+
+    train_regions(trainings, cache, options)
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet train multibox multibox_voc --output runs/multibox_voc",
-        "incdet train multibox mine.yaml --set data.root=VOCdevkit/VOC2012 --tensorboard",
-    )
+        "incdet train multibox mine.yaml --root VOCdevkit/VOC2012 --tensorboard",
+    ),
 )
 def multibox(
     recipe: Recipe,
     output: RunFolder = Path("runs/multibox"),
+    dataset: RecipeDataset = None,
+    root: RecipeRoot = None,
+    split: RecipeSplit = None,
+    weights: InitialWeights = None,
+    device: DeviceOption = None,
     settings: RecipeSettings = None,
     tensorboard: TensorBoard = False,
     quiet: Quiet = False,
@@ -101,21 +144,33 @@ def multibox(
     from incdet.config.loading import load_config
     from incdet.config.recipes import find_recipe
     from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+    from incdet.training.training_checks import check_multibox_training
+
+    given = [*_data_settings(dataset, root, split, weights), *device_setting(device), *(settings or ())]
+    config = load_config(MultiBoxTrainingConfig, find_recipe(recipe), given)
+    options = _options(tensorboard, quiet)
+    check_multibox_training(config, output, options)
+    # torch is loaded once the arguments are known to be right
     from incdet.training.training_runs import train_multibox
 
-    config = load_config(MultiBoxTrainingConfig, find_recipe(recipe), settings or ())
-    train_multibox(config, output, _options(tensorboard, quiet))
+    train_multibox(config, output, options)
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet train classifier classifier_voc --output runs/classifier_voc",
         "torchrun --nproc-per-node 8 -m incdet train classifier googlenet_imagenet --output runs/googlenet",
-    )
+    ),
 )
 def classifier(
     recipe: Recipe,
     output: RunFolder = Path("runs/classifier"),
+    dataset: RecipeDataset = None,
+    root: RecipeRoot = None,
+    split: RecipeSplit = None,
+    weights: InitialWeights = None,
+    device: DeviceOption = None,
     settings: RecipeSettings = None,
     tensorboard: TensorBoard = False,
     quiet: Quiet = False,
@@ -124,10 +179,16 @@ def classifier(
     from incdet.config.loading import load_config
     from incdet.config.recipes import find_recipe
     from incdet.training.classifier_training_config import ClassifierTrainingConfig
+    from incdet.training.training_checks import check_classifier_training
+
+    given = [*_data_settings(dataset, root, split, weights), *device_setting(device), *(settings or ())]
+    config = load_config(ClassifierTrainingConfig, find_recipe(recipe), given)
+    options = _options(tensorboard, quiet)
+    check_classifier_training(config, output, options)
+    # torch is loaded once the arguments are known to be right
     from incdet.training.training_runs import train_classifier
 
-    config = load_config(ClassifierTrainingConfig, find_recipe(recipe), settings or ())
-    train_classifier(config, output, _options(tensorboard, quiet))
+    train_classifier(config, output, options)
 
 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.", show_default=False)]
@@ -135,30 +196,41 @@ Picture = Annotated[Path, typer.Option("--output", "-o", help="File of the pictu
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet train plot runs/multibox_voc",
         "incdet train plot runs/regions_voc/member-1 runs/regions_voc/member-2 --output curves.png",
-    )
+    ),
 )
 def plot(folders: RunFolders, output: Picture = Path("training.png")) -> None:
     """Draw losses and validations over the steps, of runs that are over or still going on."""
+    from incdet.runtime.files import atomic_file, require_writable_file
     from incdet.runtime.optional_packages import require_package
+    from incdet.training.run_log import read_curves
 
     require_package("matplotlib", "curves", "train")
+    require_writable_file(output)
+    curves = {str(folder): read_curves(folder) for folder in folders}
+    # plots are loaded once the arguments are known to be right
     from incdet.cli.console import notes
-    from incdet.runtime.files import atomic_file
-    from incdet.training.run_log import read_curves
     from incdet.training.run_plots import training_plot
 
-    picture = training_plot({str(folder): read_curves(folder) for folder in folders})
+    picture = training_plot(curves)
     with atomic_file(output) as stream:
         stream.write(picture)
     notes.print(f"wrote {output}", markup=False)
 
 
+def _data_settings(dataset: Collection | None, root: Path | None, split: str | None, weights: str | None) -> list[str]:
+    """The settings of a recipe that options stand for; none where they were not given."""
+    values = {"data.dataset": dataset, "data.root": root, "data.split": split, "initial_weights": weights}
+    # JSON keeps names such as "2012" and "null" texts
+    return [f"{key}={json.dumps(str(value))}" for key, value in values.items() if value is not None]
+
+
 def _options(tensorboard: bool, quiet: bool) -> "TrainingOptions":
     """What does not decide the result; of several processes, only the first one shows progress."""
     from incdet.cli.console import reporter
-    from incdet.training.training_runs import TrainingOptions
+    from incdet.training.training_options import TrainingOptions
 
     return TrainingOptions(tensorboard, reporter(quiet))

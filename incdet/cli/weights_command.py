@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import (
     DATA,
     SETTINGS,
@@ -24,31 +25,38 @@ Source = Annotated[
     typer.Argument(help="A .caffemodel, a .safetensors or a PyTorch state dict.", show_default=False),
 ]
 ClassList = Annotated[
-    Path, typer.Option("--classes", help="synset_words.txt: '<wnid> <names>' in the order of the columns.")
+    Path, typer.Option("--class-list", help="synset_words.txt: '<wnid> <names>' in the order of the columns.")
 ]
 ImportedFile = Annotated[Path, typer.Option("--output", "-o", help="File of the incdet weights.")]
 
 
 @app.command(
     "import",
+    cls=CommandWithOldOptions,
     epilog=examples(
-        "incdet weights import bvlc_googlenet.caffemodel --classes synset_words.txt --output imagenet.safetensors",
-        "incdet weights import googlenet-1378be20.pth --classes synset_words.txt --output torchvision.safetensors",
+        "incdet weights import bvlc_googlenet.caffemodel --class-list synset_words.txt --output imagenet.safetensors",
+        "incdet weights import googlenet-1378be20.pth --class-list synset_words.txt --output torchvision.safetensors",
     ),
 )
-def import_weights(source: Source, classes: ClassList, output: ImportedFile) -> None:
+def import_weights(source: Source, class_list: ClassList, output: ImportedFile) -> None:
     """Turn a GoogLeNet of others into incdet weights: BVLC's (Caffe) or torchvision's.
 
     The result classifies ImageNet's 1000 classes and starts the training of detectors.
     """
-    import torch
-
     from incdet.cli.console import notes
     from incdet.data.imagenet import read_synset_words
+    from incdet.networks.record_files import require_weights_file
+    from incdet.runtime.files import require_writable_file
+
+    names = [wnid for wnid, _ in read_synset_words(class_list)]
+    require_weights_file(source)
+    require_writable_file(output)
+    # torch is loaded once the arguments are known to be right
+    import torch
+
     from incdet.networks.importers.import_googlenet import import_googlenet
     from incdet.networks.weights import save_weights
 
-    names = [wnid for wnid, _ in read_synset_words(classes)]
     network, record = import_googlenet(source, names)
     save_weights(output, network.state_dict(), record, torch.float32)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -59,14 +67,15 @@ LargeFile = Annotated[
     Path,
     typer.Argument(metavar="WEIGHTS", help="A region classifier that incdet train regions wrote.", show_default=False),
 ]
-SmallFile = Annotated[Path, typer.Argument(metavar="OUTPUT", help="The smaller file.", show_default=False)]
+SmallFile = Annotated[Path, typer.Option("--output", "-o", help="The smaller file.", show_default=False)]
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
-        "incdet weights quantize runs/regions_voc/member-1/weights.safetensors googlenet-voc-1.safetensors",
-        "incdet weights quantize runs/mine/weights.safetensors mine.safetensors",
-    )
+        "incdet weights quantize runs/regions_voc/member-1/weights.safetensors -o googlenet-voc-1.safetensors",
+        "incdet weights quantize runs/mine/weights.safetensors --output mine.safetensors",
+    ),
 )
 def quantize(weights: LargeFile, output: SmallFile) -> None:
     """Store a region classifier in eight bits per weight, as the ensemble's members are shipped.
@@ -74,6 +83,12 @@ def quantize(weights: LargeFile, output: SmallFile) -> None:
     Stages that training left as they were stay in float16, so that the members of an ensemble go on sharing them.
     """
     from incdet.cli.console import notes
+    from incdet.networks.record_files import load_classifier_record
+    from incdet.runtime.files import require_writable_file
+
+    load_classifier_record(weights)
+    require_writable_file(output)
+    # torch is loaded once the arguments are known to be right
     from incdet.networks.quantized_files import quantize_file
 
     quantize_file(weights, output)
@@ -95,10 +110,11 @@ ProposalFolder = Annotated[Path, typer.Option("--cache", help="Folder that keeps
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet weights calibrate googlenet-voc --root VOCdevkit/VOC2012 --split train",
         "incdet weights calibrate mine.safetensors --dataset coco --root coco --split train2017 --photos 64",
-    )
+    ),
 )
 def calibrate(
     weights: WeightsList,
@@ -115,10 +131,18 @@ def calibrate(
     The numbers are written beside the weights (NAME.int8.json), where --set scores.precision=int8 finds them.
     """
     from incdet.cli.console import reporter
+    from incdet.networks.record_files import load_classifier_record
+    from incdet.networks.shipped_weights import find_weights
+    from incdet.runtime.files import require_writable_folder
     from incdet.training.annotated_sample import PhotoSample
+
+    require_writable_folder(cache)
+    for name in weights:
+        load_classifier_record(find_weights(name))
+    sample = PhotoSample(dataset, root, split, photos).loaded(reporter())
+    # torch is loaded once the arguments are known to be right
     from incdet.training.int8_calibration import calibrate as calibrate_weights
 
-    sample = PhotoSample(dataset, root, split, photos)
     calibrate_weights(weights, sample, regions, seed, cache, reporter())
 
 
@@ -144,6 +168,7 @@ ProposalSettings = Annotated[
 
 @app.command(
     "fit-boxes",
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet weights fit-boxes googlenet-voc --root VOCdevkit/VOC2012 --split train",
         "incdet weights fit-boxes mine.safetensors --dataset coco --root coco --split train2017 --photos 400",
@@ -168,12 +193,21 @@ def fit_boxes(
     from incdet.cli.console import notes, reporter
     from incdet.config.loading import load_config
     from incdet.config.sections import ProposalsConfig
+    from incdet.networks.chosen_weights import check_proposers
+    from incdet.networks.record_files import load_classifier_record
+    from incdet.networks.shipped_weights import find_weights
+    from incdet.runtime.files import require_writable_folder
     from incdet.training.annotated_sample import PhotoSample
-    from incdet.training.fitting_run import fit_box_regression, fit_table
 
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time
     proposals = load_config(ProposalsConfig, None, ["multibox.crop_sides=[]", *(settings or ())])
-    sample = PhotoSample(dataset, root, split, photos)
+    require_writable_folder(cache)
+    load_classifier_record(find_weights(weights))
+    check_proposers(proposals)
+    sample = PhotoSample(dataset, root, split, photos).loaded(reporter())
+    # torch is loaded once the arguments are known to be right
+    from incdet.training.fitting_run import fit_box_regression, fit_table
+
     fit = fit_box_regression(weights, sample, regions, seed, proposals, cache, reporter())
     notes.print(fit_table(fit))
     tried = ", ".join(f"{value:g}: {score:.4f}" for value, score in fit.scores.items())
@@ -197,10 +231,11 @@ Numbers = Annotated[
 
 
 @app.command(
+    cls=CommandWithOldOptions,
     epilog=examples(
         "incdet weights record runs/regions_voc/weights.safetensors numbers.json",
         "incdet weights record runs/multibox_voc/weights.safetensors coverage.json",
-    )
+    ),
 )
 def record(weights: RecordedFile, numbers: Numbers) -> None:
     """Add a data set's mAP or coverage to what the record says was measured; the tensors stay as they are."""

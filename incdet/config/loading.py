@@ -1,14 +1,14 @@
 """Reading of configurations: YAML files and `dotted.key=value` settings become checked sections."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from incdet.config.near_names import edit_distance, nearest_names
 from incdet.config.sections import Section, is_section
 from incdet.errors import ConfigurationError, reason
 
@@ -23,15 +23,45 @@ def load_config(
     Args:
         section: The class of the configuration.
         file: The YAML file, default none.
-        settings: Settings of the form `dotted.key=value`, which win over the file.
+        settings: Settings of the form `dotted.key=value`, which win over the file; later ones win over earlier ones.
 
     Raises:
         ConfigurationError: The file cannot be read, or a key, type or value is wrong; the message names the dotted key.
     """
     values = read_yaml(Path(file)) if file is not None else {}
+    apply_settings(section, values, settings)
+    return make_config(section, values, "configuration" if file is None else str(file))
+
+
+def apply_settings(section: type[Section], values: dict[str, Any], settings: Iterable[str]) -> None:
+    """Writes settings into the values of a file, over which they win.
+
+    Args:
+        section: The class of the configuration.
+        values: The values by key, changed in place.
+        settings: Settings of the form `dotted.key=value`.
+
+    Raises:
+        ConfigurationError: As `apply_setting`.
+    """
+    settings = list(settings)
+    # first all values of the file that would win over a setting, so that settings do not remove one another
+    for setting in settings:
+        _drop_overruled(section, values, setting.partition("=")[0].split("."))
     for setting in settings:
         apply_setting(values, setting)
-    return make_config(section, values, "configuration" if file is None else str(file))
+
+
+def _drop_overruled(section: type[Section], values: dict[str, Any], path: Sequence[str]) -> None:
+    """Removes values that a setting overrules although they have another key; see `Section.overrules`."""
+    name, *rest = path
+    info = section.model_fields.get(name)
+    if not rest:
+        for other in section.overrules(name):
+            values.pop(other, None)
+    elif info is not None and is_section(info.annotation) and isinstance(values.get(name), dict):
+        assert issubclass(info.annotation, Section)
+        _drop_overruled(info.annotation, values[name], rest)
 
 
 def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
@@ -86,15 +116,26 @@ def valid_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
 def _nearest_key(section: type[BaseModel], path: str) -> str:
     """Returns a hint at the key that was probably meant by an unknown one."""
     keys = valid_keys(section)
-    by_leaf = [key for key in keys if key.rpartition(".")[2] == path.rpartition(".")[2]]
-    deeper = [key for key in keys if key.startswith(path) and key.count(".") == path.count(".")]
-    # of several sections with the same key, the outermost is meant most often
-    nearest = (
-        sorted(by_leaf, key=lambda key: key.count("."))
-        or deeper
-        or difflib.get_close_matches(path, keys, n=1, cutoff=0.4)
-    )
-    return f"did you mean '{nearest[0]}'?" if nearest else f"valid keys: {', '.join(section.model_fields)}"
+    parent, _, leaf = path.rpartition(".")
+    leaves = {key: key.rpartition(".")[2] for key in keys}
+    siblings = [key for key in keys if key.rpartition(".")[0] == parent]
+    # the same name in another section; of several, the outermost is meant most often
+    near = sorted((key for key in keys if leaves[key] == leaf), key=lambda key: key.count("."))
+    # a misspelt name in this section, in another one, or one word of a name
+    near = near or _with_leaf(nearest_names(leaf, [leaves[key] for key in siblings]), siblings)
+    near = near or _with_leaf(nearest_names(leaf, leaves.values()), keys)
+    near = near or [key for key in keys if nearest_names(leaf, leaves[key].split("_"))]
+    if near:
+        # among equal names, that in the section most like the given one
+        nearest = min(near, key=lambda key: edit_distance(path, key)) if parent else near[0]
+        return f"did you mean '{nearest}'?"
+    inside = siblings or list(section.model_fields)
+    return f"valid keys: {', '.join(inside)}"
+
+
+def _with_leaf(names: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Returns the keys that end in one of the names."""
+    return [key for key in keys if key.rpartition(".")[2] in names]
 
 
 def _lower(text: str) -> str:
@@ -160,10 +201,24 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
 
 
-def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values with changes that win over them, section by section."""
+def merged(section: type[Section], values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values with changes that win over them, section by section.
+
+    Args:
+        section: The class of the configuration.
+        values: The values by key, sections as mappings.
+        changes: The changes, in the same form.
+    """
     result = dict(values)
+    for key in changes:
+        for other in section.overrules(key):
+            result.pop(other, None)
     for key, change in changes.items():
-        inside = isinstance(change, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], change) if inside else change
+        info = section.model_fields.get(key)
+        earlier = result.get(key)
+        if info is not None and is_section(info.annotation) and isinstance(change, Mapping):
+            assert issubclass(info.annotation, Section)
+            result[key] = merged(info.annotation, earlier if isinstance(earlier, Mapping) else {}, change)
+        else:
+            result[key] = change
     return result

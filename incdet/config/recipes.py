@@ -1,9 +1,9 @@
 """The training recipes that travel with incdet: one YAML file for each experiment, found by its name."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 import incdet
+from incdet.config.near_names import nearest_names
 from incdet.errors import ConfigurationError
 
 
@@ -31,7 +31,7 @@ def find_recipe(name_or_file: str) -> Path:
     name = file.stem if file.suffix in (".yaml", ".yml") else name_or_file
     if name_or_file in shipped:
         return shipped[name_or_file]
-    nearest = [f"'{near}'" for near in get_close_matches(name, shipped, n=3, cutoff=0.5)]
+    nearest = [f"'{near}'" for near in nearest_names(name, shipped, 3)]
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"shipped are {', '.join(shipped)}"
     raise ConfigurationError(f"there is no file and no shipped recipe '{name_or_file}'; {hint}")
 

@@ -59,6 +59,20 @@ class Section(BaseModel):
     old_names: ClassVar[Mapping[str, str]] = {}
     """New names of keys by their names of one version ago, which are still accepted with a warning."""
 
+    replaces: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Keys by the key that takes their place: earlier values of them, such as those of a file, end where it is set."""
+
+    @classmethod
+    def overrules(cls, key: str) -> tuple[str, ...]:
+        """Returns the keys whose earlier values end where this key is set: its other names, and what it replaces.
+
+        >>> SelectiveSearchConfig.overrules("strategies")
+        ('color_spaces', 'similarities', 'k')
+        """
+        new_name = cls.old_names.get(key, key)
+        same = [name for name in (new_name, *cls.old_names) if cls.old_names.get(name, name) == new_name]
+        return (*(name for name in same if name != key), *cls.replaces.get(key, ()))
+
     @model_validator(mode="before")
     @classmethod
     def _take_old_names_and_empty_sections(cls, values: Any) -> Any:
@@ -110,6 +124,8 @@ class SelectiveSearchConfig(Section):
         min_side: Shortest side of a box that is kept, in pixels of the frame.
         seed: Seed of the random factors in the ranking of boxes. Equal seeds give equal proposals.
     """
+
+    replaces = {"strategies": ("color_spaces", "similarities", "k")}
 
     engine: Literal["incdet", "opencv"] = "incdet"
     strategies: Literal["single", "fast", "quality"] = "fast"

@@ -5,18 +5,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from incdet.classifier import Classifier, NumCrops
+from incdet.config.crop_counts import NumCrops
 from incdet.config.sections import Config
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.images import read_image
+from incdet.networks.chosen_weights import check_classifier
 from incdet.networks.shipped_weights import find_weights
 from incdet.runtime.file_hashes import sha256
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.runtime.reporter import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from incdet.classifier import Classifier
 
 CHUNK = 50
 """Photos whose probabilities are stored together; an interrupted run loses no more."""
@@ -85,11 +90,14 @@ def measure_accuracy(
     Raises:
         IncdetError: The weights or the photos cannot be used.
     """
+    photos = find_labelled_photos(root, check_classifier(weights, config), labels)
+    # torch is loaded once weights and photos are known to be right
+    from incdet.classifier import Classifier
+
     rows: list[AccuracyRow] = []
     hashes = [sha256(find_weights(name)) for name in weights]
     for num_crops in crops:
         classifier = Classifier.from_pretrained(*weights, num_crops=num_crops, config=config)
-        photos = find_labelled_photos(root, classifier.class_names, labels)
         probabilities = _probabilities(classifier, hashes, photos, cache, reporter)
         for networks in range(1, len(weights) + 1):
             # the ensemble's probabilities are the mean over its networks
@@ -101,7 +109,7 @@ def measure_accuracy(
 
 
 def _probabilities(
-    classifier: Classifier, hashes: Sequence[str], photos: LabelledPhotos, cache: Path, reporter: Reporter
+    classifier: "Classifier", hashes: Sequence[str], photos: LabelledPhotos, cache: Path, reporter: Reporter
 ) -> np.ndarray:
     """The probabilities of every photo, computed now or in an interrupted run.
 
@@ -132,6 +140,6 @@ def _probabilities(
     return np.concatenate(chunks)
 
 
-def _classify(classifier: Classifier, paths: Sequence[Path]) -> np.ndarray:
+def _classify(classifier: "Classifier", paths: Sequence[Path]) -> np.ndarray:
     images = (read_image(path, classifier.config.images) for path in paths)
     return np.stack([classifier.member_probabilities(image) for image in images])

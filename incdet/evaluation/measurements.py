@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import DataError
-from incdet.networks.weights import load_record, read_tensors, save_weights
+from incdet.networks.record_files import load_record
 from incdet.runtime.json_files import read_json
 
 
@@ -28,6 +28,9 @@ def record_measurement(weights: Path, numbers_file: Path) -> dict[str, float]:
     what, value = _measurement(numbers if isinstance(numbers, dict) else {}, numbers_file)
     record = load_record(weights)
     measured = record.measured | {what: round(value, 4)}
+    # torch is loaded once both files are known to be right
+    from incdet.networks.weights import read_tensors, save_weights
+
     save_weights(weights, read_tensors(weights), record.model_copy(update={"measured": measured}))
     return measured
 

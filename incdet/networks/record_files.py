@@ -5,10 +5,11 @@ from pathlib import Path
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from incdet.errors import WeightsError
+from incdet.errors import WeightsError, reason
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.multibox_description import MultiBoxDescription
 from incdet.networks.weights_record import WeightsRecord
+from incdet.runtime.urls import missing_file_hint
 
 RECORD_KEY = "incdet"
 """Key of the record in the file's metadata."""
@@ -69,3 +70,17 @@ def load_multibox_record(file: Path) -> tuple[WeightsRecord, MultiBoxDescription
     if record.multibox is None:
         raise WeightsError(f"the weights {file} name classes, they propose no boxes; train with incdet train multibox")
     return record, record.multibox
+
+
+def require_weights_file(file: Path) -> None:
+    """Makes sure that a file of weights of any format can be read; `read_foreign_tensors` then looks into it.
+
+    Raises:
+        WeightsError: it is missing or cannot be read.
+    """
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        found = missing_file_hint(file, f"{reason(error)}; check the path")
+        raise WeightsError(f"cannot read weights {file}: {found}") from None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.runtime.urls import missing_file_hint
 
 REJECTION_NETWORK = "googlenet-voc"
 """Name of the shipped weights of the rejection network on crops. The members of the shipped ensemble have this name
@@ -61,5 +62,6 @@ def find_weights(name_or_file: str | Path) -> Path:
     file = Path(name_or_file)
     if not file.is_file():
         names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
-        raise WeightsError(f"no weights '{name_or_file}': neither a file nor shipped; shipped weights: {names}")
+        found = missing_file_hint(name_or_file, f"neither a file nor shipped; shipped weights: {names}")
+        raise WeightsError(f"no weights '{name_or_file}': {found}")
     return file

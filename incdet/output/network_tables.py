@@ -1,12 +1,12 @@
 """Tables of `incdet info --network`: the numbers of a network's layers beside those of the paper's Table 1."""
 
 import json
-from difflib import get_close_matches
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from incdet.config.near_names import nearest_names
 from incdet.errors import ConfigurationError
 from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.summary import OPERATION_UNIT, PARAMETER_UNIT, PRINTED, LayerSummary, NetworkSummary, summarize
@@ -26,7 +26,7 @@ def show_networks(name: str, as_json: bool) -> None:
         ConfigurationError: There is no such network.
     """
     if name != EVERY and name not in ARCHITECTURES:
-        nearest = get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.5)
+        nearest = nearest_names(name, ARCHITECTURES)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(ARCHITECTURES)}; {EVERY} lists them"
         raise ConfigurationError(f"there is no network '{name}'; {hint}")
     names = list(ARCHITECTURES) if name == EVERY else [name]

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from incdet.errors import ConfigurationError
+from incdet.runtime.gpu_presence import no_gpu_error
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
 """Numbers of parameters of glibc's mallopt, from malloc.h."""
@@ -30,7 +31,7 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise ConfigurationError("device 'cuda' was asked for, but torch finds no usable GPU here; use --device cpu")
+        raise no_gpu_error()
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 

@@ -81,6 +81,38 @@ def write_text(file: Path, text: str) -> None:
         stream.write(text.encode(errors="backslashreplace"))
 
 
+def require_writable_folder(folder: Path) -> None:
+    """Makes sure, before long work starts, that files can be written to a folder, which need not exist yet.
+
+    Nothing is left behind.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    with _writable(folder):
+        nearest = folder
+        while not nearest.exists():
+            nearest = nearest.parent
+        # a file that the system removes by itself
+        with tempfile.TemporaryFile(prefix=".incdet.", dir=nearest):
+            pass
+
+
+def require_writable_file(file: Path) -> None:
+    """Makes sure, before long work starts, that a file can be written or replaced; its folder need not exist yet.
+
+    Raises:
+        OutputError: the file is a folder, or its folder cannot be made or written to.
+    """
+    with _writable(file):
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # pipes and the like are written to directly, whatever their folder
+        is_special = file.exists() and not file.is_file()
+    if not is_special:
+        require_writable_folder(file.parent)
+
+
 def read_text(file: Path, what: str, hint: str) -> str:
     """The UTF-8 text of an input file, which may be compressed with gzip.
 

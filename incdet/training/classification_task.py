@@ -1,5 +1,6 @@
 """Training a classifier of whole photos as the paper's section 6 does: from scratch, or from other weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from incdet.training.new_layers import replace_classifier
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.centre_crops import centre_batches
 from incdet.training.samples.crop_batches import CropBatch, crop_batches
-from incdet.training.samples.photo_sources import hold_out_photos, open_photos
+from incdet.training.samples.photo_sources import PhotosConfig, PhotoSource, hold_out_photos, open_photos
 
 VALIDATION_BATCH = 64
 """Number of photos that a validation classifies at a time."""
@@ -36,6 +37,7 @@ class ClassificationTask:
         config: the whole configuration.
         processes: the processes that train the same network; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        open_source: opens the photos of a configuration; default `open_photos`.
 
     Raises:
         ConfigurationError: the configuration does not fit the data.
@@ -45,12 +47,16 @@ class ClassificationTask:
     """
 
     def __init__(
-        self, config: ClassifierTrainingConfig, processes: Processes | None = None, warn: Warn = no_warning
+        self,
+        config: ClassifierTrainingConfig,
+        processes: Processes | None = None,
+        warn: Warn = no_warning,
+        open_source: Callable[[PhotosConfig], PhotoSource] = open_photos,
     ) -> None:
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.source = open_photos(config.data)
+        self.source = open_source(config.data)
         self.training_indices, self.validation_indices = hold_out_photos(self.source, config.validation_images)
         # the validation judges photos kept out of training, or those of another folder
         self.validation_source = self.source
@@ -59,7 +65,7 @@ class ClassificationTask:
                 raise ConfigurationError(
                     "validation and validation_images exclude each other; set validation_images to 0 or leave one out"
                 )
-            self.validation_source = open_photos(config.validation)
+            self.validation_source = open_source(config.validation)
             self.validation_indices = np.arange(len(self.validation_source.class_ids))
         if self.validation_source.class_names != self.source.class_names:
             raise ConfigurationError("the photos of data and those of validation differ in their classes")

@@ -1,7 +1,8 @@
 """Stochastic gradient descent with momentum: settings, learning rate at every step, parameter groups."""
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +33,8 @@ class OptimizationConfig(Section):
         average_decay: share of the old average that the parameter averaging keeps at a step.
         gradient_limit: largest norm of the gradient; larger gradients are scaled down to it.
     """
+
+    replaces: ClassVar[Mapping[str, tuple[str, ...]]] = {"steps": ("epochs",), "epochs": ("steps",)}
 
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0)

@@ -1,27 +1,24 @@
 """The part that all trainings of region classifiers share: photos, initial network, validation, record."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 
 from incdet.data.dataset import Dataset
 from incdet.detections import Detections
-from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights_record import Preprocessing, WeightsRecord
+from incdet.networks.weights_record import WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.new_layers import copy_with_dropout, replace_classifier
 from incdet.training.photo_proposals import PhotoProposals
-from incdet.training.region_training_config import RegionsTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.training_data import split_validation
 
 VALIDATION_BATCH = 64
@@ -151,29 +148,3 @@ class RegionTraining(ABC):
             measured={what: logged["validation_mAP"]} if logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
         )
-
-
-def region_preprocessing(config: RegionsTrainingConfig, initial: WeightsRecord) -> Preprocessing:
-    """Returns the preprocessing that the network has learnt to expect, but with the training's context and photo side.
-
-    Args:
-        config: the training.
-        initial: record of the weights to start from.
-
-    Raises:
-        ConfigurationError: the context leaves too little room for the region.
-    """
-    size, context = initial.preprocessing.size, config.context
-    if context > size // 4:
-        raise ConfigurationError(
-            f"a context of {context} pixels leaves too little of {size} for the region; "
-            f"set context to {size // 4} or less"
-        )
-    changes: dict[str, Any] = {"context": context}
-    if config.features == "shared":
-        # the photo sides of the initial weights where the training shows them, else the middle of those that it shows
-        smallest, largest = config.shared.photo_sides
-        known = tuple(side for side in initial.preprocessing.photo_sides if smallest <= side <= largest)
-        middle = round(math.sqrt(smallest * largest))
-        changes["photo_sides"] = config.shared.detection_sides or known or (middle,)
-    return initial.preprocessing.model_copy(update=changes)

@@ -1,12 +1,15 @@
 """The settings of a training of a region classifier."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from incdet.config.loading import make_config, merged
+from incdet.config.loading import apply_settings, make_config, merged
 from incdet.config.sections import ProposalsConfig
-from incdet.networks.weights_record import Features, Preprocessing
+from incdet.errors import ConfigurationError
+from incdet.networks.weights_record import Features, Preprocessing, WeightsRecord
 from incdet.training.run_config import RunConfig
 from incdet.training.samples.region_sampling_config import RegionSamplingConfig
 from incdet.training.samples.shared_features_config import SharedFeaturesConfig
@@ -51,19 +54,31 @@ class RegionsTrainingConfig(RunConfig):
     memory_gigabytes: float = Field(8.0, ge=0)
     members: tuple[dict[str, Any], ...] = ()
 
-    def member(self, number: int) -> "RegionsTrainingConfig":
+    def member(self, number: int, settings: Sequence[str] = ()) -> "RegionsTrainingConfig":
         """Returns the training of member 1, 2, ... of an ensemble.
 
         It has the changes that `members` lists for it, and a seed of its own if they name none. Members beyond those
         listed differ in their seeds alone. The paper's members differ "only in sampling methodologies and the random
         order in which they see input images" (section 7).
 
+        Args:
+            number: number of the member, from 1.
+            settings: settings of the form `dotted.key=value` with which this configuration was made; they win over
+                what `members` lists. The seed among them is that of member 1.
+
         Raises:
             ConfigurationError: `members` holds something that is no setting.
         """
-        values = self.model_dump(exclude={"members"}) | {"seed": self.seed + number - 1}
+        seed = self.seed + number - 1
+        values = self.model_dump(exclude={"members"}) | {"seed": seed}
         changes = self.members[number - 1] if number <= len(self.members) else {}
-        return make_config(RegionsTrainingConfig, merged(values, changes), f"member {number}")
+        values = merged(RegionsTrainingConfig, values, changes)
+        # members and seed of the settings are already part of this configuration
+        others = [setting for setting in settings if not setting.startswith(("members=", "seed="))]
+        apply_settings(RegionsTrainingConfig, values, others)
+        if any(setting.startswith("seed=") for setting in settings):
+            values["seed"] = seed
+        return make_config(RegionsTrainingConfig, values, f"member {number}")
 
     @model_validator(mode="after")
     def _settings_fit_the_features(self) -> "RegionsTrainingConfig":
@@ -83,3 +98,29 @@ class RegionsTrainingConfig(RunConfig):
                 f"{self.frozen_stages} they still learn; set frozen_stages={CACHEABLE_STAGES}, or cache nothing"
             )
         return self
+
+
+def region_preprocessing(config: RegionsTrainingConfig, initial: WeightsRecord) -> Preprocessing:
+    """Returns the preprocessing that the network has learnt to expect, but with the training's context and photo side.
+
+    Args:
+        config: the training.
+        initial: record of the weights to start from.
+
+    Raises:
+        ConfigurationError: the context leaves too little room for the region.
+    """
+    size, context = initial.preprocessing.size, config.context
+    if context > size // 4:
+        raise ConfigurationError(
+            f"a context of {context} pixels leaves too little of {size} for the region; "
+            f"set context to {size // 4} or less"
+        )
+    changes: dict[str, Any] = {"context": context}
+    if config.features == "shared":
+        # the photo sides of the initial weights where the training shows them, else the middle of those that it shows
+        smallest, largest = config.shared.photo_sides
+        known = tuple(side for side in initial.preprocessing.photo_sides if smallest <= side <= largest)
+        middle = round(math.sqrt(smallest * largest))
+        changes["photo_sides"] = config.shared.detection_sides or known or (middle,)
+    return initial.preprocessing.model_copy(update=changes)

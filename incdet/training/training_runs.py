@@ -5,7 +5,6 @@ configuration, it goes on where it stopped.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import keep_freed_memory
 from incdet.runtime.distributed import Processes, joined_processes
 from incdet.runtime.files import write_text
-from incdet.runtime.optional_packages import require_package
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.averaging import averaged_network
 from incdet.training.classification_task import ClassificationTask
@@ -29,37 +27,14 @@ from incdet.training.multibox_task import MultiBoxTask
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_task import RegionsTask
-from incdet.training.region_training import region_preprocessing
-from incdet.training.region_training_config import RegionsTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
 from incdet.training.shared_region_task import SharedRegionsTask
-from incdet.training.training_data import read_training_photos
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What does not decide the result of a training.
-
-    Attributes:
-        tensorboard: Whether TensorBoard's events are written, too.
-        reporter: Listener.
-    """
-
-    tensorboard: bool = False
-    reporter: Reporter = SILENT
-
-    def check(self) -> None:
-        """Makes sure that the training will not fail for a missing package after its data is prepared.
-
-        Raises:
-            PackageError: TensorBoard is wanted and not installed.
-        """
-        if self.tensorboard:
-            require_package("tensorboard", "TensorBoard's events", "train")
+from incdet.training.training_options import TrainingOptions
 
 
 def train_regions(
-    trainings: list[tuple[RegionsTrainingConfig, Path]], cache: Path, options: TrainingOptions = TrainingOptions()
+    trainings: list[tuple[RegionsTrainingConfig, Path]], cache: Path, options: TrainingOptions | None = None
 ) -> None:
     """Fine-tunes region classifiers, one after the other.
 
@@ -72,21 +47,23 @@ def train_regions(
         IncdetError: The data or the weights to start from cannot be used; missing weights of any training are an error
             before the first one starts.
     """
+    options = options or TrainingOptions()
     options.check()
     for config, _ in trainings:
         find_weights(config.initial_weights)
     with joined_processes(trainings[0][0].device) as processes:
         for config, folder in trainings:
-            task = _prepare_regions(config, cache, processes, options.reporter)
+            task = _prepare_regions(config, cache, processes, options)
             _train(task.task(), config, folder, processes, options, task.record)
 
 
 def _prepare_regions(
-    config: RegionsTrainingConfig, cache: Path, processes: Processes, reporter: Reporter
+    config: RegionsTrainingConfig, cache: Path, processes: Processes, options: TrainingOptions
 ) -> RegionsTask | SharedRegionsTask:
     """The data, its proposals (found by one process, read by all) and the network."""
+    reporter = options.reporter
     warn = reporter.warn if processes.leads else SILENT.warn
-    dataset, extra = read_training_photos(config.data, config.seed, warn)
+    dataset, extra = options.photos.of_data_set(config.data, config.seed, warn)
     paths = dataset.image_paths + (extra.image_paths if extra else ())
     initial = load_network(find_weights(config.initial_weights))
     # settings that do not fit the weights are an error before the proposals take their time
@@ -102,7 +79,7 @@ def _prepare_regions(
     return RegionsTask(dataset, proposals, initial, config, processes, extra)
 
 
-def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions = TrainingOptions()) -> None:
+def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions | None = None) -> None:
     """Trains MultiBox, the network that proposes boxes.
 
     Args:
@@ -113,20 +90,19 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
     Raises:
         IncdetError: The data or the weights to start from cannot be used.
     """
+    options = options or TrainingOptions()
     options.check()
     config.require_packages()
     with joined_processes(config.device) as processes:
         # every process reads the annotations, but photos of its own; warnings about the data are said once
         warn = options.reporter.warn if processes.leads else SILENT.warn
-        dataset, _ = read_training_photos(config.data, config.seed, warn)
+        dataset, _ = options.photos.of_data_set(config.data, config.seed, warn)
         initial = load_network(find_weights(config.initial_weights))
         task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn)
         _train(task.task(), config, folder, processes, options, task.record)
 
 
-def train_classifier(
-    config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions = TrainingOptions()
-) -> None:
+def train_classifier(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions | None = None) -> None:
     """Trains a classifier of whole photos.
 
     Args:
@@ -137,9 +113,10 @@ def train_classifier(
     Raises:
         IncdetError: The data or the weights to start from cannot be used.
     """
+    options = options or TrainingOptions()
     options.check()
     with joined_processes(config.device) as processes:
-        task = ClassificationTask(config, processes, options.reporter.warn)
+        task = ClassificationTask(config, processes, options.reporter.warn, options.photos.of_classes)
         _train(task.task(), config, folder, processes, options, task.record)
 
 

@@ -1,0 +1,108 @@
+"""The photos that a command is given: files, folders, patterns, and one on standard input.
+
+They are found before any network is loaded, so that a wrong path is told at once.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from incdet.config.sections import ImagesConfig
+from incdet.errors import ImageError, reason
+from incdet.images import find_images, read_image
+from incdet.runtime.urls import missing_file_hint
+from incdet.structures import Image
+
+STDIN_ARGUMENT = "-"
+"""The argument that stands for a photo on standard input."""
+
+STDIN_PHOTO = Path("stdin")
+"""Name of that photo in results."""
+
+
+class GivenPhotos:
+    """The photos of one command.
+
+    Attributes:
+        files: Files of the photos, each once; `STDIN_PHOTO` stands for standard input.
+        failures: Sentences about paths that name no photo.
+
+    Args:
+        paths: Files, folders and patterns as the user gave them, or "-".
+        config: The size limit, for the photo on standard input; default 100 megapixels.
+    """
+
+    def __init__(self, paths: Sequence[str], config: ImagesConfig | None = None) -> None:
+        self.failures: list[str] = []
+        self._piped: Image | None = None
+        found: dict[Path, Path] = {}
+        for path in paths:
+            try:
+                if path == STDIN_ARGUMENT:
+                    # a second "-" is the same photo
+                    self._piped = self._piped or _read_standard_input(config)
+                    found[STDIN_PHOTO] = STDIN_PHOTO
+                    continue
+                for photo in find_images([path], self.failures.append):
+                    _require_file(path, photo)
+                    found.setdefault(photo.absolute(), photo)
+            except ImageError as error:
+                self.failures.append(str(error))
+        self.files = list(found.values())
+
+    def source(self, photo: Path) -> Path | Image:
+        """Returns what is read for one of `files`: the file itself, or the photo that came on standard input."""
+        return self._piped if photo is STDIN_PHOTO and self._piped is not None else photo
+
+    def identity(self, photo: Path) -> bytes:
+        """Returns path, size and time of a photo's file, by which another photo in its place is noticed."""
+        source = self.source(photo)
+        if isinstance(source, Image):
+            return hashlib.sha256(source.pixels).digest()
+        with suppress(OSError):
+            status = source.stat()
+            return os.fsencode(source) + f" {status.st_size} {status.st_mtime_ns}".encode()
+        return os.fsencode(source)
+
+
+def _read_standard_input(config: ImagesConfig | None) -> Image:
+    """Reads one photo from standard input.
+
+    Raises:
+        ImageError: Nothing is sent there, or no photo.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ImageError("cannot read a photo from standard input: nothing is sent there; send the bytes of one photo")
+    try:
+        content = sys.stdin.buffer.read()
+    except OSError as error:
+        raise ImageError(f"cannot read standard input: {reason(error)}; give the file of the photo") from None
+    if not content:
+        raise ImageError("cannot read a photo from standard input: it is empty; send the bytes of one photo")
+    try:
+        return Image(read_image(content, config).pixels, str(STDIN_PHOTO))
+    except ImageError as error:
+        # reading names its source "bytes"
+        raise ImageError(str(error).replace("bytes", "standard input", 1)) from None
+
+
+def _require_file(given: str, photo: Path) -> None:
+    """Raises ImageError where a path is no file; what folders and patterns hold is known to be there.
+
+    Args:
+        given: The path as the user gave it.
+        photo: The photo that it names.
+    """
+    if photo != Path(given):
+        return
+    try:
+        photo.stat()
+    except FileNotFoundError:
+        found = missing_file_hint(given, "there is no such file; check the path")
+        raise ImageError(f"cannot read {given}: {found}") from None
+    except (OSError, ValueError) as error:
+        found = missing_file_hint(given, f"{reason(error)}; check the file's name and permissions")
+        raise ImageError(f"cannot read {given}: {found}") from None

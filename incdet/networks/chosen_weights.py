@@ -1,0 +1,153 @@
+"""The weights of a detector or a classifier: which files they are, and whether they fit together.
+
+Their records decide that, which are read without the tensors and without torch. So wrong weights are an error before
+any network is loaded.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from incdet.config.class_choice import find_classes
+from incdet.config.sections import Config, ProposalsConfig
+from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.record_files import load_classifier_record, load_multibox_record
+from incdet.networks.shipped_weights import find_weights, shipped_networks
+from incdet.networks.weights_record import (
+    DetectorFeatures,
+    WeightsRecord,
+    detector_features,
+    same_classes,
+    same_preprocessing,
+)
+from incdet.runtime.gpu_presence import refuse_missing_gpu
+
+
+class ChosenWeights(NamedTuple):
+    """The files of a detector's networks, that of the rejection network, if there is one, first."""
+
+    files: tuple[Path, ...]
+    has_rejection_network: bool
+
+
+class CommonRecord(NamedTuple):
+    """What the records of all networks of a detector have in common."""
+
+    features: DetectorFeatures
+    class_names: tuple[str, ...]
+
+
+def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: bool, config: Config) -> ChosenWeights:
+    """Finds the files of a detector; see `Detector.from_pretrained`.
+
+    Args:
+        weights: names or files; none are the shipped networks.
+        members: number of members of the shipped ensemble; None is all of them.
+        cascade: whether the first of the weights is a rejection network.
+        config: its `scores.features` choose among the shipped networks.
+
+    Raises:
+        WeightsError: weights are missing.
+        ConfigurationError: the choices exclude each other, or there are not that many members.
+    """
+    if weights and members is not None:
+        raise ConfigurationError("members of the shipped ensemble and weights exclude each other; give one of them")
+    if cascade and not weights:
+        raise ConfigurationError(
+            "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
+        )
+    has_rejection_network = cascade or (not weights and config.scores.features != "shared")
+    names = weights or shipped_networks(config.scores.features, members)
+    return ChosenWeights(tuple(find_weights(name) for name in names), has_rejection_network)
+
+
+def check_detector_records(
+    members: Sequence[WeightsRecord], rejection_network: WeightsRecord | None, config: Config
+) -> CommonRecord:
+    """Makes sure that networks make a detector together.
+
+    Args:
+        members: records of the members.
+        rejection_network: record of the network in front of them; None without one.
+        config: features and classes that are asked for.
+
+    Raises:
+        WeightsError: there are no members, the networks differ in classes, features or preprocessing, were not trained
+            on regions, or not on the features that are asked for.
+        ConfigurationError: a class that is asked for is unknown.
+    """
+    if not members:
+        raise WeightsError(
+            "a detector needs at least one network, and one more behind a rejection network; give more weights or "
+            "leave them out for the default"
+        )
+    in_front = [] if rejection_network is None else [rejection_network]
+    features = detector_features(members, rejection_network, config.scores.features)
+    # a rejection network on shared features gets other input than members on crops
+    groups = (in_front, members) if features == "both" else ([*in_front, *members],)
+    for records in groups:
+        same_preprocessing(records)
+    class_names = same_classes([*in_front, *members])
+    find_classes(config.detections.classes or (), class_names, "the detector")
+    return CommonRecord(features, class_names)
+
+
+def check_classifier_records(records: Sequence[WeightsRecord]) -> tuple[str, ...]:
+    """Makes sure that networks make a classifier of whole photos together, and returns their classes.
+
+    Raises:
+        WeightsError: there is no network, one was trained on regions, or they differ in classes.
+    """
+    if not records:
+        raise WeightsError(
+            "a classifier needs weights of whole photos; import BVLC's or torchvision's with "
+            "incdet weights import and give them with --weights"
+        )
+    for record in records:
+        if record.background:
+            raise WeightsError(
+                f"these weights classify regions, not whole photos ({record.origin}); use incdet detect, or give "
+                "weights of whole photos, as incdet weights import makes them"
+            )
+    return same_classes(records)
+
+
+def check_detector(weights: Sequence[str | Path], members: int | None, cascade: bool, config: Config) -> CommonRecord:
+    """Checks everything about a detector that is known without loading its networks; arguments: `choose_weights`.
+
+    Raises:
+        WeightsError: weights are missing, have no record, or do not fit together.
+        ConfigurationError: the choices exclude each other, a class is unknown, or the device is not there.
+    """
+    refuse_missing_gpu(config.device)
+    chosen = choose_weights(weights, members, cascade, config)
+    records = [load_classifier_record(file) for file in chosen.files]
+    rejection_network = records.pop(0) if chosen.has_rejection_network else None
+    common = check_detector_records(records, rejection_network, config)
+    check_proposers(config.proposals)
+    return common
+
+
+def check_classifier(weights: Sequence[str | Path], config: Config) -> tuple[str, ...]:
+    """Checks everything about a classifier that is known without loading its networks, and returns its classes.
+
+    Args:
+        weights: names or files.
+        config: the device.
+
+    Raises:
+        WeightsError: weights are missing, have no record, or do not fit together.
+        ConfigurationError: the device is not there.
+    """
+    refuse_missing_gpu(config.device)
+    return check_classifier_records([load_classifier_record(find_weights(name)) for name in weights])
+
+
+def check_proposers(config: ProposalsConfig) -> None:
+    """Makes sure that the weights of MultiBox are there, where it is asked for.
+
+    Raises:
+        WeightsError: they are missing, have no record, or name classes.
+    """
+    if "multibox" in config.methods:
+        load_multibox_record(find_weights(config.multibox.weights))

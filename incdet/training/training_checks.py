@@ -1,0 +1,94 @@
+"""Checks of a training that need no network: they take a second, and come before torch is loaded.
+
+Whatever is wrong with folders, data, weights or settings is told before proposals are computed or networks are loaded.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from incdet.config.class_choice import find_classes
+from incdet.data.dataset import Warn
+from incdet.networks.record_files import load_classifier_record
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights_record import WeightsRecord
+from incdet.runtime.files import require_writable_folder
+from incdet.runtime.gpu_presence import refuse_missing_gpu
+from incdet.runtime.reporter import SILENT
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
+from incdet.training.run_config import RunConfig
+from incdet.training.training_options import TrainingOptions
+
+
+def check_region_trainings(
+    trainings: Sequence[tuple[RegionsTrainingConfig, Path]], cache: Path, options: TrainingOptions
+) -> None:
+    """Checks trainings of region classifiers; see `train_regions`.
+
+    Args:
+        trainings: Configuration and folder of each.
+        cache: Folder of the proposal cache.
+        options: Keeps the photos, which are read here.
+
+    Raises:
+        IncdetError: A folder, the data, weights or a setting cannot be used.
+    """
+    require_writable_folder(cache)
+    records = [_check_run(config, folder, options, config.initial_weights) for config, folder in trainings]
+    for (config, _), record in zip(trainings, records, strict=True):
+        assert record is not None
+        region_preprocessing(config, record)
+    # annotations come last, because a large data set takes a while; most members of an ensemble share them
+    for data, seed in {config.data: config.seed for config, _ in reversed(trainings)}.items():
+        options.photos.of_data_set(data, seed, _warn_once(options))
+
+
+def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions) -> None:
+    """Checks a training of MultiBox; see `train_multibox`.
+
+    Args:
+        config: The training.
+        folder: Folder of the run.
+        options: Keeps the photos, which are read here.
+
+    Raises:
+        IncdetError: A folder, the data, weights, a package or a setting cannot be used.
+    """
+    config.require_packages()
+    _check_run(config, folder, options, config.initial_weights)
+    dataset, _ = options.photos.of_data_set(config.data, config.seed, _warn_once(options))
+    find_classes(config.left_out_classes, dataset.class_names, dataset.name)
+
+
+def check_classifier_training(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions) -> None:
+    """Checks a training of a classifier of whole photos; see `train_classifier`.
+
+    Args:
+        config: The training.
+        folder: Folder of the run.
+        options: Keeps the photos, which are looked for here.
+
+    Raises:
+        IncdetError: A folder, the photos, weights or a setting cannot be used.
+    """
+    _check_run(config, folder, options, config.initial_weights)
+    for photos in (config.data, config.validation):
+        if photos is not None:
+            options.photos.of_classes(photos)
+
+
+def _check_run(
+    config: RunConfig, folder: Path, options: TrainingOptions, initial_weights: str | None
+) -> WeightsRecord | None:
+    """Checks what all trainings have; returns the record of the weights to start from, None without any."""
+    options.check()
+    refuse_missing_gpu(config.device)
+    require_writable_folder(folder)
+    return None if initial_weights is None else load_classifier_record(find_weights(initial_weights))
+
+
+def _warn_once(options: TrainingOptions) -> Warn:
+    """Takes warnings about the data; of several processes (torchrun numbers them), the first one passes them on."""
+    return options.reporter.warn if os.environ.get("RANK", "0") == "0" else SILENT.warn
