@@ -6,14 +6,12 @@ Run it after a setting or its docstring has changed; a test compares the page wi
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from incdet.config.descriptions import field_descriptions, section_summary
+from incdet.config.descriptions import inherited_descriptions, section_summary
 from incdet.config.sections import Config, Section, is_section
+from incdet.config.setting_list import sentences, value_text, yaml_text
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig
@@ -40,7 +38,17 @@ detections:
 incdet detect photo.jpg --set detections.iou_threshold=0.4 --set 'proposals.methods=[multibox]'
 incdet config --set detections.iou_threshold=0.4        # prints the effective settings as YAML
 incdet config regions_voc                               # prints a shipped recipe of a training, with its comments
+incdet config --keys                                    # every key on a line: values, default, meaning
+incdet config --schema > detector.schema.json           # JSON schema, for editors and other programs
+incdet config --schema --of regions                     # the same for a training: regions, multibox, classifier
 ```
+
+An editor with a language server for YAML completes and explains keys where a file begins with
+`# yaml-language-server: $schema=detector.schema.json`.
+
+A setting on the command line wins over everything else: over the file, over a recipe's `members`, and over other
+options, such as `--device`. A key that stands for several others, as `strategies` does, or takes the place of another
+one, as `optimization.steps` does of `epochs`, replaces those of the file.
 
 An unknown key, a wrong type or a value out of range is an error that names the key, what was expected and the nearest
 valid key. The effective settings are stored beside every result, in `run.json`.
@@ -88,7 +96,7 @@ def missing_meanings(root: type[Section]) -> list[str]:
     """Class and key of every setting below a section that its docstring does not describe."""
     missing = []
     for section in [root, *(inner for _, inner in _inner_sections(root))]:
-        described = {*dict(_inner_sections(section)), *_meanings(section)}
+        described = {*dict(_inner_sections(section)), *inherited_descriptions(section)}
         missing += [f"{section.__name__}.{key}" for key in section.model_fields if key not in described]
     return missing
 
@@ -116,7 +124,7 @@ def _inner_parts(section: type[Section], prefix: str, headings: dict[type[Sectio
 
 def _table(section: type[Section], prefix: str, headings: dict[type[Section], str], title: str) -> str:
     """A row for each key of one section; those that every training has stand in a table of their own."""
-    meanings, schema = _meanings(section), section.model_json_schema()
+    meanings, schema = inherited_descriptions(section), section.model_json_schema()
     inner_sections = dict(_inner_sections(section))
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, info in section.model_fields.items():
@@ -127,51 +135,10 @@ def _table(section: type[Section], prefix: str, headings: dict[type[Section], st
             value = f"[section](#{slug(headings.get(inner, f'{title}: {prefix}{name}'))})"
             default = _differences(inner, info.default)
         else:
-            value = _value_text(schema["properties"][name], schema.get("$defs", {}))
-            default = "required" if info.is_required() else _default_text(info.default)
+            value = value_text(schema["properties"][name], schema.get("$defs", {}), "`")
+            default = "required" if info.is_required() else f"`{yaml_text(info.default)}`"
         lines.append(f"| `{prefix}{name}` | {value} | {default} | {_cell(meanings.get(name, ''))} |")
     return "\n".join(lines) + "\n"
-
-
-def _meanings(section: type[Section]) -> dict[str, str]:
-    """Meaning of each key, from the docstrings of the class and of those that it inherits from."""
-    meanings: dict[str, str] = {}
-    for base in section.__mro__:
-        if issubclass(base, Section):
-            meanings = field_descriptions(base) | meanings
-    return meanings
-
-
-def _value_text(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """What a key takes, from its JSON schema, in words."""
-    if "$ref" in schema:
-        return _value_text(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    if "anyOf" in schema:
-        kinds = [_value_text(kind, definitions) for kind in schema["anyOf"]]
-        return " or ".join("`null`" if kind == "null" else kind for kind in kinds)
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{choice}`" for choice in schema["enum"])
-    if schema.get("type") == "array":
-        if "prefixItems" in schema:
-            return "list of: " + "; ".join(_value_text(kind, definitions) for kind in schema["prefixItems"])
-        return f"list of: {_value_text(schema['items'], definitions)}"
-    names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}
-    names |= {"object": "keys and values", "null": "null"}
-    return names[schema["type"]] + _bounds(schema)
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
-    return "".join(f" {word} {schema[key]:g}" for key, word in words.items() if key in schema)
-
-
-def _default_text(value: Any) -> str:
-    """A default as YAML writes it on one line."""
-    plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000).strip().removesuffix("...").strip()
-    return f"`{text}`"
 
 
 def _differences(section: type[Section], value: Any) -> str:
@@ -180,7 +147,7 @@ def _differences(section: type[Section], value: Any) -> str:
         return ""
     usual = section()
     keys = [key for key in section.model_fields if getattr(value, key) != getattr(usual, key)]
-    return ", ".join(f"`{key}`: {_default_text(getattr(value, key))}" for key in keys)
+    return ", ".join(f"`{key}`: `{yaml_text(getattr(value, key))}`" for key in keys)
 
 
 def _old_names_table() -> str:
@@ -192,9 +159,8 @@ def _old_names_table() -> str:
 
 
 def _cell(text: str) -> str:
-    """A sentence as a table's cell takes it: with a capital, and without what would end the cell."""
-    text = re.sub(r"\bNone\b", "null", text)
-    return (text[:1].upper() + text[1:]).replace("|", "\\|").replace("<", "\\<")
+    """A description as a table's cell takes it: without what would end the cell."""
+    return sentences(text).replace("|", "\\|").replace("<", "\\<")
 
 
 def slug(heading: str) -> str:

@@ -61,7 +61,7 @@ class GivenPhotos:
         """Returns path, size and time of a photo's file, by which another photo in its place is noticed."""
         source = self.source(photo)
         if isinstance(source, Image):
-            return hashlib.sha256(source.pixels).digest()
+            return hashlib.sha256(source.pixels.tobytes()).digest()
         with suppress(OSError):
             status = source.stat()
             return os.fsencode(source) + f" {status.st_size} {status.st_mtime_ns}".encode()
@@ -101,7 +101,7 @@ def _require_file(given: str, photo: Path) -> None:
     try:
         photo.stat()
     except FileNotFoundError:
-        found = missing_file_hint(given, "there is no such file; check the path")
+        found = missing_file_hint(given, "there is no such file or folder; check the path")
         raise ImageError(f"cannot read {given}: {found}") from None
     except (OSError, ValueError) as error:
         found = missing_file_hint(given, f"{reason(error)}; check the file's name and permissions")

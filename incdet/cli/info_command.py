@@ -21,6 +21,10 @@ Network = Annotated[
 def info(as_json: AsJson = False, network: Network = None) -> int:
     """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
     if network is not None:
+        from incdet.networks.architectures import check_network_name
+
+        check_network_name(network)
+        # torch is loaded once the name is known to be right
         from incdet.output.network_tables import show_networks
 
         show_networks(network, as_json)

@@ -83,9 +83,10 @@ def quantize(weights: LargeFile, output: SmallFile) -> None:
     Stages that training left as they were stay in float16, so that the members of an ensemble go on sharing them.
     """
     from incdet.cli.console import notes
-    from incdet.networks.record_files import load_classifier_record
+    from incdet.networks.record_files import load_classifier_record, require_weights_file
     from incdet.runtime.files import require_writable_file
 
+    require_weights_file(weights)
     load_classifier_record(weights)
     require_writable_file(output)
     # torch is loaded once the arguments are known to be right

@@ -35,6 +35,15 @@ def field_descriptions(section: type[Section]) -> dict[str, str]:
     return descriptions
 
 
+def inherited_descriptions(section: type[Section]) -> dict[str, str]:
+    """Returns the description of every setting of a section, those of the sections that it inherits from included."""
+    descriptions: dict[str, str] = {}
+    for base in section.__mro__:
+        if issubclass(base, Section):
+            descriptions = field_descriptions(base) | descriptions
+    return descriptions
+
+
 def section_summary(section: type[Section]) -> str:
     """Returns the first paragraph of a section's docstring in one line."""
     return inspect.cleandoc(section.__doc__ or "").partition("\n\n")[0].replace("\n", " ")

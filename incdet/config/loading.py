@@ -29,8 +29,9 @@ def load_config(
         ConfigurationError: The file cannot be read, or a key, type or value is wrong; the message names the dotted key.
     """
     values = read_yaml(Path(file)) if file is not None else {}
+    settings = list(settings)
     apply_settings(section, values, settings)
-    return make_config(section, values, "configuration" if file is None else str(file))
+    return make_config(section, values, "configuration" if file is None else str(file), settings)
 
 
 def apply_settings(section: type[Section], values: dict[str, Any], settings: Iterable[str]) -> None:
@@ -64,13 +65,16 @@ def _drop_overruled(section: type[Section], values: dict[str, Any], path: Sequen
         _drop_overruled(info.annotation, values[name], rest)
 
 
-def make_config(section: type[SectionType], values: Mapping[str, Any], origin: str) -> SectionType:
+def make_config(
+    section: type[SectionType], values: Mapping[str, Any], origin: str, settings: Sequence[str] = ()
+) -> SectionType:
     """Checks plain values against a section; lists become tuples.
 
     Args:
         section: The class of the configuration.
         values: The values by key, sections as mappings.
         origin: Their origin, for the message: a file, or "configuration".
+        settings: Settings among the values, of the form `dotted.key=value`, which the message names where one is wrong.
 
     Raises:
         ConfigurationError: A key or value is wrong; the message names the dotted path and the nearest valid key.
@@ -82,6 +86,9 @@ def make_config(section: type[SectionType], values: Mapping[str, Any], origin: s
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
+        for setting in settings:
+            if f"{path}.".startswith(setting.partition("=")[0] + "."):
+                origin = f"setting '{setting}'"
         if first["type"] == "extra_forbidden":
             raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
         found = repr(first["input"])[:60]
@@ -124,11 +131,14 @@ def _nearest_key(section: type[BaseModel], path: str) -> str:
     # a misspelt name in this section, in another one, or one word of a name
     near = near or _with_leaf(nearest_names(leaf, [leaves[key] for key in siblings]), siblings)
     near = near or _with_leaf(nearest_names(leaf, leaves.values()), keys)
-    near = near or [key for key in keys if nearest_names(leaf, leaves[key].split("_"))]
+    if len(near) > 1:
+        # among equal names, that in the section most like the given one, or the outermost
+        near = [min(near, key=lambda key: edit_distance(path, key)) if parent else near[0]]
+    near = near or [key for key in keys if nearest_names(leaf, leaves[key].split("_"))][:3]
+    if len(near) == 1:
+        return f"did you mean '{near[0]}'?"
     if near:
-        # among equal names, that in the section most like the given one
-        nearest = min(near, key=lambda key: edit_distance(path, key)) if parent else near[0]
-        return f"did you mean '{nearest}'?"
+        return f"did you mean one of {', '.join(near)}?"
     inside = siblings or list(section.model_fields)
     return f"valid keys: {', '.join(inside)}"
 

@@ -52,7 +52,9 @@ def nearest_names(name: str, known: Iterable[str], count: int = 1) -> list[str]:
     for candidate in known:
         distance = edit_distance(wanted, candidate.lower())
         is_beginning = len(wanted) >= MIN_PREFIX and candidate.lower().startswith(wanted)
-        if distance <= most_errors or is_beginning:
+        # a word of one letter is near to no other
+        is_near = distance <= most_errors and distance < len(wanted)
+        if is_near or is_beginning:
             found.append((distance, candidate))
     # the order of the known names decides between equally near ones
     found.sort(key=lambda entry: entry[0])

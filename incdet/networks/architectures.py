@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from incdet.config.near_names import nearest_names
+from incdet.errors import ConfigurationError
+
 INPUT_SIZE = 224
 """Side of the square input in pixels."""
 
@@ -144,3 +147,19 @@ _ALL = (
 
 ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}
 """Name in the record of weights -> architecture."""
+
+EVERY = "all"
+"""The name that stands for all networks where they are listed."""
+
+
+def check_network_name(name: str) -> None:
+    """Makes sure that a name is one of `ARCHITECTURES`, or "all".
+
+    Raises:
+        ConfigurationError: There is no such network; the message has the nearest one.
+    """
+    if name == EVERY or name in ARCHITECTURES:
+        return
+    nearest = nearest_names(name, ARCHITECTURES)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(ARCHITECTURES)}; {EVERY} lists them"
+    raise ConfigurationError(f"there is no network '{name}'; {hint}")

@@ -6,13 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from incdet.config.near_names import nearest_names
-from incdet.errors import ConfigurationError
-from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.architectures import ARCHITECTURES, EVERY
 from incdet.networks.summary import OPERATION_UNIT, PARAMETER_UNIT, PRINTED, LayerSummary, NetworkSummary, summarize
-
-EVERY = "all"
-"""The name that stands for all networks."""
 
 
 def show_networks(name: str, as_json: bool) -> None:
@@ -22,13 +17,7 @@ def show_networks(name: str, as_json: bool) -> None:
         name: Name of the network, or "all".
         as_json: Whether to print JSON instead of a table.
 
-    Raises:
-        ConfigurationError: There is no such network.
     """
-    if name != EVERY and name not in ARCHITECTURES:
-        nearest = nearest_names(name, ARCHITECTURES)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(ARCHITECTURES)}; {EVERY} lists them"
-        raise ConfigurationError(f"there is no network '{name}'; {hint}")
     names = list(ARCHITECTURES) if name == EVERY else [name]
     summaries = {each: summarize(ARCHITECTURES[each]) for each in names}
     if as_json:

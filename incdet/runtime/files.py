@@ -90,12 +90,7 @@ def require_writable_folder(folder: Path) -> None:
         OutputError: the folder cannot be made or written to.
     """
     with _writable(folder):
-        nearest = folder
-        while not nearest.exists():
-            nearest = nearest.parent
-        # a file that the system removes by itself
-        with tempfile.TemporaryFile(prefix=".incdet.", dir=nearest):
-            pass
+        _try_to_write_below(folder)
 
 
 def require_writable_file(file: Path) -> None:
@@ -109,8 +104,16 @@ def require_writable_file(file: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         # pipes and the like are written to directly, whatever their folder
         is_special = file.exists() and not file.is_file()
-    if not is_special:
-        require_writable_folder(file.parent)
+        if not is_special:
+            _try_to_write_below(file.parent)
+
+
+def _try_to_write_below(folder: Path) -> None:
+    """Writes a file without a name, which the system removes by itself, into a folder or the nearest one above it."""
+    while not folder.exists():
+        folder = folder.parent
+    with tempfile.TemporaryFile(prefix=".incdet.", dir=folder):
+        pass
 
 
 def read_text(file: Path, what: str, hint: str) -> str:
