@@ -69,9 +69,11 @@ def main(
             "--half-resolution", help="scores.half_resolution_min_probability; repeat (default: 0, 0.01, 0.03)."
         ),
     ] = None,
-    detector: Annotated[
+    weights: Annotated[
         list[str] | None,
-        typer.Option(help="Names or files of weights, the rejection network first (default: the shipped)."),
+        typer.Option(
+            "--weights", help="Names or files of weights, the rejection network first (default: the shipped)."
+        ),
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the detector.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of thresholds.json and reports.")] = Path(
@@ -83,8 +85,8 @@ def main(
     """Judge a cascade's detections under VOC's rules with every pair of thresholds."""
     tried = _pairs(min_probabilities or [0.0, 0.05, 0.1, 0.2], half_resolution or [0.0, 0.01, 0.03])
     config = load_config(Config, None, settings or ())
-    weights = [] if detector in (None, ["default"]) else detector or []
-    ready = Detector.from_pretrained(*weights, cascade=bool(weights), config=config)
+    chosen = [] if weights in (None, ["default"]) else weights or []
+    ready = Detector.from_pretrained(*chosen, cascade=bool(chosen), config=config)
     data = read_dataset(dataset, root, split, warn=warning).evenly_spaced(photos)
     require_same_classes(ready, data)
     rows = {pair: _Row() for pair in tried}

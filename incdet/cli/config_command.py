@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from incdet.cli.completions import complete_recipe
 from incdet.cli.options import ConfigFile, Settings
 
 if TYPE_CHECKING:
@@ -31,16 +32,21 @@ class Subject(StrEnum):
 
 Name = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="A shipped recipe, which is printed with its comments.", show_default=False),
+    typer.Argument(
+        metavar="[NAME]",
+        help="A shipped recipe, which is printed with its comments.",
+        show_default=False,
+        autocompletion=complete_recipe,
+    ),
 ]
-ListRecipes = Annotated[bool, typer.Option("--list", help="the names of the shipped recipes.", rich_help_panel=INSTEAD)]
+ListRecipes = Annotated[bool, typer.Option("--list", help="Names of the shipped recipes.", rich_help_panel=INSTEAD)]
 Keys = Annotated[
     bool,
-    typer.Option("--keys", help="every key on a line, with values, default, meaning.", rich_help_panel=INSTEAD),
+    typer.Option("--keys", help="Every key on a line: values, default, meaning.", rich_help_panel=INSTEAD),
 ]
 Schema = Annotated[
     bool,
-    typer.Option("--schema", help="the JSON schema of a configuration file.", rich_help_panel=INSTEAD),
+    typer.Option("--schema", help="JSON schema of a configuration file.", rich_help_panel=INSTEAD),
 ]
 Of = Annotated[
     Subject,

@@ -83,7 +83,11 @@ def write_numbers(numbers_file: Path | None, text: str) -> None:
 
 def run_program(main: Callable[..., Any]) -> None:
     """Runs a one-command program with the house's manners: options by typer, errors by `call_with_sentence`."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.command()(main)
     call_with_sentence(app)
 

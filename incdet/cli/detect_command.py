@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from incdet.cli.completions import complete_weights
 from incdet.cli.options import (
     NETWORKS,
     RESULTS,
@@ -57,6 +58,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME_OR_FILE",
+        autocompletion=complete_weights,
         help="Other weights than the shipped; repeat the option for an ensemble.",
         rich_help_panel=NETWORKS,
     ),

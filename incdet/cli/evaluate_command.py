@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from incdet.cli.completions import complete_weights
 from incdet.cli.options import (
     DATA,
     NETWORKS,
@@ -58,6 +59,7 @@ DetectorWeights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME_OR_FILE",
+        autocompletion=complete_weights,
         help="Other weights than the shipped; repeat the option for an ensemble.",
         rich_help_panel=NETWORKS,
     ),

@@ -102,7 +102,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting over the file's and over other options: detections.iou_threshold=0.4; repeatable.",
+        help="A setting, which wins over the file and other options: detections.iou_threshold=0.4; repeatable.",
         rich_help_panel=SETTINGS,
     ),
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from incdet.cli.completions import complete_recipe, complete_weights
 from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import DATA, NETWORKS, RESULTS, SETTINGS, DeviceOption, Quiet, device_setting, examples
 from incdet.data.collection import Collection
@@ -22,7 +23,10 @@ app = typer.Typer(no_args_is_help=True)
 Recipe = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="A shipped recipe (incdet config --list), or a YAML file.", show_default=False
+        metavar="RECIPE",
+        help="A shipped recipe (incdet config --list), or a YAML file.",
+        show_default=False,
+        autocompletion=complete_recipe,
     ),
 ]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", rich_help_panel=RESULTS)]
@@ -31,7 +35,7 @@ RecipeSettings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting over the recipe's and over other options: optimization.steps=100; repeatable.",
+        help="A setting, which wins over the recipe and other options: optimization.steps=100; repeatable.",
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -52,6 +56,7 @@ InitialWeights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME_OR_FILE",
+        autocompletion=complete_weights,
         help="Weights from which training starts (default: the recipe's).",
         rich_help_panel=NETWORKS,
     ),
@@ -82,12 +87,12 @@ ProposalFolder = Annotated[Path, typer.Option("--cache", help="Folder of the pro
 def regions(
     recipe: Recipe,
     output: RunFolder = Path("runs/regions"),
-    members: Members = None,
-    member: Member = None,
-    cache: ProposalFolder = Path(".cache/proposals"),
     dataset: RecipeDataset = None,
     root: RecipeRoot = None,
     split: RecipeSplit = None,
+    members: Members = None,
+    member: Member = None,
+    cache: ProposalFolder = Path(".cache/proposals"),
     weights: InitialWeights = None,
     device: DeviceOption = None,
     settings: RecipeSettings = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from incdet.cli.completions import complete_weights
 from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import (
     DATA,
@@ -98,7 +99,13 @@ def quantize(weights: LargeFile, output: SmallFile) -> None:
 
 
 WeightsList = Annotated[
-    list[str], typer.Argument(metavar="WEIGHTS...", help="Names or files of region classifiers.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="WEIGHTS...",
+        help="Names or files of region classifiers.",
+        show_default=False,
+        autocompletion=complete_weights,
+    ),
 ]
 NumPhotos = Annotated[
     int, typer.Option("--photos", min=1, help="Number of photos, evenly spaced over the split.", rich_help_panel=DATA)
@@ -148,7 +155,13 @@ def calibrate(
 
 
 WeightsName = Annotated[
-    str, typer.Argument(metavar="WEIGHTS", help="Name or file of a region classifier.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="WEIGHTS",
+        help="Name or file of a region classifier.",
+        show_default=False,
+        autocompletion=complete_weights,
+    ),
 ]
 FittingPhotos = Annotated[
     int, typer.Option("--photos", min=2, help="Number of photos, evenly spaced over the split.", rich_help_panel=DATA)

@@ -9,7 +9,6 @@ from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
 from incdet.data.voc import read_voc
 from incdet.errors import ConfigurationError, DataError
-from incdet.runtime.urls import missing_file_hint
 
 
 def read_dataset(
@@ -43,8 +42,7 @@ def read_dataset(
     """
     root = Path(root)
     if not root.is_dir():
-        found = missing_file_hint(root, "there is no such folder; check --root")
-        raise DataError(f"cannot read the data set {root}: {found}")
+        raise DataError(f"cannot read the data set {root}: there is no such folder; check --root")
     if collection == "ilsvrc":
         dataset = read_ilsvrc(root, split, files, cache, num_processes, warn)
     elif collection == "voc":

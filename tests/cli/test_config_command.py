@@ -1,5 +1,8 @@
 """`incdet config`: effective settings, and the recipes that are shipped."""
 
+import json
+import re
+
 import pytest
 import yaml
 from command_line import one_sentence
@@ -48,7 +51,10 @@ def test_a_recipe_is_printed_with_its_comments(incdet):
     [
         (["regions_vco"], "did you mean 'regions_voc'"),
         (["nothing like it"], "shipped are classifier_voc, "),
-        (["regions_voc", "--set", "device=cpu"], "leave out NAME and --list"),
+        (["regions_voc", "--set", "device=cpu"], "leave out NAME, --list, --keys and --schema"),
+        (["--keys", "--config", "mine.yaml"], "leave out NAME, --list, --keys and --schema"),
+        (["regions_voc", "--schema"], "exclude each other"),
+        (["--of", "regions"], "--of belongs to --keys and --schema"),
         (["--set", "devise=cpu"], "'devise'"),
     ],
 )
@@ -99,3 +105,23 @@ def test_the_options_in_a_recipes_header_exist(name):
 def test_recipes_are_yaml_that_people_can_copy(incdet, tmp_path):
     (tmp_path / "mine.yaml").write_text(incdet("config", "classifier_voc")[1])
     assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["validation_images"] == 600
+
+
+def test_every_key_is_printed_on_a_line_of_its_own(incdet):
+    code, out, _ = incdet("config", "--keys")
+    assert code == 0
+    lines = out.splitlines()
+    (line,) = [line for line in lines if line.startswith("detections.iou_threshold ")]
+    assert line.startswith("detections.iou_threshold (number from 0 to 1; default 0.3): Jaccard index (IoU) with a ")
+    assert all(re.match(r"[a-z_.]+ \(.+; (default .+|required)\): .+\.$", line) for line in lines)
+    regions = incdet("config", "--keys", "--of", "regions")[1]
+    assert "data.root (text; required): Folder of the data set." in regions.splitlines()
+
+
+@pytest.mark.parametrize("of", ["detector", *TRAININGS])
+def test_the_schema_is_json_and_describes_its_keys(incdet, of):
+    code, out, err = incdet("config", "--schema", "--of", of)
+    assert (code, err) == (0, "")
+    schema = json.loads(out)
+    assert schema["title"] == f"Settings of incdet: {of}"
+    assert schema["properties"]["device"]["description"].startswith("Device ")

@@ -179,12 +179,12 @@ def test_an_empty_file_of_predictions_gives_zero_and_says_so(folder, collection,
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--detector", "default"],
+        ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--weights", "default"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--each-network", "--quiet"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--set", "detections.iou_threshold=0.5"],
         ["--dataset", "coco", "--output", "o", "--interval", "--quiet"],
         ["--dataset", "voc", "--predictions", "submission.txt", "--blacklist", "b.txt"],
-        ["--dataset", "coco", "--predictions", "submission.txt", "--classes", "c.txt"],
+        ["--dataset", "coco", "--predictions", "submission.txt", "--class-map", "c.txt"],
         ["--dataset", "ilsvrc", "--predictions", "submission.txt", "--rules", "imagenet"],
         ["--predictions", "submission.txt"],
     ],
@@ -247,7 +247,7 @@ def test_the_submission_written_for_detections_evaluates_to_the_identical_number
 def test_names_in_square_brackets_are_shown_as_they_are(folder, evaluate):
     text = "n1 1 accordion [/small]\nn2 2 bear [bold]\nn3 3 mouse\n"
     (folder / "map.txt").write_text(text)
-    numbers, notes = evaluate("--classes", "map.txt", "--output", "o")
+    numbers, notes = evaluate("--class-map", "map.txt", "--output", "o")
     assert list(numbers["ap"]) == ["accordion [/small]", "bear [bold]", "mouse"]
     assert "accordion [/small]" in notes
     assert "bear [bold]" in notes

@@ -114,7 +114,7 @@ def test_a_broken_photo_counts_for_every_network_and_is_named(incdet, small_voc,
     network.classifier.bias.data[-1] += 50
     save_weights(tmp_path / "blind.safetensors", network.state_dict(), record, torch.float16)
     arguments = ["--dataset", "voc", "--root", root, "--json", "-", "--output", "run", "--each-network", "--cascade"]
-    arguments += ["--detector", "googlenet-voc", "--detector", "blind.safetensors"]
+    arguments += ["--weights", "googlenet-voc", "--weights", "blind.safetensors"]
     proposals = "proposals.methods=[selective_search]", "proposals.limit=20"
     for setting in (*proposals, "scores.min_probability=0", "scores.half_resolution_min_probability=0"):
         arguments += ["--set", setting]

@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from incdet.cli import train_command, weights_command
-from incdet.cli.app import COMMANDS, ORDER
+from incdet.cli.app import COMMANDS, ORDER, app
+from incdet.cli.old_options import OLD_OPTIONS
 
 HEAVY = {"torch", "torchvision", "numba", "cv2", "matplotlib", "scipy", "skimage", "pycocotools", "numpy"}
 
@@ -57,10 +59,73 @@ print(sorted({HEAVY!r} & sys.modules.keys()), file=sys.stderr)
     assert result.stderr == "[]\n"
 
 
-def test_the_shell_completes_commands(monkeypatch):
-    environment = {"_INCDET_COMPLETE": "complete_bash", "COMP_WORDS": "incdet eval", "COMP_CWORD": "1"}
+@pytest.mark.parametrize("arguments", [["-h"], ["train", "-h"], ["weights", "-h"]])
+def test_groups_take_the_short_form_of_help_too(incdet, arguments):
+    assert incdet(*arguments)[1] == incdet(*arguments[:-1], "--help")[1] != ""
+
+
+def commands():
+    """Words of every command -> its options by their names."""
+    found = {}
+    waiting = {(): typer.main.get_command(app)}
+    while waiting:
+        words, command = waiting.popitem()
+        for name, inner in getattr(command, "commands", {}).items():
+            waiting[*words, name] = inner
+        if words and not hasattr(command, "commands"):
+            found[" ".join(words)] = {option: own for own in command.params for option in own.opts}
+    return found
+
+
+def test_one_thing_has_one_name_in_every_command():
+    found = commands()
+    assert len(found) == len(EVERY)
+    for command, options in found.items():
+        # --output and -o, --quiet and -q come together, everywhere
+        assert ("--output" in options) == ("-o" in options), command
+        assert ("--quiet" in options) == ("-q" in options), command
+        # whatever reads an annotated data set says so with the same three options
+        assert ("--dataset" in options) == ("--split" in options), command
+        assert "--dataset" not in options or "--root" in options, command
+        # a list of names, not a file
+        if "--classes" in options:
+            assert options["--classes"].metavar == "A,B", command
+    with_weights = {command for command, options in found.items() if "--weights" in options}
+    trainings = {"train regions", "train multibox", "train classifier"}
+    assert with_weights == {"detect", "classify", "evaluate", "evaluate-classification", *trainings}
+    assert {command for command, options in found.items() if "--device" in options} >= {"propose", *with_weights}
+
+
+def test_old_names_are_taken_with_a_note_and_stand_in_no_help(incdet, tmp_path):
+    for command, names in OLD_OPTIONS.items():
+        (full,) = [words for words in EVERY if words[-1] == command]
+        text = incdet(*full, "--help")[1]
+        for old, new in names.items():
+            assert f"{new} " in text
+            assert f"{old} " not in text
+    code, _, err = incdet("evaluate", "--dataset", "voc", "--root", ".", "--detector=missing")
+    assert code == 3
+    assert "warning: --detector is now called --weights; the old name goes in 0.3" in err
+    assert "no weights 'missing'" in err
+    code, _, err = incdet("weights", "quantize", "missing", "small.safetensors")
+    assert code == 3
+    assert "the second argument is now given with --output" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("incdet eval", ["evaluate", "evaluate-classification"]),
+        ("incdet train regions own", ["own_data"]),
+        ("incdet detect --weights multi", ["multibox-voc"]),
+        ("incdet evaluate --dataset co", ["coco"]),
+    ],
+)
+def test_the_shell_completes(words, expected):
+    position = str(len(words.split()) - 1)
+    environment = {"_INCDET_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": position}
     program = f"import sys; sys.path[:0] = {sys.path!r}; sys.argv = ['incdet']; from incdet.cli.app import main; main()"
     result = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
     )
-    assert result.stdout.split() == ["evaluate", "evaluate-classification"]
+    assert result.stdout.split() == expected

@@ -97,7 +97,7 @@ def test_a_report_without_matplotlib_says_what_is_missing(incdet, core_alone, pr
         (["train", "multibox", "multibox_voc", "--set", "loss.matching=bipartite"], "train"),
         (["train", "multibox", "multibox_voc", "--set", "form=pooled"], "train"),
         (["train", "classifier", "classifier_voc", "--tensorboard", "--set", "data.root=nowhere"], "train"),
-        (["weights", "import", "n.caffemodel", "--classes", "words.txt", "--output", "w"], "caffe"),
+        (["weights", "import", "n.caffemodel", "--class-list", "words.txt", "--output", "w"], "caffe"),
     ],
 )
 def test_a_missing_package_is_said_before_any_work(incdet, core_alone, tmp_path, arguments, extra):

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from command_line import FEW, ONE, one_sentence, run_program
 
+from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.photo_batch import Batch, OutputOptions, one_by_one
 from incdet.errors import OutputError
 
@@ -67,7 +68,7 @@ def test_an_interrupted_run_does_not_take_another_photo_for_the_one_it_did(photo
             worked.append(path.name)
             return {"image": str(path), "proposals": []}, {}
 
-        Batch([str(photos)], options, ("json",), "proposals", {}).run(one_by_one(work), "working")
+        Batch(GivenPhotos([str(photos)]), options, ("json",), "proposals", {}).run(one_by_one(work), "working")
         return worked
 
     with pytest.raises(KeyboardInterrupt):
@@ -158,8 +159,8 @@ def stopped_batch(photos, options, kinds):
         return {"image": str(path), "detections": []}, {}
 
     with pytest.raises(KeyboardInterrupt):
-        Batch(photos, options, kinds, "detections", {}).run(one_by_one(work), "")
-    again = Batch(photos, options, kinds, "detections", {})
+        Batch(GivenPhotos(photos), options, kinds, "detections", {}).run(one_by_one(work), "")
+    again = Batch(GivenPhotos(photos), options, kinds, "detections", {})
     again.run(one_by_one(work), "")
     assert again.finish("json" in kinds) == 0
     return worked[:2], worked[2:]
@@ -178,6 +179,8 @@ def stopped_batch(photos, options, kinds):
 def test_the_same_command_goes_on_where_it_was_interrupted(monkeypatch, tmp_path, options, kinds):
     monkeypatch.chdir(tmp_path)
     names = ["a.png", "b.png", "c.png"]
+    for name in names:
+        Path(name).touch()
     assert stopped_batch(names, options, kinds) == (["a.png", "b.png"], ["b.png", "c.png"])
     assert not list(tmp_path.rglob("*unfinished*"))
     if options.json_file:
@@ -186,8 +189,9 @@ def test_the_same_command_goes_on_where_it_was_interrupted(monkeypatch, tmp_path
 
 def test_timing_is_part_of_what_a_run_is(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    Path("a.png").touch()
     batches = [
-        Batch(["a.png"], OutputOptions(quiet=True, timing=timing), ("json",), "detections", {})
+        Batch(GivenPhotos(["a.png"]), OutputOptions(quiet=True, timing=timing), ("json",), "detections", {})
         for timing in (False, True)
     ]
     assert [str(batch.folder.path) for batch in batches] == ["incdet-output", "incdet-output-2"]

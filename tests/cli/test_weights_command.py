@@ -15,7 +15,7 @@ def test_imported_weights_classify_photos(incdet, shared_folder, tmp_path):
     source = shared_folder / "weights" / "bvlc_googlenet.safetensors"
     photos = shared_folder / "data" / "imagenet-sample"
     words = photos / "synset_words.txt"
-    code, _, err = incdet("weights", "import", source, "--classes", words, "--output", "i.safetensors")
+    code, _, err = incdet("weights", "import", source, "--class-list", words, "--output", "i.safetensors")
     assert code == 0, err
     assert "6,998,552" in err
     (tmp_path / "some").mkdir()

@@ -164,3 +164,41 @@ def test_effective_configuration_survives_a_round_trip():
 def test_numbers_in_powers_of_ten_are_numbers(text):
     config = load_config(Config, None, [f"detections.score_threshold={text}"])
     assert config.detections.score_threshold == 0.001
+
+
+def test_a_setting_wins_over_keys_of_the_file_that_mean_the_same(tmp_path):
+    """A set of strategies wins over the parts that a file lists, and a name over its old name."""
+    (tmp_path / "own.yaml").write_text(
+        "proposals: {selective_search: {color_spaces: [lab], k: [100.0]}}\nscores: {gate: 0.3}\n"
+    )
+    settings = ["proposals.selective_search.strategies=quality", "scores.min_probability=0.2"]
+    config = load_config(Config, tmp_path / "own.yaml", settings)
+    search = config.proposals.selective_search
+    assert (len(search.color_spaces), len(search.k), config.scores.min_probability) == (5, 4, 0.2)
+    # but what another setting says stays, whatever their order
+    settings = ["proposals.selective_search.k=[75.0]", "proposals.selective_search.strategies=quality"]
+    search = load_config(Config, tmp_path / "own.yaml", settings).proposals.selective_search
+    assert (len(search.color_spaces), search.k) == (5, (75.0,))
+
+
+def test_the_message_names_the_setting_that_is_wrong(tmp_path):
+    (tmp_path / "own.yaml").write_text("device: cpu")
+    with pytest.raises(ConfigurationError, match=r"^setting 'scores\.rounds=99': 'scores\.rounds' is 99"):
+        load_config(Config, tmp_path / "own.yaml", ["scores.rounds=99"])
+    (tmp_path / "own.yaml").write_text("scores: {rounds: 99}")
+    with pytest.raises(ConfigurationError, match=r"own\.yaml: 'scores\.rounds' is 99"):
+        load_config(Config, tmp_path / "own.yaml", ["device=cpu"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "advice"),
+    [
+        ("scores.treshold=1", "did you mean one of proposals.multibox.iou_threshold, detections.score_threshold, "),
+        ("x=1", "valid keys: device, images"),
+        ("scores.nothing=1", "valid keys: scores.features, scores.photo_sides"),
+    ],
+)
+def test_only_near_keys_are_suggested(setting, advice):
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(Config, settings=[setting])
+    assert advice in str(caught.value)

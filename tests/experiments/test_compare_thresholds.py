@@ -92,7 +92,7 @@ def test_the_tool_tries_thresholds_and_goes_on_where_it_stopped(small_voc, tmp_p
     settings = ["--set", "proposals.limit=12", "--set", "proposals.methods=[selective_search]"]
     settings += ["--set", "scores.engine=torch"]
     for name in CASCADE[:2]:
-        settings += ["--detector", name]
+        settings += ["--weights", name]
     options = [
         "--root",
         small_voc,
@@ -129,7 +129,7 @@ def test_the_tool_tries_thresholds_and_goes_on_where_it_stopped(small_voc, tmp_p
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(["--min-probability", 1.5], "1.5"), (["--detector", "googlenet-voc"], "needs at least one network")],
+    [(["--min-probability", 1.5], "1.5"), (["--weights", "googlenet-voc"], "needs at least one network")],
 )
 def test_what_cannot_be_compared_is_one_sentence(small_voc, tmp_path, options, sentence):
     result = run_tool(

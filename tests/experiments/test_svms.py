@@ -154,7 +154,7 @@ def test_the_tool_judges_both_and_goes_on_where_it_stopped(small_voc, own_weight
     assert numbers["softmax"][0] > 0.4
     assert (folder / "runs/compare_svms/svms/report.html").exists()
     # softmax is what eval_map has
-    same = ["--dataset", "voc", "--root", small_voc, "--detector", own_weights, *options[6:], "--json", "map.json"]
+    same = ["--dataset", "voc", "--root", small_voc, "--weights", own_weights, *options[6:], "--json", "map.json"]
     assert run_tool("eval_map.py", *same, folder=folder).returncode == 0
     expected = json.loads((folder / "map.json").read_text())["mAP"]
     assert numbers["softmax"][0] == pytest.approx(expected, abs=1e-3)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from incdet.errors import OutputError
-from incdet.runtime.files import atomic_file, load_arrays, save_arrays, write_text
+from incdet.runtime.files import (
+    atomic_file,
+    load_arrays,
+    require_writable_file,
+    require_writable_folder,
+    save_arrays,
+    write_text,
+)
 
 
 def write_and_fail(file: Path, error: BaseException) -> None:
@@ -138,3 +145,23 @@ def test_random_damage_gives_none_or_the_arrays_as_they_were(tmp_path):
         for name, array in result.items():
             assert array.dtype == arrays[name].dtype
             np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_places_that_cannot_be_written_to_are_told_and_nothing_is_left_behind(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    require_writable_folder(tmp_path / "new" / "deep")
+    require_writable_file(tmp_path / "new" / "result.json")
+    require_writable_file(tmp_path / "file")
+    require_writable_file(Path(os.devnull))
+    for check, place in [
+        (require_writable_folder, tmp_path / "file"),
+        (require_writable_folder, tmp_path / "file" / "below"),
+        (require_writable_file, tmp_path / "file" / "result.json"),
+        (require_writable_file, tmp_path),
+        (require_writable_folder, tmp_path / ("x" * 300) / "below"),
+    ]:
+        with pytest.raises(OutputError) as caught:
+            check(place)
+        assert str(place) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"

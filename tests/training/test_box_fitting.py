@@ -193,7 +193,7 @@ def test_the_tool_fits_a_regression_that_detection_finds(small_voc, own_weights)
     again = run_tool("fit_boxes.py", own_weights, *options, folder=own_weights.parent)
     assert again.returncode == 0, again.stderr
     assert box_regressor_file(own_weights).read_bytes() == content
-    arguments = ["--dataset", "voc", "--root", small_voc, "--detector", box_regressor_file(own_weights)]
+    arguments = ["--dataset", "voc", "--root", small_voc, "--weights", box_regressor_file(own_weights)]
     alone = run_tool("eval_map.py", *arguments, folder=own_weights.parent)
     assert alone.returncode == 3
     assert "give mine.safetensors" in alone.stderr

@@ -120,7 +120,7 @@ def test_torchvisions_file_becomes_weights_that_compute_the_same(tmp_path, words
     theirs = torchvision.models.googlenet(transform_input=True, init_weights=False).eval()
     torch.save(theirs.state_dict(), tmp_path / "googlenet.pth")
     result = run_tool(
-        "import_weights.py", "googlenet.pth", "--classes", words, "--output", "w.safetensors", folder=tmp_path
+        "import_weights.py", "googlenet.pth", "--class-list", words, "--output", "w.safetensors", folder=tmp_path
     )
     assert result.returncode == 0, result.stderr
     ours, record = load_network(tmp_path / "w.safetensors")
@@ -154,7 +154,7 @@ def test_caffes_file_becomes_the_same_weights_as_its_safetensors(tmp_path, words
     heads = {"loss1/fc": [torch.zeros(3, 2), torch.zeros(3)]}
     (tmp_path / "net.caffemodel").write_bytes(caffemodel({**theirs, **heads}, old))
     for name in ("net.caffemodel", "net.safetensors"):
-        result = run_tool("import_weights.py", name, "--classes", words, "--output", f"{name}.w", folder=tmp_path)
+        result = run_tool("import_weights.py", name, "--class-list", words, "--output", f"{name}.w", folder=tmp_path)
         assert result.returncode == 0, result.stderr
         assert "6,998,552" in result.stderr
     assert (tmp_path / "net.caffemodel.w").read_bytes() == (tmp_path / "net.safetensors.w").read_bytes()
