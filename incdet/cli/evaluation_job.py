@@ -73,13 +73,14 @@ class DetectorChoice:
         """
         return load_config(Config, self.config, self.settings)
 
-    def check(self) -> None:
-        """Checks everything that is known without loading a network.
+    def check(self) -> tuple[str, ...]:
+        """Checks everything that is known without loading a network, and returns the classes of the detector.
 
         Raises:
             IncdetError: As `check_detector`.
         """
-        check_detector(self.files(), self.members, self.cascade, self.effective())
+        common = check_detector(self.files(), self.members, self.cascade, self.effective())
+        return common.class_names
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class EvaluationJob:
         if self.predictions is not None:
             found = read_predictions(self.predictions, data, warn)
         else:
+            data.require_classes(self.detector.check())
             found, by_network, failures = self._detect(data)
         self._write_submission(found, data)
         evaluation = evaluate_dataset(data, found, self.rules, self.coco_backend, self.predictions, warn)

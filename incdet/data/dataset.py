@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from incdet.config.class_choice import find_classes
+from incdet.errors import DataError
 from incdet.ops.even_spacing import evenly_spaced
 from incdet.structures import GroundTruth
 
@@ -60,6 +61,22 @@ class Dataset:
 
     def __iter__(self) -> Iterator[tuple[Path, GroundTruth]]:
         return iter(zip(self.image_paths, self.ground_truths, strict=True))
+
+    def require_classes(self, class_names: tuple[str, ...]) -> None:
+        """Makes sure that a detector knows exactly the classes of the data set, in the same order.
+
+        Args:
+            class_names: Classes of the detector.
+
+        Raises:
+            DataError: It knows other classes, or numbers them differently.
+        """
+        if class_names != self.class_names:
+            raise DataError(
+                f"the detector knows {len(class_names)} classes ({', '.join(class_names[:3])}, ...), {self.name} has "
+                f"{len(self.class_names)} ({', '.join(self.class_names[:3])}, ...); give weights that were trained for "
+                "it"
+            )
 
     def without_classes(self, names: Sequence[str]) -> "Dataset":
         """Returns the data set without the photos that show objects of these classes, ignored objects included.

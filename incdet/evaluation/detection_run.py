@@ -9,7 +9,7 @@ import numpy as np
 from incdet.data.dataset import Dataset
 from incdet.detections import Detections
 from incdet.detector import Detector
-from incdet.errors import DataError, ImageError, OutputError
+from incdet.errors import ImageError, OutputError
 from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
@@ -100,12 +100,7 @@ class DetectionRun:
 
 def require_same_classes(detector: Detector, dataset: Dataset) -> None:
     """Raises DataError where a detector knows other classes than a data set, or numbers them differently."""
-    if detector.class_names != dataset.class_names:
-        raise DataError(
-            f"the detector knows {len(detector.class_names)} classes ({', '.join(detector.class_names[:3])}, ...), "
-            f"{dataset.name} has {len(dataset.class_names)} ({', '.join(dataset.class_names[:3])}, ...); "
-            "give weights that were trained for it"
-        )
+    dataset.require_classes(detector.class_names)
 
 
 def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detections:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from incdet.config.class_choice import find_classes
 from incdet.config.sections import Config, ProposalsConfig
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.engines.openvino_presence import check_openvino
 from incdet.networks.record_files import load_classifier_record, load_multibox_record
 from incdet.networks.shipped_weights import find_weights, shipped_networks
 from incdet.networks.weights_record import (
@@ -118,6 +119,7 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     Raises:
         WeightsError: weights are missing, have no record, or do not fit together.
         ConfigurationError: the choices exclude each other, a class is unknown, or the device is not there.
+        PackageError: OpenVINO is asked for and not installed.
     """
     refuse_missing_gpu(config.device)
     chosen = choose_weights(weights, members, cascade, config)
@@ -125,6 +127,7 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     rejection_network = records.pop(0) if chosen.has_rejection_network else None
     common = check_detector_records(records, rejection_network, config)
     check_proposers(config.proposals)
+    check_openvino(config.scores, config.device)
     return common
 
 

@@ -64,6 +64,10 @@ CASES = {
     f"evaluate {DATA} --predictions missing.jsonl": (3, "missing.jsonl"),
     "coverage --dataset voc --root missing": (3, "no such folder"),
     f"coverage {DATA} --output {NOWHERE}": (2, "photo.png/x"),
+    # --set wins over the option, so that it is the setting that is wrong
+    "detect photo.png --classes cat --set detections.classes=[kitten]": (2, "no class 'kitten'"),
+    f"coverage {DATA} --superpixel-scale 2 --set proposals.selective_search.superpixel_scale=0": (2, "scale=0'"),
+    f"evaluate {DATA.replace('voc --', 'coco --')} --split val": (3, "instances_val.json"),
     f"coverage {DATA} --classes kitten --output curves": (2, "did you mean 'cat'"),
     "compare missing other": (3, "missing"),
     "evaluate-classification --root voc --weights missing": (3, "no weights 'missing'"),

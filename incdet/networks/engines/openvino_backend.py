@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.errors import ConfigurationError, PackageError, WeightsError
+from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.engines.openvino_network import NetworkBuilder
+from incdet.networks.engines.openvino_presence import missing_openvino_error
 from incdet.networks.googlenet import GoogLeNet
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -151,9 +152,7 @@ def openvino_package() -> Any:
     try:
         import openvino
     except ImportError:
-        raise PackageError(
-            "scores.engine=openvino needs OpenVINO, which is not installed: pip install 'incdet[openvino]'"
-        ) from None
+        raise missing_openvino_error() from None
     return openvino
 
 

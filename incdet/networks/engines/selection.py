@@ -9,6 +9,7 @@ from torch import Tensor
 from incdet.config.sections import ScoresConfig
 from incdet.errors import ConfigurationError, PackageError
 from incdet.networks.engines.openvino_backend import OpenVinoBackend, Precision, openvino_package
+from incdet.networks.engines.openvino_presence import wrong_device_error
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import GoogLeNet
 from incdet.runtime.device import choose_precision
@@ -128,7 +129,7 @@ class Engine:
         if self.name == "openvino":
             openvino_package()
             if device.type != "cpu":
-                raise ConfigurationError("scores.engine=openvino computes on the CPU; add device=cpu or leave it out")
+                raise wrong_device_error()
         # torch's dtypes know no eight bits for networks, so `choose_precision` refuses them
         eight_bits = self.name == "openvino" and config.precision == "int8"
         precision = torch.int8 if eight_bits else choose_precision(config.precision, device)
