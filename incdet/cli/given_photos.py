@@ -75,7 +75,9 @@ def _read_standard_input(config: ImagesConfig | None) -> Image:
         ImageError: Nothing is sent there, or no photo.
     """
     if sys.stdin is None or sys.stdin.isatty():
-        raise ImageError("cannot read a photo from standard input: nothing is sent there; send the bytes of one photo")
+        raise ImageError(
+            "cannot read a photo from standard input: it is a terminal; write detect - < photo.jpg, or give the file"
+        )
     try:
         content = sys.stdin.buffer.read()
     except OSError as error:

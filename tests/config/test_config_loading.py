@@ -195,7 +195,7 @@ def test_the_message_names_the_setting_that_is_wrong(tmp_path):
     [
         ("scores.treshold=1", "did you mean one of proposals.multibox.iou_threshold, detections.score_threshold, "),
         ("x=1", "valid keys: device, images"),
-        ("scores.nothing=1", "valid keys: scores.features, scores.photo_sides"),
+        ("scores.zzzzzzz=1", "valid keys: scores.features, scores.photo_sides"),
     ],
 )
 def test_only_near_keys_are_suggested(setting, advice):
