@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from incdet.networks.box_regression import CELLS, pooled_cells
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.googlenet import GoogLeNet
+from incdet.ops.bilinear_taps import BINS
 from incdet.ops.region_pooling import CELL_OFFSET, pool_regions
-from incdet.ops.region_pooling_kernels import BINS
 from incdet.training.shared_network import FEATURE_SCALE, ScaledBoxRegressor
 
 EARLY_MODULE = "3b"

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from incdet.ops.region_pooling_kernels import BINS, POOLED_SIZE, pool, pool_and_note, spread_gradient
+from incdet.ops.bilinear_taps import BINS
+from incdet.ops.region_pooling_kernels import POOLED_SIZE, pool, pool_and_note, spread_gradient
 from incdet.runtime.threads import split_among_threads
 
 MIN_REGIONS_PER_THREAD = 4
