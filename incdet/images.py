@@ -85,6 +85,22 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
         raise ImageError(f"cannot read {path}: {reason(error)}; check the file's name and permissions") from None
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Returns width and height of a photo's file, upright, in pixels. Only the file's header is read.
+
+    Raises:
+        ImageError: The file is missing or not an image.
+    """
+    try:
+        with path.open("rb") as file, _open_whatever_its_size(file) as picture:
+            orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
+            width, height = picture.size
+    except _DAMAGED as error:
+        raise ImageError(f"cannot read {path}: {reason(error)}; check that it is a whole photo") from None
+    # orientations from 5 on exchange the sides
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+
+
 def find_images(sources: Iterable[str | Path], tell: Callable[[str], None] | None = None) -> list[Path]:
     """Finds the photos that files, folders and glob patterns name, sorted within each, no file twice.
 

@@ -9,3 +9,4 @@ class Collection(StrEnum):
     voc = "voc"
     coco = "coco"
     ilsvrc = "ilsvrc"
+    yolo = "yolo"

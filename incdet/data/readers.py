@@ -1,4 +1,4 @@
-"""The reader for every collection: VOC, COCO and ILSVRC become the same `Dataset`."""
+"""The reader for every collection: VOC, COCO, ILSVRC and YOLO become the same `Dataset`."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,12 +7,14 @@ from incdet.data.coco import read_coco_folder
 from incdet.data.collection import Collection as Collection  # callers of `read_dataset` need it
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.ilsvrc import IlsvrcFiles, read_ilsvrc
+from incdet.data.layouts import require_folder
 from incdet.data.voc import read_voc
+from incdet.data.yolo import read_yolo
 from incdet.errors import ConfigurationError, DataError
 
 
 def read_dataset(
-    collection: Collection | Literal["voc", "coco", "ilsvrc"],
+    collection: Collection | Literal["voc", "coco", "ilsvrc", "yolo"],
     root: Path | str,
     split: str,
     files: IlsvrcFiles | None = None,
@@ -41,16 +43,17 @@ def read_dataset(
         DataError: The folder, the split or an annotation is missing or malformed, or two photos have the same name.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DataError(f"cannot read the data set {root}: there is no such folder; check --root")
+    require_folder(root)
     if collection == "ilsvrc":
         dataset = read_ilsvrc(root, split, files, cache, num_processes, warn)
     elif collection == "voc":
         dataset = read_voc(root, split, warn)
     elif collection == "coco":
         dataset = read_coco_folder(root, split)
+    elif collection == "yolo":
+        dataset = read_yolo(root, split, warn)
     else:
-        raise ConfigurationError(f"there is no layout of data sets '{collection}'; give voc, coco or ilsvrc")
+        raise ConfigurationError(f"there is no layout of data sets '{collection}'; give voc, coco, yolo or ilsvrc")
     _require_different_names(dataset)
     return dataset
 

@@ -1,11 +1,22 @@
-"""PASCAL VOC's layout: `Annotations/*.xml`, `ImageSets/Main/<split>.txt`, `JPEGImages/*.jpg`."""
+"""PASCAL VOC's layout: `Annotations/*.xml`, `ImageSets/Main/<split>.txt`, `JPEGImages/*.jpg`.
+
+Roboflow's form, where every split is a folder that holds photos and XML together, is read, too.
+"""
 
 from pathlib import Path
 
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.layouts import (
+    files_ending_in,
+    folders_with_xml,
+    missing_split,
+    photos_by_name,
+    split_synonyms,
+)
 from incdet.data.xml_annotations import VOC_BOXES, read_image_list
+from incdet.errors import DataError
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -22,26 +33,82 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
 
     Args:
         root: The folder.
-        split: Name of the split in ImageSets/Main.
-        warn: Function that is told about objects of unknown classes.
+        split: Name of the split in ImageSets/Main; without that folder, of a folder with photos and XML together.
+        warn: Function that is told about objects of unknown classes and about photos without annotations.
 
     Raises:
-        DataError: The split or an annotation is missing or malformed, or a class is listed twice.
+        DataError: The split or an annotation is missing or malformed, a class is listed twice, or no object of the
+            split has one of the classes.
     """
     root = Path(root)
-    own = root / CLASSES_FILE
-    class_names = read_class_list(own) if own.is_file() else VOC_CLASSES
-    # VOC's lists of single classes have a second column, 1 or -1, which says nothing about the annotations
-    names = tuple(name for name, _ in read_image_list(root / "ImageSets" / "Main" / f"{split}.txt"))
+    lists = root / "ImageSets" / "Main"
+    together = [] if lists.is_dir() else folders_with_xml(root)
+    if together:
+        names, annotations, photos = _read_together(root, split, together, warn)
+        class_names = _own_classes(root) or _classes_in_use(together)
+    else:
+        found = [name for name in split_synonyms(split) if (lists / f"{name}.txt").is_file()]
+        if not found and lists.is_dir():
+            known = [file.stem for file in files_ending_in(lists, ".txt")]
+            raise missing_split(root, split, f"ImageSets/Main/{split}.txt", known)
+        # VOC's lists of single classes have a second column, 1 or -1, which says nothing about the annotations
+        names = [name for name, _ in read_image_list(lists / f"{(found or [split])[0]}.txt")]
+        annotations, photos = root / "Annotations", root / "JPEGImages"
+        class_names = _own_classes(root) or VOC_CLASSES
     class_ids = {name: index for index, name in enumerate(class_names)}
-    truths, unknown = read_annotations([root / "Annotations" / f"{name}.xml" for name in names], class_ids, VOC_BOXES)
+    truths, unknown = read_annotations([annotations / f"{name}.xml" for name in names], class_ids, VOC_BOXES)
     if unknown:
-        warn(unknown_objects(unknown, str(own) if own.is_file() else "PASCAL VOC"))
+        owner = str(root / CLASSES_FILE) if (root / CLASSES_FILE).is_file() else "PASCAL VOC"
+        if not any(len(truth) for truth in truths):
+            raise DataError(
+                f"none of the {sum(unknown.values())} objects of {root} {split} has a class of {owner}: they are "
+                f"{', '.join(sorted(unknown))}; write these classes into {root / CLASSES_FILE}, one a line"
+            )
+        warn(unknown_objects(unknown, owner))
+    files = photos_by_name(photos)
     return Dataset(
         name=f"{root.resolve().name} {split}",
         class_names=class_names,
-        image_paths=tuple(root / "JPEGImages" / f"{name}.jpg" for name in names),
+        image_paths=tuple(files.get(name, photos / f"{name}.jpg") for name in names),
         ground_truths=tuple(truths),
-        image_ids=names,
+        image_ids=tuple(names),
         category_ids=tuple(range(1, len(class_names) + 1)),
     )
+
+
+def _own_classes(root: Path) -> tuple[str, ...] | None:
+    file = root / CLASSES_FILE
+    return read_class_list(file) if file.is_file() else None
+
+
+def _read_together(root: Path, split: str, folders: list[Path], warn: Warn) -> tuple[list[str], Path, Path]:
+    """Finds a split whose photos and XML lie in one folder, as in Roboflow's export.
+
+    Args:
+        root: The folder of the data set.
+        split: Name of the split.
+        folders: The folders of all splits.
+        warn: Function that is told about photos without annotations.
+
+    Returns:
+        The names of the photos that have an annotation, the folder of the annotations and that of the photos.
+
+    Raises:
+        DataError: There is no folder of the split.
+    """
+    by_name = {folder.name: folder for folder in folders}
+    folder = next((by_name[name] for name in split_synonyms(split) if name in by_name), None)
+    if folder is None:
+        raise missing_split(root, split, f"{split}/*.xml", by_name)
+    names = [file.stem for file in files_ending_in(folder, ".xml")]
+    alone = sorted(photos_by_name(folder).keys() - set(names))
+    if alone:
+        warn(f"{len(alone)} photos in {folder} have no annotation and are left out ({', '.join(alone[:3])})")
+    return names, folder, folder
+
+
+def _classes_in_use(folders: list[Path]) -> tuple[str, ...]:
+    """Returns the names of all objects in some folders, in alphabetical order, so that all splits have the same."""
+    annotations = [file for folder in folders for file in files_ending_in(folder, ".xml")]
+    _, names = read_annotations(annotations, {}, VOC_BOXES)
+    return tuple(sorted(names))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from incdet.errors import WeightsError
 from incdet.runtime.files import atomic_file
 from incdet.training.averaging import ParameterAverage
+from incdet.training.checkpoint_settings import require_same_settings
 
 
 def save_checkpoint(
@@ -78,16 +79,7 @@ def load_checkpoint(
             tensors: dict[str, Tensor] = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
-    if not {"step", "configuration"} <= metadata.keys():
-        raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
-    # settings are compared one by one, so that the message can name the one that differs
-    earlier, configuration = _flat(json.loads(metadata["configuration"])), _flat(configuration)
-    for key in sorted(earlier.keys() | configuration.keys()):
-        if earlier.get(key) != configuration.get(key):
-            raise WeightsError(
-                f"the checkpoint {file} was written with {key} = {earlier.get(key)}, now it is "
-                f"{configuration.get(key)}; use the old value or another output folder"
-            )
+    require_same_settings(file, metadata, configuration)
     with torch.no_grad():
         for name, value in network.state_dict().items():
             value.copy_(tensors[f"network.{name}"])
@@ -98,11 +90,3 @@ def load_checkpoint(
                 # the memory layout decides how a sum is rounded: it must be that of the parameter, as before
                 optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(buffer)
     return int(metadata["step"])
-
-
-def _flat(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The settings with dotted keys instead of sections."""
-    flat: dict[str, Any] = {}
-    for key, value in configuration.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from incdet.errors import IncdetError, WeightsError
 from incdet.runtime.distributed import Processes
 from incdet.training.averaging import ParameterAverage, averaged_network
+from incdet.training.checkpoint_settings import CHECKPOINT_FILE
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
@@ -112,7 +113,7 @@ class Trainer(Generic[Batch]):
 
     @property
     def _checkpoint_file(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+        return self.folder / CHECKPOINT_FILE
 
     def resume(self, configuration: dict[str, Any]) -> None:
         """Restores the state of the folder's checkpoint, where there is one.

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incdet.config.class_choice import find_classes
-from incdet.data.dataset import Warn
 from incdet.networks.record_files import load_classifier_record
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import require_writable_folder
 from incdet.runtime.gpu_presence import refuse_missing_gpu
-from incdet.runtime.reporter import SILENT
+from incdet.runtime.reporter import SILENT, Reporter
+from incdet.training.checkpoint_settings import check_checkpoint
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
+from incdet.training.data_checks import check_objects, check_photos, describe_photos
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
@@ -41,8 +42,14 @@ def check_region_trainings(
         assert record is not None
         region_preprocessing(config, record)
     # annotations come last, because a large data set takes a while; most members of an ensemble share them
+    listener = _first_listener(options)
     for data, seed in {config.data: config.seed for config, _ in reversed(trainings)}.items():
-        options.photos.of_data_set(data, seed, _warn_once(options))
+        dataset, extra = options.photos.of_data_set(data, seed, listener.warn)
+        check_photos(dataset)
+        if extra is not None:
+            check_photos(extra)
+        check_objects(dataset if extra is None else dataset.joined(extra), listener.warn)
+        listener.note(describe_photos(dataset, data))
 
 
 def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions) -> None:
@@ -58,7 +65,7 @@ def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, option
     """
     config.require_packages()
     _check_run(config, folder, options, config.initial_weights)
-    dataset, _ = options.photos.of_data_set(config.data, config.seed, _warn_once(options))
+    dataset, _ = options.photos.of_data_set(config.data, config.seed, _first_listener(options).warn)
     find_classes(config.left_out_classes, dataset.class_names, dataset.name)
 
 
@@ -86,9 +93,10 @@ def _check_run(
     options.check()
     refuse_missing_gpu(config.device)
     require_writable_folder(folder)
+    check_checkpoint(folder, config.decisive())
     return None if initial_weights is None else load_classifier_record(find_weights(initial_weights))
 
 
-def _warn_once(options: TrainingOptions) -> Warn:
-    """Takes warnings about the data; of several processes (torchrun numbers them), the first one passes them on."""
-    return options.reporter.warn if os.environ.get("RANK", "0") == "0" else SILENT.warn
+def _first_listener(options: TrainingOptions) -> Reporter:
+    """The listener of the first of several processes, which torchrun numbers; the others say nothing twice."""
+    return options.reporter if os.environ.get("RANK", "0") == "0" else SILENT

@@ -9,20 +9,24 @@ from pydantic import Field
 
 from incdet.config.sections import Section
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.layouts import find_layout
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import DataError
 from incdet.ops.even_spacing import evenly_spaced_with_ends
+
+MAX_VALIDATION_PHOTOS = 32
+"""Largest number of photos that are kept out of training where nothing else is said."""
 
 
 class DataConfig(Section):
     """The photos of a training.
 
     Attributes:
-        dataset: layout of the data set, as for `incdet evaluate`.
+        dataset: layout of the data set, as for `incdet evaluate`; "auto" tells it by the files in the folder.
         root: folder of the data set.
         split: split of the data set that is learnt.
         validation_images: number of photos of the split, evenly spaced, that are kept out of training; the validation
-            judges the network on them.
+            judges the network on them. None keeps a tenth, at most 32.
         validation_proposals: number of proposals, the best ones, that the validation uses of each photo.
         extra_split: split whose objects are learnt, too, but no background, because not every object in its photos is
             annotated, as in ILSVRC's train; None is none.
@@ -30,13 +34,21 @@ class DataConfig(Section):
             random; the others are ignored.
     """
 
-    dataset: Literal["voc", "coco", "ilsvrc"] = "voc"
+    dataset: Literal["auto", "voc", "coco", "ilsvrc", "yolo"] = "voc"
     root: str
     split: str = "train"
-    validation_images: int = Field(32, ge=0)
+    validation_images: int | None = Field(None, ge=0)
     validation_proposals: int = Field(300, ge=1)
     extra_split: str | None = None
     extra_boxes_per_class: int = Field(1000, ge=1)
+
+    def collection(self) -> Collection:
+        """Returns the layout of the data set.
+
+        Raises:
+            DataError: The layout is to be told by the files, and the folder is missing or has those of no layout.
+        """
+        return find_layout(Path(self.root)) if self.dataset == "auto" else Collection(self.dataset)
 
 
 def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning) -> tuple[Dataset, Dataset | None]:
@@ -55,7 +67,7 @@ def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning)
     Raises:
         DataError: the data set cannot be read.
     """
-    collection, root = Collection(config.dataset), Path(config.root)
+    collection, root = config.collection(), Path(config.root)
     dataset = read_dataset(collection, root, config.split, warn=warn)
     # a blacklisted photo shows objects of a class that nobody annotated, which would be learnt as background
     blacklisted = {position for position, _ in dataset.blacklist}
@@ -94,12 +106,27 @@ def limit_objects_per_class(dataset: Dataset, max_per_class: int, seed: int) -> 
     return replace(dataset, ground_truths=tuple(limited)).subset(np.unique(photos[kept]).tolist())
 
 
-def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Dataset]:
+def num_validation_photos(num_photos: int, wanted: int | None) -> int:
+    """Returns the number of photos that are kept out of training.
+
+    >>> [num_validation_photos(number, None) for number in (1, 8, 40, 3482)]
+    [0, 1, 4, 32]
+
+    Args:
+        num_photos: number of photos of the split.
+        wanted: `DataConfig.validation_images`; None is a tenth of the photos, between 1 and 32, but not the only one.
+    """
+    if wanted is not None:
+        return wanted
+    return min(max(num_photos // 10, 1), MAX_VALIDATION_PHOTOS, num_photos - 1)
+
+
+def split_validation(dataset: Dataset, wanted: int | None) -> tuple[Dataset, Dataset]:
     """Splits a data set into photos to train on and evenly spaced photos for validation.
 
     Args:
         dataset: the photos.
-        num_validation: number of photos for validation.
+        wanted: number of photos for validation; see `num_validation_photos`.
 
     Returns:
         The photos to train on and those for validation.
@@ -107,6 +134,7 @@ def split_validation(dataset: Dataset, num_validation: int) -> tuple[Dataset, Da
     Raises:
         DataError: no photo is left to train on.
     """
+    num_validation = num_validation_photos(len(dataset), wanted)
     validation = evenly_spaced_with_ends(len(dataset), num_validation).tolist()
     training = sorted(set(range(len(dataset))) - set(validation))
     if not training:

@@ -25,12 +25,16 @@ from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task, Trainer
 from incdet.training.multibox_task import MultiBoxTask
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.next_steps import classifier_commands, multibox_commands, region_commands
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_task import RegionsTask
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
 from incdet.training.shared_region_task import SharedRegionsTask
 from incdet.training.training_options import TrainingOptions
+
+WEIGHTS_FILE = "weights.safetensors"
+"""Name of the file of trained weights in the folder of a run."""
 
 
 def train_regions(
@@ -55,6 +59,9 @@ def train_regions(
         for config, folder in trainings:
             task = _prepare_regions(config, cache, processes, options)
             _train(task.task(), config, folder, processes, options, task.record)
+        if processes.leads:
+            files = [folder / WEIGHTS_FILE for _, folder in trainings]
+            _tell_commands(region_commands(files, trainings[0][0].data), options.reporter)
 
 
 def _prepare_regions(
@@ -100,6 +107,8 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
         initial = load_network(find_weights(config.initial_weights))
         task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn)
         _train(task.task(), config, folder, processes, options, task.record)
+        if processes.leads:
+            _tell_commands(multibox_commands(folder / WEIGHTS_FILE), options.reporter)
 
 
 def train_classifier(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions | None = None) -> None:
@@ -118,6 +127,8 @@ def train_classifier(config: ClassifierTrainingConfig, folder: Path, options: Tr
     with joined_processes(config.device) as processes:
         task = ClassificationTask(config, processes, options.reporter.warn, options.photos.of_classes)
         _train(task.task(), config, folder, processes, options, task.record)
+        if processes.leads:
+            _tell_commands(classifier_commands(folder / WEIGHTS_FILE), options.reporter)
 
 
 def _train(
@@ -159,10 +170,16 @@ def run_training(
     with reporter.progress("training", trainer.steps) as update:
         update(trainer.step, "")
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
-    file = trainer.folder / "weights.safetensors"
+    file = trainer.folder / WEIGHTS_FILE
     tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
     save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
     reporter.note(f"wrote {file}")
+
+
+def _tell_commands(commands: list[str], reporter: Reporter) -> None:
+    """Tells what can be done with the result."""
+    for command in commands:
+        reporter.note(f"next: {command}")
 
 
 def _beginning(trainer: Trainer[Any]) -> str:

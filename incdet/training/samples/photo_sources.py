@@ -37,7 +37,7 @@ class PhotosConfig(Section):
     root: str
     classes: str | None = None
     labels: str | None = None
-    dataset: Literal["voc", "coco", "ilsvrc"] = "voc"
+    dataset: Literal["voc", "coco", "ilsvrc", "yolo"] = "voc"
     split: str = "train"
 
 

@@ -1,0 +1,137 @@
+"""How the layouts of data sets are told apart, the names of splits, and the photos beside annotations."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from incdet.data.collection import Collection
+from incdet.errors import DataError, reason
+from incdet.images import SUFFIXES
+
+ROBOFLOW_COCO_FILE = "_annotations.coco.json"
+"""Name of the annotations in every split's folder of Roboflow's COCO export."""
+
+YOLO_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+"""Names of the file that describes a data set in YOLO's layout."""
+
+_VALIDATION = ("val", "valid", "validation")
+"""Names of the same split in the programs that write data sets. Roboflow's is "valid"."""
+
+
+def split_synonyms(split: str) -> tuple[str, ...]:
+    """Returns the names under which programs store a split, the given one first.
+
+    >>> split_synonyms("val"), split_synonyms("train")
+    (('val', 'valid', 'validation'), ('train',))
+    """
+    if split not in _VALIDATION:
+        return (split,)
+    return (split, *(name for name in _VALIDATION if name != split))
+
+
+def files_ending_in(folder: Path, *suffixes: str) -> list[Path]:
+    """Returns the files of a folder with one of these endings, in lower case, sorted; none where there is no folder.
+
+    Hidden files are left out.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {reason(error)}; check its rights") from None
+    return [file for file in files if file.suffix.lower() in suffixes and not file.name.startswith(".")]
+
+
+def photos_by_name(folder: Path) -> dict[str, Path]:
+    """Returns the photos of a folder by their names without ending."""
+    return {photo.stem: photo for photo in files_ending_in(folder, *SUFFIXES)}
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Returns the folders in a folder, sorted, without hidden ones."""
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def folders_with_xml(root: Path) -> list[Path]:
+    """Returns the folders in a folder that hold photos and their XML together, as in Roboflow's VOC export."""
+    return [folder for folder in subfolders(root) if files_ending_in(folder, ".xml") and photos_by_name(folder)]
+
+
+def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -> DataError:
+    """Returns the error about a split that a data set lacks.
+
+    Args:
+        root: The folder of the data set.
+        split: The split.
+        expected: The file or folder that would hold it, below the root.
+        known: The splits that the data set has.
+    """
+    found = ", ".join(sorted(set(known))) or "none"
+    return DataError(
+        f"cannot read the split '{split}' of {root}: there is no {expected}; splits found: {found}; check the folder "
+        "and the name of the split"
+    )
+
+
+def find_layout(root: Path) -> Collection:
+    """Returns the layout of a data set's folder, told by the files that only one layout has.
+
+    Raises:
+        DataError: The folder is missing, or holds the files of no layout or of several.
+    """
+    require_folder(root)
+    found = [collection for collection, is_there in _SIGNS.items() if any(is_there(root))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(found)
+        raise DataError(f"{root} holds the files of several layouts, {names}; name one of them with data.dataset")
+    raise DataError(
+        f"cannot tell the layout of {root}: it has neither annotations/instances_*.json nor */{ROBOFLOW_COCO_FILE} "
+        "(coco), neither ImageSets/Main nor */*.xml (voc), neither data.yaml nor labels (yolo); check the folder"
+    )
+
+
+def require_folder(root: Path) -> None:
+    """Makes sure that the folder of a data set is there.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if root.is_file():
+        raise DataError(f"cannot read the data set {root}: it is a file; give the folder that holds it")
+    if not root.is_dir():
+        raise DataError(f"cannot read the data set {root}: there is no such folder; check the path")
+
+
+def _signs_of_voc(root: Path) -> Iterator[bool]:
+    yield (root / "ImageSets" / "Main").is_dir()
+    yield bool(files_ending_in(root / "Annotations", ".xml"))
+    yield bool(folders_with_xml(root))
+
+
+def _signs_of_coco(root: Path) -> Iterator[bool]:
+    yield any((root / "annotations").glob("instances_*.json"))
+    yield any((folder / ROBOFLOW_COCO_FILE).is_file() for folder in subfolders(root))
+
+
+def _signs_of_ilsvrc(root: Path) -> Iterator[bool]:
+    yield (root / "ImageSets" / "DET").is_dir()
+    yield (root / "Annotations" / "DET").is_dir()
+
+
+def _signs_of_yolo(root: Path) -> Iterator[bool]:
+    yield any((root / name).is_file() for name in YOLO_DESCRIPTIONS)
+    yield any(folder.name == "labels" or (folder / "labels").is_dir() for folder in subfolders(root))
+
+
+_SIGNS: dict[Collection, Callable[[Path], Iterator[bool]]] = {
+    Collection.voc: _signs_of_voc,
+    Collection.coco: _signs_of_coco,
+    Collection.ilsvrc: _signs_of_ilsvrc,
+    Collection.yolo: _signs_of_yolo,
+}
+"""The files and folders by which each layout is known, as truth values that are computed one by one."""
