@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from incdet.runtime.opencv_wheels import installed_wheels, several_wheels
 from incdet.runtime.provenance import versions
 
 
@@ -42,6 +43,7 @@ def installation() -> dict[str, Any]:
     return {
         "versions": versions(),
         "device": {"type": device.type, "name": name, "engine": engine, "precision": precision},
-        "opencv_engine": opencv_engine,
+        "opencv_wheels": installed_wheels(),
+        "opencv_engine": opencv_engine if opencv_engine != "ok" else several_wheels() or "ok",
         "weights": weights,
     }

@@ -3,6 +3,10 @@
 import cv2
 import numpy as np
 
+from incdet.runtime.opencv_wheels import require_whole_opencv
+
+require_whole_opencv(cv2)
+
 SIDE_STEP = 32
 """Sides of resized photos are multiples of this many pixels, so that all photos have one of a few sizes, for each of
 which an engine prepares itself once."""

@@ -16,6 +16,7 @@ from incdet.config.sections import SelectiveSearchConfig, Similarity
 from incdet.errors import PackageError
 from incdet.ops.boxes import box_areas, boxes_from_xywh
 from incdet.proposers.colors import convert_colors
+from incdet.runtime.opencv_wheels import REMEDY
 
 _MIN_FRAME_SIDE = 16
 """Shortest side of a frame that is searched, in pixels: OpenCV crashes on smaller ones (opencv_contrib #705, #2102)."""
@@ -95,7 +96,6 @@ def segmentation_module() -> ModuleType:
     if module is None or not hasattr(module, "createSelectiveSearchSegmentation"):
         raise PackageError(
             f"selective search needs cv2.ximgproc.segmentation, which this OpenCV {cv2.__version__} lacks because "
-            "another opencv wheel replaced it; run: pip uninstall -y opencv-python opencv-python-headless "
-            "opencv-contrib-python-headless && pip install --force-reinstall --no-deps opencv-contrib-python"
+            f"another opencv wheel replaced it; run: {REMEDY}"
         )
     return module

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     # settings are checked without torch, which takes longer to import than everything else
     from torch import nn
 
+AUTO_EPOCHS = 12
+"""Number of passes over the data of a training whose length is "auto"."""
+
+AUTO_STEPS = (150, 500)
+"""Smallest and largest number of its steps."""
+
 
 class OptimizationConfig(Section):
     """Length, size and rate of the steps.
 
     Attributes:
-        steps: number of steps of the run; either `steps` or `epochs` is given.
+        steps: number of steps of the run; either `steps` or `epochs` is given. "auto" takes 12 passes over the data,
+            but between 150 and 500 steps, unless `epochs` is given.
         epochs: number of passes over the data.
         batch_size: number of samples per step and process; the steps of N processes have N times as many samples.
         learning_rate: highest rate of the layers that start from trained weights, or of all layers where none do.
@@ -36,7 +43,7 @@ class OptimizationConfig(Section):
 
     replaces: ClassVar[Mapping[str, tuple[str, ...]]] = {"steps": ("epochs",), "epochs": ("steps",)}
 
-    steps: int | None = Field(None, ge=1)
+    steps: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     epochs: float | None = Field(None, gt=0)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(0.001, gt=0)
@@ -53,9 +60,22 @@ class OptimizationConfig(Section):
 
     @model_validator(mode="after")
     def _one_length(self) -> "OptimizationConfig":
-        if (self.steps is None) == (self.epochs is None):
+        if self.steps != "auto" and (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
         return self
+
+    def num_steps(self, steps_per_epoch: float) -> int:
+        """Returns the number of steps of the run.
+
+        Args:
+            steps_per_epoch: number of steps that make one pass over the data.
+        """
+        if isinstance(self.steps, int):
+            return self.steps
+        if self.epochs is not None:
+            return max(round(self.epochs * steps_per_epoch), 1)
+        fewest, most = AUTO_STEPS
+        return min(max(round(AUTO_EPOCHS * steps_per_epoch), fewest), most)
 
 
 class LearningRate:
@@ -71,7 +91,7 @@ class LearningRate:
 
     def __init__(self, config: OptimizationConfig, steps_per_epoch: float):
         self.config, self._steps_per_epoch = config, steps_per_epoch
-        self.steps = config.steps or max(round((config.epochs or 0) * steps_per_epoch), 1)
+        self.steps = config.num_steps(steps_per_epoch)
 
     def __call__(self, step: int) -> float:
         """Returns the rate of the layers that start from trained weights, at step 0, 1, 2, ..."""
