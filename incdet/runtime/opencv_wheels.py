@@ -11,7 +11,7 @@ from types import ModuleType
 from incdet.errors import PackageError
 
 WANTED = "opencv-contrib-python"
-"""The wheel that incdet depends on. The headless one with contributed modules would do, too, but pip cannot take either."""
+"""The wheel that incdet depends on. Its headless form would do, too, but a dependency names one wheel."""
 
 OTHERS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
 """The wheels that write into the same folder."""
