@@ -28,6 +28,7 @@ from incdet.cli.options import (
     Split,
     device_setting,
 )
+from incdet.data.collection import Collection
 
 EXAMPLES = (
     "incdet evaluate --dataset voc --root VOCdevkit/VOC2012 --split val --output runs/val",
@@ -36,6 +37,10 @@ EXAMPLES = (
 
 RULES = "Rules"
 """Title of a panel of options."""
+
+
+OWN_RULES = {Collection.voc: "voc", Collection.coco: "coco", Collection.ilsvrc: "ilsvrc", Collection.yolo: "voc"}
+"""The rules of each layout's data sets where none are named. YOLO has none of its own."""
 
 
 class RulesName(StrEnum):
@@ -167,7 +172,7 @@ def evaluate(
         class_map=class_map,
         cache=cache,
         detector=choice,
-        rules=(rules or RulesName[dataset.name]).value,
+        rules=(rules or RulesName(OWN_RULES[dataset])).value,
         coco_backend=coco_backend.value,
         output=output,
         json_file=json_file,
