@@ -16,7 +16,7 @@ from incdet.config.sections import SelectiveSearchConfig, Similarity
 from incdet.errors import PackageError
 from incdet.ops.boxes import box_areas, boxes_from_xywh
 from incdet.proposers.colors import convert_colors
-from incdet.runtime.opencv_wheels import REMEDY
+from incdet.runtime.opencv_wheels import REMEDY, require_whole_opencv
 
 _MIN_FRAME_SIDE = 16
 """Shortest side of a frame that is searched, in pixels: OpenCV crashes on smaller ones (opencv_contrib #705, #2102)."""
@@ -92,6 +92,7 @@ def segmentation_module() -> ModuleType:
     Raises:
         PackageError: another OpenCV wheel is installed, over it or beside it.
     """
+    require_whole_opencv(cv2)
     module = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if module is None or not hasattr(module, "createSelectiveSearchSegmentation"):
         raise PackageError(

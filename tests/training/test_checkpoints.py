@@ -9,6 +9,7 @@ from torch import nn
 from incdet.errors import OutputError, WeightsError
 from incdet.networks.conv_units import BatchNorm
 from incdet.runtime import files as storage
+from incdet.training.checkpoint_settings import CHECKPOINT_FILE, check_checkpoint
 from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
 from incdet.training.schedule import Schedule
@@ -38,6 +39,16 @@ def test_a_damaged_checkpoint_says_which_file_and_what_to_do(tmp_path, uninterru
 def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupted):
     save_file(state_of(uninterrupted), tmp_path / "checkpoint.safetensors")
     refused(tmp_path, CONFIGURATION, "checkpoint.safetensors")
+
+
+def test_settings_are_compared_before_anything_is_loaded(tmp_path, uninterrupted):
+    check_checkpoint(tmp_path, CONFIGURATION)
+    check_checkpoint(uninterrupted, CONFIGURATION)
+    with pytest.raises(WeightsError, match=r"written with seed = 3, now it is 4; use the old value"):
+        check_checkpoint(uninterrupted, CONFIGURATION | {"seed": 4})
+    (tmp_path / CHECKPOINT_FILE).write_text("no checkpoint")
+    with pytest.raises(WeightsError, match="cannot read the checkpoint"):
+        check_checkpoint(tmp_path, CONFIGURATION)
 
 
 def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):

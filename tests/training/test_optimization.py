@@ -36,6 +36,12 @@ def test_a_linear_fall_begins_late_and_ends_just_above_zero():
     assert [rate(step) for step in (61, 80, 99)] == pytest.approx([2.0 * 39 / 40, 1.0, 2.0 / 40])
 
 
+@pytest.mark.parametrize(("steps_per_epoch", "steps"), [(3.5, 150), (18, 216), (100, 500)])
+def test_an_automatic_length_suits_the_number_of_photos(steps_per_epoch, steps):
+    assert rates(steps_per_epoch=steps_per_epoch, steps="auto").steps == steps
+    assert rates(steps_per_epoch=steps_per_epoch, steps="auto", epochs=2).steps == 2 * steps_per_epoch
+
+
 @pytest.mark.parametrize("length", [{}, {"steps": 5, "epochs": 1.0}])
 def test_a_training_has_steps_or_epochs(length):
     with pytest.raises(ConfigurationError, match="either steps or epochs"):
