@@ -54,5 +54,5 @@ def test_several_wheels_are_named_with_the_command_that_mends_them(install):
 
 def test_a_folder_without_its_files_is_an_error(install):
     install(opencv_contrib_python="5.1.0.95")
-    with pytest.raises(PackageError, match="lost its files.*pip uninstall"):
+    with pytest.raises(PackageError, match=r"lost its files.*pip uninstall"):
         require_whole_opencv(ModuleType("cv2"))

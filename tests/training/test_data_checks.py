@@ -36,7 +36,7 @@ def test_classes_without_objects_are_told_and_no_objects_at_all_are_refused(phot
     assert len(said) == 1
     assert "of 20 classes have no objects" in said[0]
     ignored = [replace(truth, ignored=np.ones(len(truth), bool)) for truth in photos.ground_truths]
-    with pytest.raises(DataError, match="none of its .* photos shows an object"):
+    with pytest.raises(DataError, match=r"none of its .* photos shows an object"):
         check_objects(replace(photos, ground_truths=tuple(ignored)), said.append)
 
 
