@@ -78,10 +78,7 @@ def describe_photos(dataset: Dataset, config: DataConfig) -> str:
     order = np.argsort(-counts, kind="stable")
     names = [f"{dataset.class_names[class_id]} {counts[class_id]:,}" for class_id in order[:MAX_NAMES]]
     classes = ", ".join(names) + (", ..." if len(order) > MAX_NAMES else "")
-    kept = f"{len(validation):,} more are kept for validation (data.validation_images)"
-    if not len(validation):
-        kept = "none is kept for validation (data.validation_images)"
     return (
-        f"{dataset.name}: {len(training):,} photos are learnt, {kept}; {counts.sum():,} objects of {len(counts)} "
-        f"classes: {classes}"
+        f"{dataset.name}: {len(training):,} photos to learn, {len(validation):,} for validation "
+        f"(data.validation_images); {counts.sum():,} objects of {len(counts)} classes: {classes}"
     )

@@ -79,7 +79,7 @@ def losses_of(folder):
 def test_training_on_shared_features_goes_on_to_the_same_weights(incdet, tmp_path, shared_recipe):
     code, _, err = incdet(*shared_recipe, "whole")
     assert code == 0, err
-    assert "2 photos are learnt, none is kept for validation" in err
+    assert "2 photos to learn, 0 for validation" in err
     assert err.rstrip().endswith("next: incdet detect photo.jpg --weights whole/weights.safetensors")
     code, _, err = incdet(*shared_recipe, "whole", "--set", "seed=7")
     assert code == 3

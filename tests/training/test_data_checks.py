@@ -43,9 +43,9 @@ def test_classes_without_objects_are_told_and_no_objects_at_all_are_refused(phot
 def test_what_is_learnt_is_said(photos):
     four = photos.subset([0, 1, 0, 1])
     sentence = describe_photos(four, DataConfig(root="here"))
-    assert "3 photos are learnt, 1 more are kept for validation" in sentence
+    assert "3 photos to learn, 1 for validation" in sentence
     assert f"{sum(len(truth) for truth in four.ground_truths)} objects of 20 classes" in sentence
-    assert "none is kept" in describe_photos(four, DataConfig(root="here", validation_images=0))
+    assert "4 photos to learn, 0 for validation" in describe_photos(four, DataConfig(root="here", validation_images=0))
 
 
 def test_commands_for_the_result(small_voc, tmp_path):
