@@ -56,7 +56,9 @@ def _with_photos_that_are_there(dataset: Dataset, candidates: Sequence[Path]) ->
         dataset: The data set, with photos in the first candidate.
         candidates: The folders that may hold the photos.
     """
-    names = [path.relative_to(candidates[0]) for path in dataset.image_paths]
+    # a name in the file may be an absolute path, which no folder changes
+    first = candidates[0]
+    names = [path.relative_to(first) if path.is_relative_to(first) else path for path in dataset.image_paths]
     folder = next((folder for folder in candidates if names and (folder / names[0]).is_file()), None)
     if folder is None:
         folder = next((folder for folder in candidates if folder.is_dir()), candidates[0])

@@ -1,6 +1,7 @@
 """COCO's layout and its annotation document, whole and broken."""
 
 import json
+from pathlib import Path
 
 import pytest
 from annotation_files import coco, write
@@ -27,6 +28,17 @@ def test_coco_photo_folders(tmp_path, folder):
     write(tmp_path / "annotations" / "instances_val.json", json.dumps(coco()))
     (tmp_path / folder).mkdir(parents=True)
     assert read_dataset("coco", tmp_path, "val").image_paths[0] == tmp_path / folder / "9.jpg"
+
+
+def test_the_folder_that_holds_the_photos_wins_over_one_that_does_not(tmp_path):
+    images = [
+        {"id": number, "file_name": name, "width": 20, "height": 10}
+        for number, name in ((9, "train/9.jpg"), (7, "train/7.jpg"), (8, "/elsewhere/8.jpg"))
+    ]
+    write(tmp_path / "annotations" / "instances_train.json", json.dumps(coco(images=images)))
+    write(tmp_path / "train" / "9.jpg", "")
+    paths = read_dataset("coco", tmp_path, "train").image_paths
+    assert paths == (tmp_path / "train" / "9.jpg", tmp_path / "train" / "7.jpg", Path("/elsewhere/8.jpg"))
 
 
 ENTRY = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1]}
