@@ -36,6 +36,9 @@ from incdet.training.training_options import TrainingOptions
 WEIGHTS_FILE = "weights.safetensors"
 """Name of the file of trained weights in the folder of a run."""
 
+VALIDATION = "validation_"
+"""Beginning of the names of a validation's numbers in the log."""
+
 
 def train_regions(
     trainings: list[tuple[RegionsTrainingConfig, Path]], cache: Path, options: TrainingOptions | None = None
@@ -172,8 +175,18 @@ def run_training(
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
     file = trainer.folder / WEIGHTS_FILE
     tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
-    save_weights(file, tensors, record(trainer.log.last("validation")), torch.float16)
+    numbers = trainer.log.last(VALIDATION)
+    save_weights(file, tensors, record(numbers), torch.float16)
+    if numbers:
+        reporter.note("validation: " + _in_words(numbers))
     reporter.note(f"wrote {file}")
+
+
+def _in_words(numbers: dict[str, float]) -> str:
+    """Returns named numbers of a validation as text, such as "mAP 0.512"."""
+    return ", ".join(
+        f"{name.removeprefix(VALIDATION).replace('_', ' ')} {value:.3f}" for name, value in numbers.items()
+    )
 
 
 def _tell_commands(commands: list[str], reporter: Reporter) -> None:
