@@ -57,7 +57,8 @@ TIMED_REGIONS = 64
 """Number of regions that are timed together."""
 
 FIXED = ["data.validation_images=0", "shared.photo_sides=[512,512]", "shared.size_spread=null"]
-FIXED += ["sampling.flip_probability=0", "device=cpu", "workers=0", "memory_gigabytes=8"]
+FIXED += ["sampling.flip_probability=0", "optimization.warmup_steps=50"]
+FIXED += ["device=cpu", "workers=0", "memory_gigabytes=8"]
 """Settings of the recipe: one photo side and no mirror images, so that each photo has its feature maps but once."""
 
 
@@ -215,7 +216,7 @@ def _run(name: str, study: Study, quiet: bool) -> HeadResult:
     paths = task.training.image_paths
     scale = early_scale([study.maps_of(path) for path in paths[:SCALE_PHOTOS]]) if name == EARLY else 1.0
     head = make_heads(scale)[name](task.network)
-    with progress_bar(f"{name}: steps", task.config.optimization.steps or 0, quiet) as update:
+    with progress_bar(f"{name}: steps", task.config.optimization.num_steps(1.0), quiet) as update:
         trained = train_head(head, task, study.maps_of, lambda done: update(done, ""))
     prepared = prepare_head(trained.head, task.precision)
     found = []
