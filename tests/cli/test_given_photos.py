@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import FEW, ONE, one_sentence, run_program
+from command_line import FEW, ONE, one_sentence
 
 from incdet.cli.given_photos import STDIN_PHOTO, GivenPhotos
 from incdet.images import read_image
@@ -71,11 +71,11 @@ def test_a_terminal_sends_no_photo(monkeypatch, send):
     assert "it is a terminal" in sentence
 
 
-def test_a_photo_is_proposed_in_from_a_pipe(chelsea_file, tmp_path):
-    command = ("propose", "-", "--json", "-", *FEW)
-    result = run_program(*command, input=chelsea_file.read_bytes(), stdout=-1, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    line = json.loads(result.stdout)
+def test_a_photo_from_standard_input_is_proposed_in(incdet, chelsea_file, send):
+    send(chelsea_file.read_bytes())
+    code, out, err = incdet("propose", "-", "--json", "-", *FEW)
+    assert code == 0, err
+    line = json.loads(out)
     assert (line["image"], line["width"], line["height"]) == ("stdin", 451, 300)
     assert line["proposals"]
 
