@@ -85,7 +85,7 @@ def make_config(
         raise ConfigurationError(f"{origin}: a value holds itself; write it out") from None
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
+        path = ".".join(_key_parts(first))
         for setting in settings:
             if f"{path}.".startswith(setting.partition("=")[0] + "."):
                 origin = f"setting '{setting}'"
@@ -94,6 +94,18 @@ def make_config(
         found = repr(first["input"])[:60]
         rule = _lower(first["msg"]).replace("tuple", "list")
         raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
+
+
+_PLAIN_TYPES = ("int", "float", "str", "bool")
+"""Names of types as pydantic writes them."""
+
+
+def _key_parts(error: Mapping[str, Any]) -> list[str]:
+    """Returns the parts of the key of an error, without the name of the type that a value was taken for."""
+    parts = [str(part) for part in error["loc"]]
+    # where a key takes several types, such as a number or "auto", pydantic adds the type: 'int', "literal['auto']"
+    is_type = parts[-1:] and (parts[-1] in _PLAIN_TYPES or "-" in parts[-1] or "[" in parts[-1])
+    return parts[:-1] if is_type and error["type"] != "extra_forbidden" else parts
 
 
 def _tuples(value: Any) -> Any:

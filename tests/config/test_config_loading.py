@@ -1,12 +1,14 @@
 """Configurations from files and settings, and the messages about wrong ones."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pydantic
 import pytest
+from pydantic import Field
 
 from incdet.config.loading import load_config, make_config, valid_keys
-from incdet.config.sections import Config, DetectionsConfig
+from incdet.config.sections import Config, DetectionsConfig, Section
 from incdet.errors import ConfigurationError
 
 
@@ -202,3 +204,12 @@ def test_only_near_keys_are_suggested(setting, advice):
     with pytest.raises(ConfigurationError) as caught:
         load_config(Config, settings=[setting])
     assert advice in str(caught.value)
+
+
+def test_the_key_of_a_value_of_several_types_is_named_without_the_type():
+    class Length(Section):
+        steps: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+
+    for value in ("-3", "soon", "1.5"):
+        with pytest.raises(ConfigurationError, match=rf"^setting 'steps={value}': 'steps' is "):
+            load_config(Length, settings=[f"steps={value}"])
