@@ -92,8 +92,10 @@ def make_config(
         if first["type"] == "extra_forbidden":
             raise ConfigurationError(f"{origin}: unknown key '{path}'; {_nearest_key(section, path)}") from None
         found = repr(first["input"])[:60]
-        rule = _lower(first["msg"]).replace("tuple", "list")
-        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {rule}") from None
+        # a key that takes several types has an error for each of them
+        same_key = [other for other in error.errors() if _key_parts(other) == _key_parts(first)]
+        rules = dict.fromkeys(_lower(other["msg"]).replace("tuple", "list") for other in same_key)
+        raise ConfigurationError(f"{origin}: '{path}' is {found}, but {', or '.join(rules)}") from None
 
 
 _PLAIN_TYPES = ("int", "float", "str", "bool")
