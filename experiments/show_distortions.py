@@ -12,7 +12,7 @@ import typer
 from incdet.cli.console import notes, run_program
 from incdet.config.loading import load_config
 from incdet.images import read_image
-from incdet.output.draw import save_picture
+from incdet.runtime.picture_files import save_picture
 from incdet.training.samples.distortions import DistortionsConfig, distorted_crop
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
+from incdet.errors import ImageError, OutputError
 from incdet.images import ImageSource, read_image
-from incdet.ops.boxes import box_iou, boxes_to_xywh, clip_boxes
+from incdet.ops.boxes import boxes_to_xywh, clip_boxes
+from incdet.ops.class_colors import class_mark
 from incdet.ops.decimals import shortest_decimals
-from incdet.ops.drawing import class_color, draw_labelled_boxes
-from incdet.ops.nms import nms
+from incdet.ops.drawing import cut_boxes, draw_labelled_boxes
+from incdet.ops.nms import nms, vote_on_boxes
+from incdet.runtime.files import write_text
+from incdet.runtime.json_files import json_text
+from incdet.runtime.picture_files import save_picture
 from incdet.structures import (
     Image,
     RegionScores,
@@ -24,10 +30,22 @@ from incdet.structures import (
     rescaled_boxes,
 )
 
+_PICTURES = (".jpg", ".jpeg", ".png")
+"""Endings of the pictures that `Detections.save` writes."""
 
-@dataclass(frozen=True, eq=False)
+_MAX_LABELS = 3
+"""Number of detections that a `repr` names."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Detections:
     """Labelled boxes of one image, best score first.
+
+    Example:
+        >>> found = detector.detect("photo.jpg")  # doctest: +SKIP
+        >>> found  # doctest: +SKIP
+        Detections(photo.jpg, 451x300, 2: cat 0.95, dog 0.80)
+        >>> found.save("found.jpg")  # doctest: +SKIP
 
     Attributes:
         image: The image's name.
@@ -38,6 +56,7 @@ class Detections:
         class_ids: [N] int64, index into `class_names`.
         class_names: The C classes, without background.
         seconds: Duration of each stage of the pipeline by its name; empty where it was not measured.
+        photo: The photo, where it was no file: it is kept for `draw` and `crops`. A photo in a file is read again.
     """
 
     image: str
@@ -48,6 +67,7 @@ class Detections:
     class_ids: np.ndarray
     class_names: tuple[str, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    photo: Image | None = None
 
     def __post_init__(self) -> None:
         require_boxes(self, self.boxes)
@@ -90,21 +110,96 @@ class Detections:
         """The class name of each detection."""
         return [self.class_names[class_id] for class_id in self.class_ids]
 
-    def draw(self, image: ImageSource) -> np.ndarray:
+    def __repr__(self) -> str:
+        """Returns name and size of the photo, the number of detections, and the best ones."""
+        best = [f"{label} {score:.2f}" for label, score in zip(self[:_MAX_LABELS].labels, self.scores, strict=False)]
+        if len(self) > _MAX_LABELS:
+            best.append("...")
+        found = f"{len(self)}: {', '.join(best)}" if best else "0"
+        return f"Detections({self.image}, {self.width}x{self.height}, {found})"
+
+    def draw(self, photo: ImageSource | None = None) -> np.ndarray:
         """Draws boxes, labels and scores into the photo; the best detections lie on top.
 
         Args:
-            image: The photo of these detections.
+            photo: The photo of these detections. It may be left out where it is a file, or was given to `detect`.
 
         Returns:
             [H, W, 3] uint8, RGB; a copy.
 
         Raises:
-            ImageError: The photo cannot be read.
+            ImageError: The photo cannot be read, is not known, or has another size than the one of these detections.
         """
-        colors = [class_color(class_id) for class_id in self.class_ids]
+        marks = [class_mark(class_id) for class_id in self.class_ids]
         texts = [f"{label} {score:.2f}" for label, score in zip(self.labels, self.scores, strict=True)]
-        return draw_labelled_boxes(read_image(image).pixels, self.boxes, colors, texts)
+        return draw_labelled_boxes(self._pixels(photo), self.boxes, marks, texts)
+
+    def crops(self, photo: ImageSource | None = None) -> list[np.ndarray]:
+        """Cuts every detection out of the photo.
+
+        Args:
+            photo: The photo of these detections. It may be left out where it is a file, or was given to `detect`.
+
+        Returns:
+            One array [H, W, 3] uint8, RGB, of at least one pixel, for each detection; copies.
+
+        Raises:
+            ImageError: The photo cannot be read, is not known, or has another size than the one of these detections.
+        """
+        return cut_boxes(self._pixels(photo), self.boxes)
+
+    def save(self, file: str | Path, photo: ImageSource | None = None) -> None:
+        """Writes a picture with boxes (.jpg, .png), or the numbers of `to_dict` (.json). A file there is replaced.
+
+        Args:
+            file: The file. Its ending decides; its folder is made where it is missing.
+            photo: The photo of these detections, which a picture needs. It may be left out where it is a file, or was
+                given to `detect`.
+
+        Raises:
+            OutputError: The ending is another one, the file is the photo itself, or it cannot be written.
+            ImageError: The photo cannot be read, is not known, or has another size than the one of these detections.
+        """
+        file = Path(file)
+        ending = file.suffix.lower()
+        if ending not in (*_PICTURES, ".json"):
+            raise OutputError(f"cannot save detections as {file}: it ends in none of {' '.join(_PICTURES)} .json")
+        if file.resolve() == Path(self.image).resolve():
+            raise OutputError(f"cannot save detections as {file}: this is their photo; give another name")
+        if ending == ".json":
+            write_text(file, json_text(self.to_dict()))
+        else:
+            save_picture(file, self.draw(photo))
+
+    def _pixels(self, photo: ImageSource | None) -> np.ndarray:
+        """Returns the pixels [H, W, 3] of the photo that was given, or else is known."""
+        if photo is None:
+            photo = self.photo if self.photo is not None else Path(self.image)
+            if isinstance(photo, Path) and not photo.is_file():
+                raise ImageError(
+                    f"the photo of these detections, '{self.image}', is not known any more; give the photo"
+                )
+        pixels = read_image(photo).pixels
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.width, self.height):
+            raise ImageError(
+                f"the photo has {width}x{height} pixels and these detections are of {self.image} with "
+                f"{self.width}x{self.height}; give their photo, or use rescaled({width}, {height})"
+            )
+        return pixels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON, those of a line of `detections.jsonl`.
+
+        The keys are image, width, height and detections; each detection has label, class_id, score and box (x1, y1, x2,
+        y2 in pixels). Numbers are the shortest decimals that read back as the same float32.
+        """
+        boxes, scores = shortest_decimals(self.boxes), shortest_decimals(self.scores)
+        entries = [
+            {"label": label, "class_id": int(class_id), "score": score, "box": box}
+            for label, class_id, score, box in zip(self.labels, self.class_ids, scores, boxes, strict=True)
+        ]
+        return {"image": self.image, "width": self.width, "height": self.height, "detections": entries}
 
     def to_coco(
         self, image_id: int | str | None = None, category_ids: Mapping[str, int] | None = None
@@ -152,7 +247,7 @@ def select_detections(
     kept = _suppress_by_class(boxes, class_ids, config.iou_threshold)[: config.max_per_image]
     found = boxes[kept]
     if config.voting_iou is not None:
-        found = clip_boxes(_vote(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
+        found = clip_boxes(vote_on_boxes(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
     return Detections(
         image=image.name,
         width=image.width,
@@ -179,35 +274,3 @@ def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: 
         # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
         survivors.append(rows[nms(boxes[rows].astype(np.float64), iou_threshold)])
     return np.sort(np.concatenate(survivors))
-
-
-def _vote(
-    boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, kept: np.ndarray, voting_iou: float
-) -> np.ndarray:
-    """Moves each kept box to the mean of the boxes of its class around it, weighted by their probabilities.
-
-    The source is the bounding box voting of Gidaris and Komodakis 2015, "Object detection via a multi-region and
-    semantic segmentation-aware CNN model".
-
-    Args:
-        boxes: [N, 4] float32, boxes before NMS.
-        values: [N] float32, their probabilities.
-        class_ids: [N] int64.
-        kept: [K] int64, rows that survived NMS.
-        voting_iou: Smallest IoU with a kept box that has a vote.
-
-    Returns:
-        [K, 4] float32.
-    """
-    moved = boxes[kept]
-    for class_id in np.unique(class_ids[kept]):
-        is_class = class_ids[kept] == class_id
-        voters = class_ids == class_id
-        # [kept of the class, all of the class]
-        overlaps = box_iou(moved[is_class], boxes[voters])
-        weights = np.where(overlaps >= voting_iou, values[voters].astype(np.float64), 0.0)
-        total = weights.sum(axis=1, keepdims=True)
-        # a box without area overlaps nothing, not even itself, and stays in its place
-        means = weights @ boxes[voters] / np.where(total > 0, total, 1)
-        moved[is_class] = np.where(total > 0, means, moved[is_class])
-    return moved

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -153,7 +153,9 @@ class Detector:
         image = read_image(source, self.config.images)
         proposals = self.propose(image)
         scores = self.score(image, proposals)
-        return self.select(scores, image)
+        found = self.select(scores, image)
+        # a file is read again where its detections are drawn, anything else is kept for it
+        return found if isinstance(source, str | Path) else replace(found, photo=image)
 
     def propose(self, image: Image) -> Proposals:
         """Boxes that may hold an object, best first."""

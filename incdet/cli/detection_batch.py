@@ -11,11 +11,11 @@ from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked
 from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
-from incdet.output.draw import save_picture
 from incdet.output.writers import coco_document, csv_text, detections_from_json, detections_json, voc_xml
 from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
 from incdet.runtime.files import write_text
+from incdet.runtime.picture_files import save_picture
 from incdet.runtime.threads import map_in_threads
 
 SAVING_THREADS = 2

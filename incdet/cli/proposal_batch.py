@@ -6,11 +6,12 @@ from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one
 from incdet.config.sections import Config
 from incdet.images import read_image
-from incdet.output.draw import draw_proposals, save_picture
+from incdet.output.draw import draw_proposals
 from incdet.output.draw_hierarchy import draw_hierarchy
 from incdet.output.writers import proposals_json
 from incdet.proposals import Proposers
 from incdet.runtime.file_hashes import named_hashes
+from incdet.runtime.picture_files import save_picture
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 

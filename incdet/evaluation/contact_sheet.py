@@ -11,7 +11,7 @@ from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes
 from incdet.evaluation.rules import FALSE, TRUE
 from incdet.images import read_image
-from incdet.ops.drawing import Color
+from incdet.ops.class_colors import Color
 from incdet.ops.even_spacing import evenly_spaced_with_ends
 
 RIGHT, WRONG, MISSED = (60, 220, 90), (255, 70, 60), (255, 255, 255)

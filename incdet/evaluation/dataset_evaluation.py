@@ -22,9 +22,9 @@ from incdet.evaluation.predictions import has_coco_results
 from incdet.evaluation.rules import Rules
 from incdet.evaluation.stored_evaluation import FILE_NAME, save_evaluation
 from incdet.evaluation.submission import submission_text
-from incdet.output.draw import save_picture
 from incdet.runtime.files import atomic_file, write_text
 from incdet.runtime.json_files import read_json, write_json
+from incdet.runtime.picture_files import save_picture
 from incdet.structures import GroundTruth
 
 RulesChoice = Literal[Rules, "coco"]

@@ -1,7 +1,8 @@
-"""Non-maximum suppression: of boxes that overlap, the best one stays."""
+"""Non-maximum suppression: of boxes that overlap, the best one stays; and the vote of the others on its place."""
 
 import numpy as np
 
+from incdet.ops.boxes import box_iou
 from incdet.runtime.compilation import kernel
 
 
@@ -49,3 +50,35 @@ def _nms(boxes: np.ndarray, iou_threshold: float, limit: int) -> np.ndarray:
             kept[num_kept] = row
             num_kept += 1
     return kept[:num_kept]
+
+
+def vote_on_boxes(
+    boxes: np.ndarray, values: np.ndarray, class_ids: np.ndarray, kept: np.ndarray, voting_iou: float
+) -> np.ndarray:
+    """Moves each kept box to the mean of the boxes of its class around it, weighted by their probabilities.
+
+    The source is the bounding box voting of Gidaris and Komodakis 2015, "Object detection via a multi-region and
+    semantic segmentation-aware CNN model".
+
+    Args:
+        boxes: [N, 4] float32, boxes before NMS.
+        values: [N] float32, their probabilities.
+        class_ids: [N] int64.
+        kept: [K] int64, rows that survived NMS.
+        voting_iou: Smallest IoU with a kept box that has a vote.
+
+    Returns:
+        [K, 4] float32.
+    """
+    moved = boxes[kept]
+    for class_id in np.unique(class_ids[kept]):
+        is_class = class_ids[kept] == class_id
+        voters = class_ids == class_id
+        # [kept of the class, all of the class]
+        overlaps = box_iou(moved[is_class], boxes[voters])
+        weights = np.where(overlaps >= voting_iou, values[voters].astype(np.float64), 0.0)
+        total = weights.sum(axis=1, keepdims=True)
+        # a box without area overlaps nothing, not even itself, and stays in its place
+        means = weights @ boxes[voters] / np.where(total > 0, total, 1)
+        moved[is_class] = np.where(total > 0, means, moved[is_class])
+    return moved

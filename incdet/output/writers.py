@@ -21,27 +21,14 @@ CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
 
 def detections_json(detections: Detections, timing: bool = False) -> dict[str, Any]:
-    """Returns the line of `detections.jsonl` for one image; numbers are the shortest that give the same float32.
+    """Returns the line of `detections.jsonl` for one image.
 
     Args:
         detections: The detections of the image.
         timing: Whether to add the seconds of each stage. Without them equal runs give equal files.
     """
-    rows = zip(
-        detections.labels,
-        detections.class_ids,
-        shortest_decimals(detections.scores),
-        shortest_decimals(detections.boxes),
-        strict=True,
-    )
-    entries = [
-        {"label": label, "class_id": int(class_id), "score": score, "box": box} for label, class_id, score, box in rows
-    ]
-    line: dict[str, Any] = {"image": detections.image, "width": detections.width, "height": detections.height}
-    line["detections"] = entries
-    if timing:
-        line["seconds"] = _rounded(detections.seconds)
-    return line
+    line = detections.to_dict()
+    return line | {"seconds": _rounded(detections.seconds)} if timing else line
 
 
 def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:

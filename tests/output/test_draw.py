@@ -4,7 +4,8 @@ import numpy as np
 import PIL.Image
 from detection_samples import grey
 
-from incdet.output.draw import draw_proposals, save_picture
+from incdet.output.draw import draw_proposals
+from incdet.runtime.picture_files import save_picture
 from incdet.structures import Proposals
 
 
