@@ -24,6 +24,7 @@ from incdet.evaluation.dataset_evaluation import (
     write_report,
     write_submission,
 )
+from incdet.evaluation.operating_points import operating_point
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
@@ -232,19 +233,28 @@ class EvaluationJob:
         write_numbers(self.json_file, json_text(evaluation.to_json() | more))
 
     def _explain(self, evaluation: Evaluation, data: Dataset, output: Path) -> dict[str, Any]:
-        """Writes and prints what explains the number; returns the interval of mAP, where it is wanted."""
+        """Writes and prints what explains the number; returns what it adds to the numbers in JSON."""
         screen = table_console(self.json_file)
-        analysis = write_report(evaluation, data, output)
+        threshold = self._display_threshold()
+        analysis = write_report(evaluation, data, output, threshold)
         screen.print(error_table(analysis), size_table(analysis))
+        shown = operating_point(evaluation, threshold)
+        screen.print(shown.describe())
         notes.print(f"wrote {output / 'report.html'}", markup=False)
         missing = missing_plots()
         if missing is not None:
             warning(missing)
-        if not self.interval:
-            return {}
-        low, high = bootstrap_interval(load_evaluation(output))
-        screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
-        return {"interval": [plain_number(low), plain_number(high)]}
+        explained: dict[str, Any] = {"over_threshold": shown.to_json()}
+        if self.interval:
+            low, high = bootstrap_interval(load_evaluation(output))
+            screen.print(f"mAP over 1000 resampled sets of photos, the middle 95 %: {low:.4f} .. {high:.4f}")
+            explained["interval"] = [plain_number(low), plain_number(high)]
+        return explained
+
+    def _display_threshold(self) -> float:
+        """The score from which the detector shows detections, or the default one for stored detections."""
+        config = Config() if self.predictions is not None else self.detector.effective()
+        return config.detections.display_threshold
 
     def _network_reports(self, by_network: dict[str, AnyEvaluation], data: Dataset) -> dict[str, tuple[float, float]]:
         """Writes a report for every network; name -> interval of its mAP, where it is wanted."""

@@ -14,6 +14,7 @@ from incdet.evaluation.average_precision import Evaluation, evaluate_columns
 from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
 from incdet.evaluation.coco_rules import Backend, CocoEvaluation, evaluate_coco
 from incdet.evaluation.columns import DetectionColumns, detection_columns, object_columns
+from incdet.evaluation.confusion import confusion_matrix
 from incdet.evaluation.contact_sheet import contact_sheet
 from incdet.evaluation.error_analysis import ErrorAnalysis, analyse_errors
 from incdet.evaluation.html_report import html_report
@@ -26,6 +27,9 @@ from incdet.runtime.files import atomic_file, write_text
 from incdet.runtime.json_files import read_json, write_json
 from incdet.runtime.picture_files import save_picture
 from incdet.structures import GroundTruth
+
+DISPLAY_THRESHOLD = DetectionsConfig().display_threshold
+"""Score from which `incdet detect` shows detections."""
 
 RulesChoice = Literal[Rules, "coco"]
 """Names of all rules."""
@@ -106,16 +110,20 @@ def _in_pairs(detections: Iterable[Detections], dataset: Dataset) -> list[tuple[
     return list(zip(found, dataset.ground_truths, strict=True))
 
 
-def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> ErrorAnalysis:
+def write_report(
+    evaluation: Evaluation, dataset: Dataset, folder: Path, score_threshold: float = DISPLAY_THRESHOLD
+) -> ErrorAnalysis:
     """Writes a report about an evaluation and returns its error analysis.
 
-    The files are errors.json, report.html, two plots, a contact sheet where photos can be read, and the stored
-    evaluation for `incdet compare`. Without matplotlib the plots are left out.
+    The files are errors.json, confusion.csv, report.html, two plots, a contact sheet where photos can be read, and the
+    stored evaluation for `incdet compare`. Without matplotlib the plots are left out.
 
     Args:
         evaluation: The evaluation.
         dataset: Its data set.
         folder: The folder of the report; it is made where it does not exist.
+        score_threshold: Lowest score of the detections on the contact sheet and in the confusion matrix, default the
+            one from which `incdet detect` shows detections.
 
     Raises:
         OutputError: The folder cannot be written to.
@@ -124,6 +132,8 @@ def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> Erro
     image_names = [truth.image for truth in dataset.ground_truths]
     save_evaluation(folder / FILE_NAME, evaluation, dataset.name, image_names)
     write_json(folder / "errors.json", analysis.to_json())
+    matrix = confusion_matrix(evaluation, score_threshold)
+    write_text(folder / "confusion.csv", matrix.to_csv())
     plots = {}
     if missing_plots() is None:
         plots["precision_recall.png"] = precision_recall_plot(evaluation)
@@ -131,10 +141,10 @@ def write_report(evaluation: Evaluation, dataset: Dataset, folder: Path) -> Erro
     for name, png in plots.items():
         with atomic_file(folder / name) as stream:
             stream.write(png)
-    sheet = contact_sheet(evaluation, dataset, DetectionsConfig().display_threshold)
+    sheet = contact_sheet(evaluation, dataset, score_threshold)
     if sheet is not None:
         save_picture(folder / "contact_sheet.jpg", sheet)
-    write_text(folder / "report.html", html_report(evaluation, analysis, dataset, list(plots.values())))
+    write_text(folder / "report.html", html_report(evaluation, analysis, matrix, dataset, list(plots.values())))
     return analysis
 
 

@@ -13,10 +13,13 @@ from incdet.data.dataset import Dataset
 from incdet.errors import ImageError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes, inclusive_areas
+from incdet.evaluation.confusion import ConfusionMatrix
 from incdet.evaluation.error_analysis import ERROR_NAMES, ErrorAnalysis
+from incdet.evaluation.operating_points import THRESHOLDS, operating_points
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.precision_recall import envelope_at
 from incdet.evaluation.rules import FALSE
+from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
 from incdet.images import read_image
 
 _MAX_TILES = 24
@@ -49,12 +52,15 @@ figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: 
 """
 
 
-def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset, plots: Sequence[bytes]) -> str:
+def html_report(
+    evaluation: Evaluation, analysis: ErrorAnalysis, matrix: ConfusionMatrix, dataset: Dataset, plots: Sequence[bytes]
+) -> str:
     """Returns the page. It fetches nothing: photos and plots are embedded.
 
     Args:
         evaluation: The evaluation.
         analysis: Its error analysis.
+        matrix: Its confusion matrix.
         dataset: The data set, for names and photos. A photo that cannot be read becomes an empty frame with boxes.
         plots: PNG images, shown as they are; may be empty.
     """
@@ -69,6 +75,7 @@ def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Datase
         _errors(analysis),
         "<h2>By object size</h2>",
         _sizes(analysis),
+        threshold_section(operating_points(evaluation, sorted({*THRESHOLDS, matrix.score_threshold})), matrix),
         "<h2>Curves and classes</h2>",
         f'<div class="plots">{"".join(_picture(plot) for plot in plots)}</div>' + _missing_plots(plots),
         '<div class="wide">' + _classes(evaluation) + "</div>",
@@ -82,9 +89,8 @@ def html_report(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Datase
     # names of classes and data sets are the user's, so they are escaped wherever they appear
     head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
     page = "\n".join(body)
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n{page}\n</body></html>\n'
-    )
+    style = _STYLE + THRESHOLD_STYLE
+    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{style}</style></head><body>\n{page}\n</body></html>\n'
 
 
 def _missing_plots(plots: Sequence[bytes]) -> str:

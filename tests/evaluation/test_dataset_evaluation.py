@@ -27,7 +27,14 @@ def test_a_report_is_written_whatever_there_is(tmp_path, case, rules):
     write_report(evaluation, dataset_of(evaluation, tmp_path), tmp_path / "out")
     text = (tmp_path / "out" / "report.html").read_text()
     assert "nanrem" not in text, "a bar of no length"
-    files = {"errors.json", "precision_recall.png", "average_precision.png", "report.html", "judgement.npz"}
+    files = {
+        "errors.json",
+        "precision_recall.png",
+        "average_precision.png",
+        "report.html",
+        "judgement.npz",
+        "confusion.csv",
+    }
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
 
 
@@ -42,7 +49,12 @@ def test_without_matplotlib_a_report_has_no_plots_and_says_why(tmp_path):
     photos, num_classes = CASES["nothing wrong"]
     evaluation = evaluation_of(photos, [f"class {number}" for number in range(num_classes)])
     write_report(evaluation, dataset_of(evaluation, tmp_path), tmp_path / "out")
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"errors.json", "report.html", "judgement.npz"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "errors.json",
+        "report.html",
+        "judgement.npz",
+        "confusion.csv",
+    }
     assert "pip install &#x27;incdet[eval]&#x27;" in (tmp_path / "out" / "report.html").read_text()
 
 

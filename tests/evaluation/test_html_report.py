@@ -11,6 +11,7 @@ import pytest
 from small_photos import FAR, PHOTOS, A, dataset_of, evaluation_of
 
 from incdet.data.dataset import Dataset
+from incdet.evaluation.confusion import confusion_matrix
 from incdet.evaluation.error_analysis import analyse_errors
 from incdet.evaluation.html_report import html_report
 from incdet.evaluation.plots import average_precision_plot, precision_recall_plot
@@ -54,7 +55,13 @@ class Page(HTMLParser):
 
 def page_of(evaluation, folder, names=None):
     pictures = [precision_recall_plot(evaluation), average_precision_plot(evaluation)]
-    return html_report(evaluation, analyse_errors(evaluation), dataset_of(evaluation, folder, names), pictures)
+    return html_report(
+        evaluation,
+        analyse_errors(evaluation),
+        confusion_matrix(evaluation, 0.5),
+        dataset_of(evaluation, folder, names),
+        pictures,
+    )
 
 
 def write_photo(file, size=(500, 300)):
@@ -93,6 +100,12 @@ def test_page_states_the_numbers(tmp_path):
     # mending the misplaced dog finds half of the dogs; the missed one gone, no dog is found still
     assert ["localisation", "25.00", "1"] in [row[:3] for row in cells]
     assert {"background", "missed"} <= {row[0] for row in cells}
+    assert "3 detections, 33 % of them right; 33 % of the objects are found" in page.text
+    assert ["0.75", "2", "0.500", "0.333"] in [row[:4] for row in cells]
+    # rows of the confusion matrix: a cat found, two dogs missed, a cat and a dog where nothing is
+    matrix = page_of(evaluation, tmp_path).split('class="matrix"')[1].split("</table>")[0]
+    numbers = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr><td>.*?</tr>", matrix)]
+    assert numbers == [["cat", "1", "", ""], ["dog", "", "", "2"], ["background", "1", "1", ""]]
 
 
 def test_tiles_show_the_mistakes_with_their_boxes(tmp_path):
@@ -144,9 +157,10 @@ def test_names_are_escaped_everywhere(tmp_path):
     assert WICKED not in text
     assert_self_contained(text)
     page = Page(text)
-    assert page.text.count(WICKED + " cat") == 2
+    # both stand in a row and a column of the confusion matrix, too
+    assert page.text.count(WICKED + " cat") == 2 + 2
     # in the table, as a false detection, as what another one meant, as missed
-    assert page.text.count(WICKED + " dog") == 4
+    assert page.text.count(WICKED + " dog") == 4 + 2
     assert page.text.count(WICKED + "1") == 2
 
 
@@ -154,7 +168,13 @@ def test_the_folders_name_is_escaped(tmp_path):
     evaluation = evaluation_of(PHOTOS, ["cat", "dog"])
     dataset = dataset_of(evaluation, tmp_path)
     values = {name: getattr(dataset, name) for name in dataset.__dataclass_fields__}
-    text = html_report(evaluation, analyse_errors(evaluation), Dataset(**values | {"name": WICKED}), [])
+    text = html_report(
+        evaluation,
+        analyse_errors(evaluation),
+        confusion_matrix(evaluation, 0.5),
+        Dataset(**values | {"name": WICKED}),
+        [],
+    )
     assert WICKED not in text
     assert [words.startswith(WICKED) for words in Page(text).words].count(True) == 2
 
@@ -165,3 +185,15 @@ def test_at_most_three_tiles_per_class_and_24_in_all_the_most_confident_first(tm
     page = Page(page_of(evaluation_of([([(0, A, False)], found)], names), tmp_path))
     scores = [words.strip() for words in page.words if re.fullmatch(r" 0\.\d{3}", words)]
     assert scores == [f"{0.9 - kind / 20 - number / 1000:.3f}" for kind in range(8) for number in range(3)]
+
+
+def test_a_matrix_of_many_classes_is_left_to_its_file(tmp_path):
+    names = [f"class {number}" for number in range(60)]
+    photos = [([(kind, A, False)], [(kind, A, 0.9)]) for kind in range(60)]
+    text = page_of(evaluation_of(photos, names), tmp_path)
+    assert 'class="matrix"' not in text
+    assert "60 classes is in confusion.csv" in text
+    # classes that nothing has are left out of a matrix that is shown
+    few = page_of(evaluation_of(photos[:3], names), tmp_path)
+    assert few.split('class="matrix"')[1].count("writing") == 0
+    assert few.split('class="matrix"')[1].split("</table>")[0].count("<th><span>") == 4
