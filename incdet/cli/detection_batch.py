@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked
 from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
-from incdet.output.writers import coco_document, csv_text, detections_from_json, detections_json, voc_xml
+from incdet.output.writers import best_below, coco_document, csv_text, detections_from_json, detections_json, voc_xml
 from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
 from incdet.runtime.files import write_text
@@ -76,30 +77,43 @@ def detect_photos(
         return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)
 
     batch.run(work, "detecting")
+    code = batch.finish("json" in kinds)
     _write_shared_files(batch, detector.class_names)
-    return batch.finish("json" in kinds)
+    return code
 
 
 def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshold: float) -> Worked:
     """Writes the files of one photo and returns its line and its seconds, or the error that it ended with."""
     if not isinstance(photo_result.result, Detections):
         return photo_result.result
-    found = photo_result.result[photo_result.result.scores >= display_threshold]
+    everything = photo_result.result
+    found = everything[everything.scores >= display_threshold]
     picture = batch.file_of(photo, "image")
     if picture is not None and photo_result.image is not None:
         save_picture(picture, found.draw(photo_result.image))
     annotation = batch.file_of(photo, "voc")
     if annotation is not None:
         write_text(annotation, voc_xml(found))
-    return detections_json(found, batch.options.timing), found.seconds
+    line = detections_json(found, batch.options.timing)
+    if len(everything) and not len(found):
+        # an empty result says how near the best detection came
+        line["best_below"] = best_below(everything, display_threshold)
+    return line, found.seconds
 
 
 def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
-    """Writes the files about all photos, from the lines, which hold those of an interrupted run, too."""
-    if batch.folder is None or not batch.lines or not any(kind in SHARED for kind in batch.kinds):
+    """Writes the files about all photos of the folder, from the lines, which hold those of earlier runs, too."""
+    if batch.folder is None or not batch.folder.done:
         return
-    found = [detections_from_json(line, class_names) for line in batch.lines]
-    if "coco" in batch.kinds:
-        write_text(batch.folder.path / SHARED["coco"], json.dumps(coco_document(found, class_names)) + "\n")
-    if "csv" in batch.kinds:
-        write_text(batch.folder.path / SHARED["csv"], csv_text(found))
+    # files of an earlier run are kept complete, whether or not they were asked for again
+    kinds = [kind for kind, name in SHARED.items() if kind in batch.kinds or (batch.folder.path / name).exists()]
+    if not kinds:
+        return
+    found = []
+    for photo, line in batch.folder.done.items():
+        # tables name photos as they lie in the folder that was searched
+        name = batch.folder.records[photo].name if photo in batch.folder.records else photo
+        found.append(replace(detections_from_json(line, class_names), image=name))
+    texts = {"coco": lambda: json.dumps(coco_document(found, class_names)) + "\n", "csv": lambda: csv_text(found)}
+    for kind in kinds:
+        write_text(batch.folder.path / SHARED[kind], texts[kind]())

@@ -3,8 +3,8 @@
 They are found before any network is loaded, so that a wrong path is told at once.
 """
 
+import glob
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +13,7 @@ from pathlib import Path
 from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError, reason
 from incdet.images import find_images, read_image
+from incdet.output.result_pictures import ResultPictures
 from incdet.runtime.urls import missing_file_hint
 from incdet.structures import Image
 
@@ -38,6 +39,8 @@ class GivenPhotos:
     def __init__(self, paths: Sequence[str], config: ImagesConfig | None = None) -> None:
         self.failures: list[str] = []
         self._piped: Image | None = None
+        self._names: dict[Path, str] = {STDIN_PHOTO: str(STDIN_PHOTO)}
+        self._made_by_incdet = ResultPictures()
         found: dict[Path, Path] = {}
         for path in paths:
             try:
@@ -46,26 +49,43 @@ class GivenPhotos:
                     self._piped = self._piped or _read_standard_input(config)
                     found[STDIN_PHOTO] = STDIN_PHOTO
                     continue
-                for photo in find_images([path], self.failures.append):
+                for photo in self._search(path):
                     _require_file(path, photo)
-                    found.setdefault(photo.absolute(), photo)
+                    if found.setdefault(photo.absolute(), photo) is photo:
+                        self._names[photo] = _name_below(photo, path)
             except ImageError as error:
                 self.failures.append(str(error))
         self.files = list(found.values())
+
+    def _search(self, path: str) -> list[Path]:
+        """Returns the photos of one path, without the pictures that incdet made.
+
+        Raises:
+            ImageError: The path names no photo, or nothing but such pictures.
+        """
+        found = find_images([path], self.failures.append)
+        photos = [photo for photo in found if photo not in self._made_by_incdet]
+        if found and not photos:
+            raise ImageError(f"{path} holds nothing but pictures that incdet made; give the photos themselves")
+        return photos
+
+    def name_in_folder(self, photo: Path) -> str:
+        """Returns the path of one of `files` relative to the folder that was searched; without a folder, its name."""
+        return self._names[photo]
 
     def source(self, photo: Path) -> Path | Image:
         """Returns what is read for one of `files`: the file itself, or the photo that came on standard input."""
         return self._piped if photo is STDIN_PHOTO and self._piped is not None else photo
 
-    def identity(self, photo: Path) -> bytes:
-        """Returns path, size and time of a photo's file, by which another photo in its place is noticed."""
+    def identity(self, photo: Path) -> str:
+        """Returns a text of size and time of a photo's file, by which another photo in its place is noticed."""
         source = self.source(photo)
         if isinstance(source, Image):
-            return hashlib.sha256(source.pixels.tobytes()).digest()
+            return hashlib.sha256(source.pixels.tobytes()).hexdigest()
         with suppress(OSError):
             status = source.stat()
-            return os.fsencode(source) + f" {status.st_size} {status.st_mtime_ns}".encode()
-        return os.fsencode(source)
+            return f"{status.st_size} bytes, {status.st_mtime_ns}"
+        return "no file"
 
 
 def _read_standard_input(config: ImagesConfig | None) -> Image:
@@ -108,3 +128,22 @@ def _require_file(given: str, photo: Path) -> None:
     except (OSError, ValueError) as error:
         found = missing_file_hint(given, f"{reason(error)}; check the file's name and permissions")
         raise ImageError(f"cannot read {given}: {found}") from None
+
+
+def _name_below(photo: Path, given: str) -> str:
+    """Returns the path of a photo below the folder that was searched for it, with forward slashes.
+
+    Args:
+        photo: The photo.
+        given: The folder, pattern or file that names it.
+    """
+    folder = Path(given)
+    if photo == folder:
+        return photo.name
+    # a pattern searches the folder before its first part with a wildcard
+    while glob.has_magic(str(folder)) and not folder.is_dir():
+        folder = folder.parent
+    try:
+        return photo.relative_to(folder).as_posix()
+    except ValueError:
+        return str(photo)

@@ -1,23 +1,21 @@
 """The photos of one command of `incdet`: worked on in turn, kept, never overwritten, resumed where they stopped."""
 
-import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from incdet.cli.console import ReaderGoneError, drop_stdout, failures_told, notes, progress_bar
 from incdet.cli.given_photos import GivenPhotos
+from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
 from incdet.config.sections import ProposalsConfig
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
-from incdet.output.result_folder import ResultFolder, picture_names
+from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
+from incdet.output.result_pictures import stored_run
 from incdet.output.tables import summary_table, timing_table
-from incdet.runtime.files import require_writable_file, require_writable_folder, write_text
-
-DEFAULT_FOLDER = Path("incdet-output")
-"""Folder of the results where none is given."""
+from incdet.runtime.files import require_writable_folder, write_text
 
 FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
 """Kind of result -> name of the file that every photo gets; {} stands for the photo's own name."""
@@ -84,8 +82,12 @@ class OutputOptions:
             OutputError: A place cannot be written to, or holds something of the user's.
         """
         if self.json_file not in (None, "-"):
-            _check_json_file(Path(str(self.json_file)), given.files, self.overwrite)
+            file = Path(str(self.json_file))
+            # the same run may have written it before
+            is_own = self.folder is not None and (stored_run(self.folder) or {}).get("json_file") == str(file.resolve())
+            check_json_file(file, given.files, self.overwrite or is_own)
         if kinds:
+            check_folder(self.folder or DEFAULT_FOLDER, given)
             require_writable_folder(self.folder or DEFAULT_FOLDER)
         failures_told(given.failures)
 
@@ -127,48 +129,61 @@ class Batch:
         self.given, self.photos, self.failures = given, given.files, list(given.failures)
         self.lines: list[Line] = []
         self.seconds: list[Mapping[str, float]] = []
-        self._names = picture_names(self.photos)
         self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
         self.folder: ResultFolder | None = None
         self._state: ResultFolder | None = None
+        self._records: dict[str, PhotoRecord] = {}
         if self.photos:
-            self._claim_folder(self._full_description(description))
-
-    def _full_description(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """Everything that decides the results, with the photos: a run with other photos is another run."""
-        inputs = hashlib.sha256(b"\n".join(map(self.given.identity, self.photos))).hexdigest()
-        own = {"kinds": self.kinds, "timing": self.options.timing}
-        return {**description, **own, "photos": len(self.photos), "listing_sha256": inputs}
+            self._claim_folder({**description, "timing": options.timing})
 
     def _claim_folder(self, description: Mapping[str, Any]) -> None:
         """Makes the folder of the results, or the one that keeps the state of a run without."""
         options, name = self.options, self.name
+        photos = {str(photo): self.given.identity(photo) for photo in self.photos}
         if self.kinds:
             place, numbered = options.folder or DEFAULT_FOLDER, options.folder is None
-            self.folder = self._state = ResultFolder(place, name, description, options.overwrite, numbered)
-            files = [self.file_of(photo, kind) for photo in self.photos for kind in FILES]
+            self.folder = self._state = ResultFolder(place, name, description, photos, options.overwrite, numbered)
+            self._records = self._make_records(self.folder, photos)
             shared = [self.folder.path / SHARED[kind] for kind in self.kinds if kind in SHARED]
-            self.folder.begin([*(file for file in files if file is not None), *shared], self.photos)
-        elif self._json_file is not None and not _is_device(self._json_file):
+            files = {str(photo): self._files_of(photo) for photo in self.photos}
+            self.folder.begin(files, shared, self.photos, self._records, self._json_file)
+        elif self._json_file is not None and not is_device(self._json_file):
             # an interrupted run must find what it has done, so it is kept beside the file until the end
             place = self._json_file.with_name(f"{self._json_file.name}.unfinished")
-            self._state = ResultFolder(place, name, description, overwrite=True)
-            self._state.begin([], self.photos)
+            self._state = ResultFolder(place, name, description, photos, overwrite=True)
+            self._state.begin({}, [], self.photos, {photo: PhotoRecord(photos[photo]) for photo in photos})
+
+    def _make_records(self, folder: ResultFolder, photos: Mapping[str, str]) -> dict[str, PhotoRecord]:
+        """The record of every photo. Those that are known keep the names of their files."""
+        earlier = {photo: record for photo, record in folder.records.items() if record.file}
+        stems = picture_names(self.photos, {photo: record.file for photo, record in earlier.items()})
+        used = {record.name for photo, record in earlier.items() if photo not in photos}
+        records = {}
+        for photo in self.photos:
+            name = self.given.name_in_folder(photo)
+            # two folders may hold photos of the same name
+            name = str(photo) if name in used else name
+            used.add(name)
+            records[str(photo)] = PhotoRecord(photos[str(photo)], stems[photo], name)
+        return records
+
+    def _files_of(self, photo: Path) -> list[Path]:
+        return [file for kind in FILES if (file := self.file_of(photo, kind)) is not None]
 
     def file_of(self, photo: Path, kind: str) -> Path | None:
         """The file of its own that a photo gets for a kind of result; None where the kind is not saved."""
         if self.folder is None or kind not in self.kinds:
             return None
-        return self.folder.path / FILES[kind].format(self._names[photo])
+        return self.folder.path / FILES[kind].format(self._records[str(photo)].file)
 
     def run(self, work: Callable[[list[Path]], Iterator[Worked]], title: str) -> None:
-        """Works on every photo that an interrupted run has not finished; a photo that cannot be read is a failure.
+        """Works on every photo that earlier runs have not finished; a photo that cannot be read is a failure.
 
         Args:
             work: Photos -> line and seconds of each, or the error that it ended with, in order.
             title: Title of the progress bar.
         """
-        done = self._state.done if self._state else {}
+        done = dict(self._state.done) if self._state else {}
         write = self._json_sink()
         results = work([photo for photo in self.photos if str(photo) not in done])
         with progress_bar(title, len(self.photos), self.options.quiet) as update:
@@ -202,8 +217,8 @@ class Batch:
         """
         if self._json_file is not None and self.lines:
             write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
-        if self.folder and self.lines:
-            self.folder.finish(keep_lines)
+        if self.folder and self.folder.done:
+            self.folder.finish(keep_lines, [str(photo) for photo in self.photos])
         elif self._state:
             self._state.discard()
         if not self.options.quiet and self.lines:
@@ -215,6 +230,9 @@ class Batch:
         if not self.options.quiet:
             if self.failures:
                 notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
+            num_earlier = len(self.lines) - len(self.seconds)
+            if num_earlier:
+                notes.print(f"{num_earlier} of {len(self.photos)} photos were done before", markup=False)
             places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
             if places and self.lines:
                 notes.print(f"results: {' and '.join(places)}", markup=False)
@@ -268,19 +286,3 @@ def one_by_one(
                 yield error
 
     return work_on
-
-
-def _check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None:
-    """Refuses a file for --json that would cost the user something, before anything is computed."""
-    if file.is_dir():
-        raise OutputError(f"cannot write {file}: it is a folder; give a file with --json")
-    if file.resolve() in {photo.resolve() for photo in photos}:
-        raise OutputError(f"{file} is one of the photos given; give another file with --json")
-    if file.exists() and not overwrite and not _is_device(file):
-        raise OutputError(f"{file} exists already; give another file with --json, or --overwrite")
-    require_writable_file(file)
-
-
-def _is_device(file: Path) -> bool:
-    """Whether a file is a pipe, /dev/null or the like."""
-    return file.exists() and not file.is_file()

@@ -1,13 +1,15 @@
-"""A folder of results, which never overwrites earlier results and continues an interrupted run."""
+"""A folder of results, which never loses earlier results and does what is missing when a command is repeated."""
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from incdet.errors import OutputError, reason
+from incdet.output.result_pictures import stored_run
 from incdet.runtime.files import write_text
 from incdet.runtime.provenance import RUN_FILE, run_text
 
@@ -18,66 +20,128 @@ RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
 _MAX_STEM_BYTES = 200
 """Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
 
+_MAX_DIFFERENCES = 2
+"""Number of settings that the message about other settings names."""
+
+_STATE = ("photos", "json_file")
+"""Keys of `run.json` that tell what was done rather than how."""
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """The entry of a photo in `run.json`.
+
+    Attributes:
+        identity: Text that changes when another photo takes the place of this one.
+        file: Stem of the photo's own result files.
+        name: Name of the photo in files about all photos, relative to the folder that was searched.
+    """
+
+    identity: str = ""
+    file: str = ""
+    name: str = ""
+
 
 class ResultFolder:
     """A folder of JSON lines, one per photo, of the files of single photos, and of `run.json`, the run's description.
 
-    Lines are added to `<name>.unfinished.jsonl`, which becomes `<name>.jsonl` at the end. An unfinished file of a run
-    with the same description is continued.
+    Lines are added to `<name>.unfinished.jsonl`. At the end they are joined with those of earlier runs in
+    `<name>.jsonl`, or in `.<name>.jsonl` where nobody asked for them. A run with the same description continues: photos
+    that have a line are done. `run.json` also names the photos, so that another photo in the place of one is noticed.
 
     Attributes:
         path: The folder.
-        done: Line by photo name, for the photos that an interrupted run finished.
+        done: Line by photo name, of this run and of earlier ones.
+        records: Record by photo name.
 
     Args:
         path: The folder. Nothing is made or changed there before `begin`.
         name: Name of the results: "detections", "proposals" or "classifications".
         description: Everything that decides the results: configuration, versions, weights.
-        overwrite: Whether earlier results in the folder may be replaced.
-        numbered: Whether to take `<path>-2`, `<path>-3`, ... where the folder holds other results, instead of refusing.
+        photos: Identity of each photo by its name; None trusts the lines that are there.
+        overwrite: Whether earlier results in the folder may be replaced. An interrupted run continues even so.
+        numbered: Whether to take `<path>-2`, `<path>-3`, ... where the folder holds results of other settings or
+            photos, instead of refusing or adding to them.
 
     Raises:
-        OutputError: The folder holds other results, or cannot be written to.
+        OutputError: The folder holds results of other settings, or cannot be written to.
     """
 
     def __init__(
-        self, path: Path, name: str, description: Mapping[str, Any], overwrite: bool = False, numbered: bool = False
+        self,
+        path: Path,
+        name: str,
+        description: Mapping[str, Any],
+        photos: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        numbered: bool = False,
     ):
         self.name, self.overwrite = name, overwrite
-        self._description = run_text(description)
+        # as it is read back from the file
+        self._description: dict[str, Any] = json.loads(run_text(description))
         self.path, number = path, 1
-        while numbered and not overwrite and self._obstacle():
+        while numbered and not overwrite and (self._obstacle() or self._has_other_photos(photos)):
             number += 1
             self.path = path.with_name(f"{path.name}-{number}")
         if not overwrite and (obstacle := self._obstacle()):
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
-        self._resumes = self._unfinished.exists() and self._stored_description() == self._description
-        self.done = self._earlier_lines() if self._resumes else {}
-        self._made = self._resumes or not self.path.exists()
+        stored = stored_run(self.path)
+        is_same = stored is not None and not self._differences(stored)
+        self._continues = is_same and (not overwrite or self._unfinished.exists())
+        self._has_run = stored is not None
+        self.records = _stored_records(stored) if stored is not None and self._continues else {}
+        self._earlier = frozenset(self.records)
+        files = [] if overwrite else [self._hidden, self._finished]
+        self.done = _lines_of(*files, self._unfinished) if self._continues else {}
+        for photo, identity in (photos or {}).items():
+            # another photo in its place has no results yet
+            if photo in self.done and self.records.get(photo, PhotoRecord()).identity != identity:
+                del self.done[photo]
+        self._made = self._continues or not self.path.exists()
 
-    def begin(self, files: Sequence[Path], inputs: Sequence[Path]) -> None:
+    def begin(
+        self,
+        files: Mapping[str, Sequence[Path]],
+        shared: Sequence[Path],
+        inputs: Sequence[Path],
+        records: Mapping[str, PhotoRecord] | None = None,
+        json_file: Path | None = None,
+    ) -> None:
         """Claims the folder, after making sure that nothing but earlier results will be replaced.
 
+        A photo that is done, but has lost one of its files, is forgotten and done again.
+
         Args:
-            files: All files that are going to be written.
+            files: Files of its own that each photo gets, by the photo's name.
+            shared: Files about all photos that are going to be written.
             inputs: The photos, which must not be replaced.
+            records: Record of each photo by its name.
+            json_file: File outside the folder that the same run writes.
 
         Raises:
             OutputError: A file exists and may not be replaced, or is one of the inputs, or the folder cannot be
                 written to.
         """
         originals = {file.resolve() for file in inputs}
-        replaces = self._resumes or (self.overwrite and (self.path / RUN_FILE).exists())
-        for file in files:
-            if file.resolve() in originals:
-                raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
-            if file.exists() and not replaces:
-                why = f" and {self.path} holds no {RUN_FILE} of an earlier run" if self.overwrite else ""
-                raise OutputError(f"{file} exists already{why}; give another folder with --output")
-        if not self._resumes:
+        replaces = self.overwrite and self._has_run
+        for photo, own_files in files.items():
+            self._check(own_files, originals, replaces or photo in self._earlier)
+            if not all(file.exists() for file in own_files):
+                self.done.pop(photo, None)
+        self._check(shared, originals, replaces or self._continues)
+        if not self._continues:
             # results of other commands in the folder would no longer agree with its description
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
-        write_text(self.path / RUN_FILE, self._description)
+            self._remove(*(self.path / f".{name}.jsonl" for name in NAMES))
+        else:
+            # forgotten lines go first, so that nobody takes them for those of the photos that are recorded next
+            for file in (self._hidden, self._finished, self._unfinished):
+                if file.exists():
+                    _write_lines(file, {photo: line for photo, line in _lines_of(file).items() if photo in self.done})
+        self.records |= records or {}
+        entries = {photo: asdict(record) for photo, record in self.records.items()}
+        state = {"photos": entries} | ({} if json_file is None else {"json_file": str(json_file.resolve())})
+        write_text(self.path / RUN_FILE, run_text(self._description | state))
         self._append("")
 
     @property
@@ -85,36 +149,44 @@ class ResultFolder:
         return self.path / f"{self.name}.jsonl"
 
     @property
+    def _hidden(self) -> Path:
+        return self.path / f".{self.name}.jsonl"
+
+    @property
     def _unfinished(self) -> Path:
         return self.path / f"{self.name}.unfinished.jsonl"
 
+    def _check(self, files: Sequence[Path], originals: set[Path], may_replace: bool) -> None:
+        """Refuses files that would cost the user something."""
+        for file in files:
+            if file.resolve() in originals:
+                raise OutputError(f"{file} is one of the photos given; choose another folder with --output")
+            if file.exists() and not may_replace:
+                why = f" and {self.path} holds no {RUN_FILE} of an earlier run" if self.overwrite else ""
+                raise OutputError(f"{file} exists already{why}; give another folder with --output")
+
     def _obstacle(self) -> str | None:
         """The reason why the folder cannot take these results, or None."""
-        description = self.path / RUN_FILE
-        if self._finished.exists():
-            return f"{self._finished} exists already"
-        if description.exists() and not self._unfinished.exists():
-            return f"{self.path} holds results already"
-        if self._unfinished.exists() and self._stored_description() != self._description:
-            return f"{self.path} holds an unfinished run with other settings"
+        stored = stored_run(self.path)
+        if stored is not None:
+            differences = self._differences(stored)
+            return f"{self.path} holds results of other settings ({differences})" if differences else None
+        for file in (self._finished, self._unfinished, self.path / RUN_FILE):
+            if file.exists():
+                return f"{file} exists already and the settings that it belongs to are not known"
         return None
 
-    def _stored_description(self) -> str | None:
-        """Returns the description of the folder's earlier run; None where it cannot be read."""
-        try:
-            return (self.path / RUN_FILE).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return None
+    def _has_other_photos(self, photos: Mapping[str, str] | None) -> bool:
+        """Whether the folder holds results of photos that are not given now."""
+        stored = stored_run(self.path)
+        return photos is not None and stored is not None and not _stored_records(stored).keys() <= photos.keys()
 
-    def _earlier_lines(self) -> dict[str, dict[str, Any]]:
-        """Returns the finished lines of an interrupted run by photo name; a line cut short or damaged is dropped."""
-        done = {}
-        for text in self._unfinished.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, KeyError, TypeError):
-                line = json.loads(text)
-                done[line["image"]] = line
-        write_text(self._unfinished, "".join(json.dumps(line) + "\n" for line in done.values()))
-        return done
+    def _differences(self, stored: Mapping[str, Any]) -> str:
+        """Returns the first settings that differ from those of an earlier run, in words; empty where none does."""
+        then, now = (_flat({key: run[key] for key in run if key not in _STATE}) for run in (stored, self._description))
+        different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+        words = [f"{key} is {then.get(key)} there and {now.get(key)} now" for key in different[:_MAX_DIFFERENCES]]
+        return ", ".join([*words, *(["..."] if len(different) > _MAX_DIFFERENCES else [])])
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Appends one photo's results.
@@ -123,6 +195,7 @@ class ResultFolder:
             OutputError: The disk is full or the folder went away.
         """
         self._append(json.dumps(line) + "\n")
+        self.done[line["image"]] = dict(line)
 
     def _append(self, text: str) -> None:
         try:
@@ -133,16 +206,22 @@ class ResultFolder:
                 f"cannot write {self._unfinished}: {reason(error)}; run again once it can be written"
             ) from None
 
-    def finish(self, keep: bool = True) -> None:
-        """Gives the file of lines its final name, or removes it where it was not asked for."""
-        if keep:
-            self._unfinished.replace(self._finished)
-        else:
-            self._remove(self._unfinished)
+    def finish(self, keep: bool = True, order: Sequence[str] = ()) -> None:
+        """Joins the lines of this run with those of earlier ones.
+
+        Args:
+            keep: Whether the lines are a result. Otherwise they stay in a hidden file, for a repetition of the command.
+            order: Names of photos whose lines come first, in this order.
+        """
+        first = {photo: self.done[photo] for photo in order if photo in self.done}
+        self.done = first | self.done
+        is_shown = keep or self._finished.exists()
+        _write_lines(self._finished if is_shown else self._hidden, self.done)
+        self._remove(self._unfinished, *([self._hidden] if is_shown else []))
 
     def discard(self) -> None:
         """Removes the traces of a run without results, so that the corrected command finds the folder free."""
-        self._remove(self._unfinished, self.path / RUN_FILE)
+        self._remove(self._unfinished, self._hidden, self.path / RUN_FILE)
         if self._made:
             # the folder stays where something else came into it meanwhile
             with suppress(OSError):
@@ -158,17 +237,58 @@ class ResultFolder:
                 ) from None
 
 
-def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
+def _lines_of(*files: Path) -> dict[str, dict[str, Any]]:
+    """Returns the lines of files by photo name, later ones in place of earlier ones; damaged ones are dropped."""
+    done: dict[str, dict[str, Any]] = {}
+    for file in filter(Path.exists, files):
+        for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                line = json.loads(text)
+                done[line["image"]] = line
+    return done
+
+
+def _write_lines(file: Path, lines: Mapping[str, Mapping[str, Any]]) -> None:
+    write_text(file, "".join(json.dumps(line) + "\n" for line in lines.values()))
+
+
+def _stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
+    """Returns the records of the photos in a `run.json`; entries of another form are left out."""
+    photos = stored.get("photos")
+    records = {}
+    for photo, entry in photos.items() if isinstance(photos, dict) else ():
+        with suppress(TypeError):
+            records[photo] = PhotoRecord(**entry)
+    return records
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:
     """Returns a different name for every photo: its stem, with a number where an earlier photo has the same stem.
+
+    Args:
+        photos: The photos.
+        taken: Names that photos have had so far, by the photo's path. They keep them.
 
     Upper and lower case count as the same, because the disks of macOS and Windows do not tell them apart.
 
     >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
     ['x', 'x-2', 'y']
     """
+    taken = taken or {}
     names: dict[Path, str] = {}
-    used: set[str] = set()
+    used = {name.casefold() for name in taken.values()}
     for photo in photos:
+        if str(photo) in taken:
+            names[photo] = taken[str(photo)]
+            continue
         stem = os.fsdecode(os.fsencode(photo.stem)[:_MAX_STEM_BYTES])
         name, number = stem, 1
         while name.casefold() in used:

@@ -14,6 +14,9 @@ from incdet.runtime.provenance import peak_memory_gigabytes
 _MAX_PHOTOS = 20
 _MAX_LABELS = 6
 
+_HINTS = (0.75, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
+"""Thresholds that are suggested where nothing reaches the one that was asked for."""
+
 
 def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
     """Returns a row per photo with its best labels and their scores; of many photos only the first ones.
@@ -31,6 +34,8 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
         found = line[name]
         labels = [f"{escape(entry['label'])} {entry['score']:.2f}" for entry in found[:_MAX_LABELS] if "label" in entry]
         best = ", ".join(labels) + (", ..." if len(found) > _MAX_LABELS else "")
+        if "best_below" in line:
+            best = _hint(line["best_below"])
         cells = [escape(Path(line["image"]).name), str(len(found)), best]
         # proposals have no labels and no third column
         table.add_row(*cells[: len(table.columns)])
@@ -41,6 +46,19 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
         table.add_section()
         table.add_row(*[f"{len(lines)} photos", str(total), common][: len(table.columns)])
     return table
+
+
+def _hint(best: Mapping[str, Any]) -> str:
+    """Returns how near the best detection came to the threshold, and the threshold to try.
+
+    >>> _hint({"score_threshold": 0.75, "label": "person", "score": 0.69})
+    'best below 0.75: person 0.69; --score-threshold 0.5'
+    """
+    lower = next((threshold for threshold in _HINTS if threshold <= best["score"]), 0.01)
+    # rounded down, so that a score just below the threshold does not look equal to it
+    score = int(100 * best["score"]) / 100
+    text = f"best below {best['score_threshold']:g}: {escape(best['label'])} {score:.2f}"
+    return f"{text}; --score-threshold {lower:g}"
 
 
 def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:

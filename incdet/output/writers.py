@@ -31,6 +31,17 @@ def detections_json(detections: Detections, timing: bool = False) -> dict[str, A
     return line | {"seconds": _rounded(detections.seconds)} if timing else line
 
 
+def best_below(detections: Detections, display_threshold: float) -> dict[str, Any]:
+    """Returns the best detection of a photo in which none reaches the threshold, for its line.
+
+    Args:
+        detections: Detections of the photo, best first; one or more.
+        display_threshold: Lowest score that is shown.
+    """
+    best = detections[:1].to_dict()["detections"][0]
+    return {"score_threshold": display_threshold, "label": best["label"], "score": best["score"]}
+
+
 def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) -> Detections:
     """Inverts `detections_json`.
 

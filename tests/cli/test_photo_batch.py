@@ -10,7 +10,6 @@ from command_line import FEW, ONE, one_sentence, run_program
 
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.photo_batch import Batch, OutputOptions, one_by_one
-from incdet.errors import OutputError
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])
@@ -74,8 +73,7 @@ def test_an_interrupted_run_does_not_take_another_photo_for_the_one_it_did(photo
     with pytest.raises(KeyboardInterrupt):
         run("b.png")
     PIL.Image.new("RGB", (40, 30)).save(photos / "a.png")
-    with pytest.raises(OutputError, match="unfinished run"):
-        run()
+    assert run() == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize("target", ["photo", "link", "folder"])
@@ -101,8 +99,67 @@ def test_own_results_are_no_photos(incdet, photo):
         assert code == 0
     code, out, _ = incdet("propose", ".", *FEW, "--json", "-")
     assert [json.loads(line)["image"] for line in out.splitlines()] == ["cat.png"]
-    # asked for by name, they are
-    assert incdet("propose", "incdet-output", *FEW, "--json", "-")[0] == 0
+    for path in ("incdet-output", "incdet-output/cat.jpg", "incdet-*/*.jpg"):
+        code, out, err = incdet("propose", path, *FEW, "--json", "-")
+        assert (code, out) == (1, "")
+        assert "nothing but pictures that incdet made" in one_sentence(err)
+    # a pattern that also matches results gives the photos alone
+    out = incdet("propose", "**/cat.*", *FEW, "--json", "-")[1]
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["cat.png"]
+
+
+def test_repeating_a_command_does_what_is_missing(incdet, photo):
+    Path("photos/sub").mkdir(parents=True)
+    for name in ("b.png", "sub/b.png"):
+        Path("photos", name).write_bytes(Path(photo).read_bytes())
+    Path("photos/broken.png").write_bytes(b"no photo")
+    command = ["propose", "photos", "-o", "photos/found", *FEW]
+    code, _, err = incdet(*command)
+    assert (code, "1 failed, 2 done" in err) == (1, True)
+    found = Path("photos/found")
+    times = {file: file.stat().st_mtime_ns for file in found.glob("*.jpg")}
+    assert len(times) == 2
+    # one failed photo is mended, one picture is lost, one photo is new and comes first
+    Path("photos/broken.png").write_bytes(Path(photo).read_bytes())
+    (found / "b.jpg").unlink()
+    Path("photos/a.png").write_bytes(Path(photo).read_bytes())
+    code, _, err = incdet(*command)
+    assert (code, "1 of 4 photos were done before" in err) == (0, True)
+    assert (found / "b-2.jpg").stat().st_mtime_ns == times[found / "b-2.jpg"], "nothing is done twice"
+    assert sorted(file.name for file in found.iterdir()) == [
+        "a.jpg", "b-2.jpg", "b.jpg", "broken.jpg", "proposals.jsonl", "run.json",
+    ]  # fmt: skip
+    lines = (found / "proposals.jsonl").read_text()
+    assert incdet("propose", "photos", "-o", "new", *FEW)[0] == 0
+    assert lines == Path("new/proposals.jsonl").read_text(), "the same as in one go"
+    code, _, err = incdet(*command)
+    assert (code, "4 of 4 photos were done before" in err) == (0, True)
+    # other settings never mix with them, and never replace them
+    code, _, err = incdet(*command, "--set", "proposals.limit=9")
+    assert code == 2
+    assert "proposals.limit is 24 there and 9 now" in one_sentence(err)
+    assert (found / "proposals.jsonl").read_text() == lines
+
+
+def test_repeating_a_command_replaces_its_own_json_file_and_no_other(incdet, photo):
+    for _ in range(2):
+        assert incdet("propose", photo, "-o", "found", "--json", "lines.jsonl", *FEW)[0] == 0
+    Path("mine.jsonl").write_text("precious")
+    code, _, err = incdet("propose", photo, "-o", "found", "--json", "mine.jsonl", *FEW)
+    assert code == 2
+    assert "exists already" in one_sentence(err)
+    assert Path("mine.jsonl").read_text() == "precious"
+
+
+@pytest.mark.parametrize("output", [".", "photos"])
+def test_results_never_lie_among_the_photos(incdet, photo, output):
+    Path("photos").mkdir()
+    Path("photos/a.png").write_bytes(Path(photo).read_bytes())
+    before = sorted(Path().rglob("*"))
+    code, _, err = incdet("propose", "photos", "-o", output, *FEW)
+    assert code == 2
+    assert "lies in it" in one_sentence(err)
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_a_pattern_passes_over_empty_folders(incdet, photo):
