@@ -45,7 +45,7 @@ ScoreThreshold = Annotated[
     typer.Option(
         "--score-threshold",
         metavar="X",
-        help="Lowest probability shown and saved (default: 0.75).",
+        help="Lowest probability shown and saved (default: 0.65).",
         rich_help_panel=RESULTS,
     ),
 ]

@@ -55,7 +55,7 @@ def draw_boxes_by_rank(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     for rank, box in reversed(list(enumerate(boxes))):
         hue = 0.15 + 0.5 * rank / max(len(boxes) - 1, 1)
         mark = ClassMark(_to_rgb(hue, 0.9, 0.95), "solid")
-        _draw_box(canvas, box, mark, picture, max(1, _font_size(picture) // 14))
+        _draw_box(canvas, box, mark, picture, max(1, _font_size(picture) // 14), has_edge=False)
     return np.array(picture)
 
 
@@ -89,7 +89,12 @@ def _font_size(picture: PIL.Image.Image) -> int:
 
 
 def _draw_box(
-    canvas: PIL.ImageDraw.ImageDraw, box: np.ndarray, mark: ClassMark, picture: PIL.Image.Image, width: int
+    canvas: PIL.ImageDraw.ImageDraw,
+    box: np.ndarray,
+    mark: ClassMark,
+    picture: PIL.Image.Image,
+    width: int,
+    has_edge: bool = True,
 ) -> None:
     # boxes are half-open: the last pixel inside is x2 - 1
     x1, y1 = (round(float(value)) for value in box[:2])
@@ -98,6 +103,10 @@ def _draw_box(
     x1, y1 = min(x1, x2), min(y1, y2)
     if mark.line == "solid":
         canvas.rectangle([x1, y1, x2, y2], outline=mark.color, width=width)
+        if has_edge and min(x2 - x1, y2 - y1) > 2 * width:
+            # a fine line of another lightness inside, so that the box shows on a ground of its own colour
+            inner = [x1 + width, y1 + width, x2 - width, y2 - width]
+            canvas.rectangle(inner, outline=text_color(mark.color))
         return
     # gaps are filled with black or white, so that the line shows on any ground
     canvas.rectangle([x1, y1, x2, y2], outline=text_color(mark.color), width=width)
