@@ -59,7 +59,7 @@ def main(
     split: Annotated[str, typer.Option(help="Photos that are judged.")],
     predictions: Annotated[Path, typer.Option(help="detections.jsonl of these photos, from a low score on.")],
 ) -> None:
-    """Prints a row per threshold; F1 weighs precision and recall alike."""
+    """Prints mAP, pooled AP and a row per threshold; F1 weighs precision and recall alike."""
     data = read_dataset(dataset, root, split, warn=warning)
     if dataset == Collection.ilsvrc:
         data = with_classes_of_voc(data)
@@ -109,7 +109,8 @@ def _evaluate_part(data: Dataset, found: DetectionColumns, rows: np.ndarray) -> 
 
 
 def _table(evaluation: Evaluation, title: str) -> Table:
-    table = Table(title=f"{title}, {int(evaluation.num_objects.sum())} objects")
+    quality = f"mAP {evaluation.mean_average_precision:.3f}, pooled AP {evaluation.pooled_average_precision:.3f}"
+    table = Table(title=f"{title}, {int(evaluation.num_objects.sum())} objects, {quality}")
     for heading in ("threshold", "shown", "precision", "recall", "F1"):
         table.add_column(heading, justify="right")
     for point in operating_points(evaluation, THRESHOLDS):
