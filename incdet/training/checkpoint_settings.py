@@ -43,7 +43,7 @@ def require_same_settings(
 
     Args:
         file: the checkpoint.
-        metadata: what it says about itself.
+        metadata: texts of the file about itself, by name.
         configuration: settings that decide the result now.
         only_known: whether settings of the checkpoint that `configuration` lacks are passed over; default false.
 
