@@ -101,7 +101,8 @@ MAKERS = {
 
 
 @pytest.mark.parametrize(
-    ("layout", "make"), [(layout, make) for layout, makers in MAKERS.items() for make in makers], ids=str
+    ("layout", "make"),
+    [pytest.param(layout, make, id=make.__name__) for layout, makers in MAKERS.items() for make in makers],
 )
 def test_all_layouts_give_the_same_objects(tmp_path, layout, make):
     for split, photos in OBJECTS.items():
