@@ -35,7 +35,7 @@ class Detector:
     Example:
         >>> detector = Detector.from_pretrained(members=1)  # doctest: +SKIP
         >>> found = detector.detect("photo.jpg")  # doctest: +SKIP
-        >>> found[found.scores >= 0.65].labels  # doctest: +SKIP
+        >>> found[found.scores >= 0.55].labels  # doctest: +SKIP
         ['cat']
 
     Args:
@@ -142,7 +142,7 @@ class Detector:
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
 
-        The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.65]` are those worth showing.
+        The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.55]` are those worth showing.
 
         Args:
             source: a path, encoded bytes, an RGB or grey array, or an `Image`.
@@ -220,7 +220,7 @@ class Detector:
         return stream_detections(self, sources, num_workers)
 
 
-def detect(source: ImageSource, score_threshold: float = 0.65) -> Detections:
+def detect(source: ImageSource, score_threshold: float = 0.55) -> Detections:
     """Detections in one photo with the default weights, which are loaded at the first call.
 
     Example:

@@ -45,7 +45,7 @@ ScoreThreshold = Annotated[
     typer.Option(
         "--score-threshold",
         metavar="X",
-        help="Lowest probability shown and saved (default: 0.65).",
+        help="Lowest probability shown and saved (default: 0.55).",
         rich_help_panel=RESULTS,
     ),
 ]

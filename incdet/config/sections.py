@@ -262,7 +262,7 @@ class DetectionsConfig(Section):
     voting_iou: Unit | None = 0.5
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
-    display_threshold: Unit = 0.65
+    display_threshold: Unit = 0.55
 
 
 class Config(Section):
