@@ -69,7 +69,8 @@ def test_a_prepared_network_has_the_same_multiply_adds(network):
 
 def test_the_work_of_a_detector_is_that_of_its_photo_sizes_and_rounds(chelsea_file):
     """Two photo sides, each for some of the regions, and a second round for all regions."""
-    settings = (*TORCH, *FEW, "scores.photo_sides=[96, 128]", "scores.rounds=2", "scores.round_min_probability=0")
+    everything = ("scores.region_iou=1", "scores.rounds=2", "scores.round_min_probability=0")
+    settings = (*TORCH, *FEW, "scores.photo_sides=[96, 128]", *everything)
     detector = Detector.from_pretrained("googlenet-voc-shared", config=load_config(Config, settings=settings))
     image = read_image(chelsea_file)
     # regions near the preferred size at the one and at the other side

@@ -116,9 +116,12 @@ def test_earlier_results_are_kept(incdet, photo):
     assert code == 0
     assert err.rstrip().splitlines()[-1] == "results: incdet-output-2"
     assert Path("incdet-output/detections.jsonl").read_bytes() == first
-    code, _, err = incdet("detect", photo, *ONE, "--output", "incdet-output")
+    code, _, err = incdet("detect", photo, *ONE, "--output", "incdet-output", "--score-threshold", "0.9")
     assert code == 2
     assert "--overwrite" in one_sentence(err)
+    # the same command again has nothing to do
+    assert incdet("detect", photo, *ONE, "--output", "incdet-output")[0] == 0
+    assert Path("incdet-output/detections.jsonl").read_bytes() == first
     assert incdet("detect", photo, *ONE, "--output", "incdet-output", "--overwrite")[0] == 0
 
 
@@ -128,7 +131,9 @@ def test_the_users_photos_are_never_overwritten(incdet, tmp_path, chelsea_file):
     before = photo.read_bytes()
     code, _, err = incdet("detect", photo, *ONE, "--output", tmp_path, "--overwrite")
     assert code == 2
-    assert "cat.jpg is one of the photos given" in one_sentence(err)
+    sentence = one_sentence(err)
+    assert "cannot put results into" in sentence
+    assert "cat.jpg" in sentence
     assert photo.read_bytes() == before
 
 

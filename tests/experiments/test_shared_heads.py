@@ -205,7 +205,10 @@ def test_one_box_per_class_selects_what_shared_boxes_would(cat):
 def test_an_untrained_head_detects_as_the_detector_does_in_one_round(task, cat, name):
     image, boxes = cat
     proposals = Proposals(boxes, np.linspace(1, 0, len(boxes), dtype=np.float32), np.full(len(boxes), "made"))
-    scores = {"engine": "torch", "precision": "float32", "rounds": 1, "photo_sides": [192]}
+    scores = {"engine": "torch", "precision": "float32", "rounds": 1, "photo_sides": [192]} | {
+        "features": "shared",
+        "region_iou": 1,
+    }
     detector = Detector.from_pretrained(config=make_config(Config, {"scores": scores, "device": "cpu"}, "test"))
     expected = detector.select(detector.score(image, proposals), image)
     head = prepare_head(make_heads(1.0)[name](task.network), torch.float32)
