@@ -13,12 +13,14 @@ from incdet.config.sections import Config
 from incdet.images import ImageSource, read_image
 from incdet.networks.chosen_weights import check_classifier_records
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
+from incdet.networks.finite_outputs import finite_probabilities
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
 from incdet.runtime.file_hashes import named_hashes
+from incdet.runtime.forks import ProcessMark
 from incdet.structures import Classification, Image
 
 SHORTER_SIDES = (256, 288, 320, 352)
@@ -57,6 +59,7 @@ class Classifier:
             WeightsError: there is no network, one was trained on regions, or the members differ in classes.
             ConfigurationError: the device is not there.
         """
+        self._made_here = ProcessMark()
         self.config, self.num_crops = config or Config(), num_crops
         self.class_names = check_classifier_records(records)
         self.preprocessings = tuple(record.preprocessing for record in records)
@@ -104,6 +107,7 @@ class Classifier:
     @torch.inference_mode()
     def member_probabilities(self, image: Image) -> np.ndarray:
         """Computes each network's probabilities, averaged over the crops: [M, C] float32."""
+        self._made_here.require_same("a classifier")
         # networks with the same preprocessing share their crops
         crops: dict[Preprocessing, Tensor] = {}
         batch_size = choose_batch_size(self.config.scores.batch_size, self.device)
@@ -113,7 +117,7 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batches = torch.split(crops[preprocessing], batch_size)
             logits = torch.cat([backend.full(batch.to(self.device)).cpu() for batch in batches])
-            rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
+            rows.append(finite_probabilities(logits.softmax(dim=1).mean(dim=0).numpy()))
         return np.stack(rows)
 
 

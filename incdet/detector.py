@@ -24,6 +24,7 @@ from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
 from incdet.runtime.device import choose_device
+from incdet.runtime.forks import ProcessMark
 from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image, Proposals, RegionScores
@@ -83,6 +84,7 @@ class Detector:
         self.scorer = choice.make(self.features, members, rejection_network)
         self.proposers = Proposers(self.config.proposals, self.config.device)
         self.origin: Origin | None = None
+        self._made_here = ProcessMark()
 
     @classmethod
     def from_pretrained(
@@ -150,6 +152,7 @@ class Detector:
         Raises:
             ImageError: the photo cannot be read.
         """
+        self._made_here.require_same("a detector")
         image = read_image(source, self.config.images)
         proposals = self.propose(image)
         scores = self.score(image, proposals)
@@ -159,6 +162,7 @@ class Detector:
 
     def propose(self, image: Image) -> Proposals:
         """Boxes that may hold an object, best first."""
+        self._made_here.require_same("a detector")
         return self.proposers(image)
 
     def score(self, image: Image, proposals: Proposals, watch: Stopwatch | None = None) -> RegionScores:
@@ -173,6 +177,7 @@ class Detector:
         Returns:
             The probabilities, and the boxes: those of the proposals, or where box deltas have moved them.
         """
+        self._made_here.require_same("a detector")
         scored = self.scorer(image, proposals.boxes)
         if watch is not None:
             watch.seconds |= scored.seconds
@@ -217,6 +222,7 @@ class Detector:
                 read. A script that asks for processes needs Python's usual `if __name__ == "__main__":`, because they
                 load it, too.
         """
+        self._made_here.require_same("a detector")
         return stream_detections(self, sources, num_workers)
 
 

@@ -41,5 +41,9 @@ class OutputError(IncdetError):
 
 def reason(error: Exception) -> str:
     """Returns the system's own words for an error, fit for the middle of a sentence."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        return "a number has too many digits"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(words.split()).lower()

@@ -1,12 +1,8 @@
-"""The start of the pipeline: files, folders, patterns, bytes and arrays become `Image`. No other module opens one."""
+"""The start of the pipeline: files, bytes and arrays become `Image`. No other module opens one."""
 
-import glob
 import io
-import os
-import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +12,10 @@ import PIL.Image
 
 from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError, reason
-from incdet.runtime.provenance import RUN_FILE
+from incdet.ops.jpeg_data import END_MARKER, has_whole_picture
+from incdet.runtime.photo_search import SUFFIXES as SUFFIXES  # callers of `read_image` need both
+from incdet.runtime.photo_search import find_images as find_images
+from incdet.runtime.photo_search import require_no_address
 from incdet.structures import Image
 
 ImageSource = str | Path | bytes | np.ndarray | PIL.Image.Image | Image
@@ -33,11 +32,17 @@ _UPRIGHT = {
 }
 """The operation that turns a picture upright, by its EXIF orientation."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-"""File endings that count as images when a folder is read."""
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+"""Pillow's names of the formats that are opened. It knows many more, and some of their decoders start other programs: a
+PostScript file would be handed to Ghostscript, whatever its name."""
 
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, RuntimeError, struct.error)
-"""The errors that Pillow's decoders raise on damaged files."""
+_JPEG_START = b"\xff\xd8\xff"
+
+_ZEROS = 16
+"""Number of zeros at the end of a JPEG that tell of a copy that was cut off and filled up."""
+
+_STRIP_PIXELS = 4_000_000
+"""Number of pixels that are converted at a time."""
 
 _PILLOW_LIMIT = threading.Lock()
 """Held while Pillow's global size limit is lifted."""
@@ -67,12 +72,16 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
         return Image(_pixels_of_array(source, config))
     if isinstance(source, PIL.Image.Image):
         _check_size(source.width, source.height, "the picture", config)
-        return Image(_to_rgb(_upright(source)), "picture")
+        try:
+            return Image(_to_rgb(_upright(source)), "picture")
+        except Exception as error:  # its file is only read now
+            raise ImageError(f"cannot read the picture: {reason(error)}; load it from a whole file") from None
     if isinstance(source, bytes | bytearray):
         return Image(_decode(io.BytesIO(source), "bytes", config), "bytes")
     if not isinstance(source, str | Path):
         kind = type(source).__name__
         raise ImageError(f"cannot read an image from a {kind}; give a path, encoded bytes, an array or a Pillow image")
+    require_no_address(str(source))
     path = Path(source)
     try:
         if path.is_dir():
@@ -95,101 +104,29 @@ def read_size(path: Path) -> tuple[int, int]:
         with path.open("rb") as file, _open_whatever_its_size(file) as picture:
             orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
             width, height = picture.size
-    except _DAMAGED as error:
+    except Exception as error:  # a damaged file can fail anywhere in Pillow
         raise ImageError(f"cannot read {path}: {reason(error)}; check that it is a whole photo") from None
     # orientations from 5 on exchange the sides
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
-def find_images(sources: Iterable[str | Path], tell: Callable[[str], None] | None = None) -> list[Path]:
-    """Finds the photos that files, folders and glob patterns name, sorted within each, no file twice.
-
-    Folders are searched recursively. Folders inside them that hold incdet's own results are left out, and so are empty
-    folders that a pattern matches. A plain path is returned as it is, even when missing, so that reading it reports the
-    error.
-
-    Args:
-        sources: The files, folders and patterns.
-        tell: Function that takes a sentence about every folder inside that cannot be read. Without it the first such
-            folder is an error.
-
-    Raises:
-        ImageError: A folder has no photos, or a pattern matches nothing.
-    """
-    found: dict[Path, Path] = {}
-    for source in sources:
-        if not str(source):
-            raise ImageError("cannot read '': the path is empty; give a file, a folder or a pattern")
-        for path in _expand(Path(source), tell or _refuse):
-            found.setdefault(path.absolute(), path)
-    return list(found.values())
-
-
-def _refuse(sentence: str) -> None:
-    raise ImageError(sentence)
-
-
-def _expand(path: Path, tell: Callable[[str], None]) -> Iterator[Path]:
-    """Yields the photos that one file, folder or pattern names. A file whose name looks like a pattern is a file."""
-    if _exists(path, Path.is_dir):
-        photos = _photos_under(path, tell)
-        if not photos:
-            raise ImageError(
-                f"the folder {path} holds no photos; expected files ending in {' '.join(sorted(SUFFIXES))}"
-            )
-        yield from photos
-    elif not _exists(path, Path.exists) and glob.has_magic(str(path)):
-        matches = sorted(glob.glob(str(path), recursive=True))
-        if not matches:
-            raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
-        found: list[Path] = []
-        for match in map(Path, matches):
-            found += _photos_under(match, tell) if match.is_dir() else [match]
-        if not found:
-            raise ImageError(f"the pattern {path} matches only folders without photos; check it")
-        yield from found
-    else:
-        yield path
-
-
-def _photos_under(folder: Path, tell: Callable[[str], None]) -> list[Path]:
-    """Returns all photos in a folder and its subfolders, sorted."""
-    found: list[Path] = []
-    unreadable: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
-        # os.walk goes on with the folders that stay in the list
-        folders[:] = [name for name in folders if not Path(parent, name, RUN_FILE).is_file()]
-        found += filter(_is_photo, (Path(parent, name) for name in files))
-    sentences = [f"cannot read the folder {error.filename}: {reason(error)}; check its rights" for error in unreadable]
-    if sentences and not found:
-        raise ImageError(sentences[0])
-    for sentence in sentences:
-        tell(sentence)
-    return sorted(found)
-
-
-def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
-    """Returns the result of Path.exists or Path.is_dir; false for a name that the system cannot have."""
+def exif_orientation(path: Path) -> int:
+    """Returns the EXIF orientation of a photo's file, 1 (upright) where it states none or cannot be read."""
     try:
-        return kind(path)
-    except (OSError, ValueError):
-        return False
-
-
-def _is_photo(file: Path) -> bool:
-    """Whether a file's ending is that of a photo. Hidden files are none: macOS puts `._photo.jpg` beside photos."""
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        with path.open("rb") as file, _open_whatever_its_size(file) as picture:
+            orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
+    except Exception:  # whoever reads the photo reports what is wrong with it
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
     """Returns the pixels [H, W, 3] uint8 of an encoded image; the name is for messages."""
     try:
-        with warnings.catch_warnings():
-            # incdet's own limit replaces Pillow's warning; a readable file with other oddities is no problem
-            warnings.simplefilter("ignore")
-            with _open_whatever_its_size(file) as picture:
-                _check_size(picture.width, picture.height, name, config)
-                return _to_rgb(_upright(picture))
+        pixels = _decode_whole(file, name, config)
+        if not _ends_in_zeros(file) or _decode_without_end(file, name, config) is not None:
+            return pixels
+        problem = "the end of the picture is filled with zeros"
     except PIL.UnidentifiedImageError:
         raise ImageError(
             f"cannot read {name}: it is not an image of a known format; convert it to JPEG or PNG"
@@ -198,10 +135,50 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
         raise ImageError(f"refused {name}: its stated size is that of a decompression bomb; shrink it first") from None
     except ImageError:
         raise
-    except _DAMAGED as error:
-        raise ImageError(
-            f"cannot read {name}: the file is damaged or truncated ({reason(error)}); get a whole copy"
-        ) from None
+    except Exception as error:  # a damaged file can fail anywhere in Pillow, assertions included
+        whole = _decode_without_end(file, name, config)
+        if whole is not None:
+            return whole
+        problem = reason(error)
+    raise ImageError(f"cannot read {name}: the file is damaged or truncated ({problem}); get a whole copy")
+
+
+def _decode_whole(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
+    with warnings.catch_warnings():
+        # incdet's own limit replaces Pillow's warning; a readable file with other oddities is no problem
+        warnings.simplefilter("ignore")
+        # Pillow leaves a file open that it did not open itself
+        with _open_whatever_its_size(file) as picture:
+            _check_size(picture.width, picture.height, name, config)
+            return _to_rgb(_upright(picture))
+
+
+def _ends_in_zeros(file: IO[bytes]) -> bool:
+    """Whether a JPEG without an end marker ends in zeros, which libjpeg would take for picture data."""
+    file.seek(0)
+    if file.read(len(_JPEG_START)) != _JPEG_START:
+        return False
+    file.seek(-min(file.seek(0, io.SEEK_END), _ZEROS), io.SEEK_END)
+    if file.read().strip(b"\0"):
+        return False
+    file.seek(0)
+    return not file.read().rstrip(b"\0").endswith(END_MARKER)
+
+
+def _decode_without_end(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray | None:
+    """Returns the pixels of a JPEG that lacks nothing but its end marker; None for any other file."""
+    try:
+        file.seek(0)
+        content = file.read()
+    except (OSError, ValueError):
+        return None
+
+    def decode(other: bytes) -> np.ndarray:
+        return _decode_whole(io.BytesIO(other), name, config)
+
+    if not content.startswith(_JPEG_START) or content.endswith(END_MARKER) or not has_whole_picture(content, decode):
+        return None
+    return decode(content + END_MARKER)
 
 
 def _open_whatever_its_size(file: IO[bytes]) -> PIL.Image.Image:
@@ -210,7 +187,9 @@ def _open_whatever_its_size(file: IO[bytes]) -> PIL.Image.Image:
         limit = PIL.Image.MAX_IMAGE_PIXELS
         PIL.Image.MAX_IMAGE_PIXELS = None
         try:
-            return PIL.Image.open(file)
+            # some formats are only known after this, and AVIF is none of every Pillow's
+            PIL.Image.init()
+            return PIL.Image.open(file, formats=[name for name in _FORMATS if name in PIL.Image.OPEN])
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
 
@@ -232,16 +211,43 @@ def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
     picture.load()
     try:
         orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
-    except _DAMAGED:
+    except Exception:  # whatever an odd tag makes Pillow raise
         return picture
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
-    """Returns the pixels [H, W, 3] uint8 of a picture of any mode."""
+    """Returns the pixels [H, W, 3] uint8 of a picture of any mode.
+
+    Large pictures are converted in strips, because every conversion of a whole one is a further copy in memory.
+    """
+    is_deep = picture.mode.startswith("I") or picture.mode == "F"
+    rows = max(_STRIP_PIXELS // picture.width, 1)
+    edges = [(top, min(top + rows, picture.height)) for top in range(0, picture.height, rows)]
+    if len(edges) == 1:
+        factor = _grey_factor(_largest(picture), picture.mode) if is_deep else 1.0
+        return _strip_to_rgb(picture, factor)
+    strips = [(0, top, picture.width, bottom) for top, bottom in edges]
+    factor = 1.0
+    if is_deep:
+        factor = _grey_factor(max(_largest(picture.crop(strip)) for strip in strips), picture.mode)
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for (top, bottom), strip in zip(edges, strips, strict=True):
+        pixels[top:bottom] = _strip_to_rgb(picture.crop(strip), factor)
+    return pixels
+
+
+def _strip_to_rgb(picture: PIL.Image.Image, factor: float) -> np.ndarray:
+    """Returns the pixels of a picture or a strip of it.
+
+    Args:
+        picture: The picture.
+        factor: Factor of deep grey values, see `_grey_factor`; other modes do not need it.
+    """
     if picture.mode.startswith("I") or picture.mode == "F":
-        return _grey_to_rgb(_to_8_bit(np.asarray(picture), picture.mode))
+        values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+        return _grey_to_rgb(np.clip(np.rint(values * factor), 0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         # transparent parts show a white ground
         picture = picture.convert("RGBA")
@@ -250,22 +256,24 @@ def _to_rgb(picture: PIL.Image.Image) -> np.ndarray:
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
-def _to_8_bit(values: np.ndarray, mode: str) -> np.ndarray:
-    """Converts deep grey values [H, W] to uint8.
+def _largest(picture: PIL.Image.Image) -> float:
+    return float(np.nan_to_num(np.asarray(picture).astype(np.float64)).max(initial=0))
+
+
+def _grey_factor(largest: float, mode: str) -> float:
+    """Returns the factor that brings deep grey values to 0..255.
 
     16-bit values use their full range. Floats up to 1 are shares of white. Other values are 16-bit if any exceeds 255,
     otherwise 8-bit.
+
+    Args:
+        largest: Largest value of the whole picture.
+        mode: Pillow's name of the kind of values.
     """
-    values = np.nan_to_num(values.astype(np.float64))
-    largest = values.max(initial=0)
     if mode == "F" and largest <= 1:
-        factor = 255.0
-    elif mode.startswith("I;16") or largest > 255:
-        # 65535 / 257 = 255
-        factor = 1 / 257
-    else:
-        factor = 1.0
-    return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)
+        return 255.0
+    # 65535 / 257 = 255
+    return 1 / 257 if mode.startswith("I;16") or largest > 255 else 1.0
 
 
 def _grey_to_rgb(grey: np.ndarray) -> np.ndarray:

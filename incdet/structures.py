@@ -181,6 +181,8 @@ class GroundTruth:
         boxes: [N, 4] float32, xyxy pixels.
         class_ids: [N] int64, index into the data set's class names.
         ignored: [N] bool, whether the object is neither required nor wrong to find (VOC `difficult`, COCO `iscrowd`).
+        num_impossible: Number of further objects whose boxes are impossible, so that nobody knows where they are;
+            default 0. Training takes no background from such a photo.
     """
 
     image: str
@@ -189,6 +191,7 @@ class GroundTruth:
     boxes: np.ndarray
     class_ids: np.ndarray
     ignored: np.ndarray
+    num_impossible: int = 0
 
     def __post_init__(self) -> None:
         require_boxes(self, self.boxes)

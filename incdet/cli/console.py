@@ -1,21 +1,35 @@
 """The manners of all commands: notes and progress on stderr, errors as one sentence with an exit code."""
 
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from incdet.errors import IncdetError, PackageError, reason
 from incdet.runtime.reporter import Reporter
+from incdet.runtime.visible_text import visible, visible_lines
 
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class SafeConsole(Console):
+    """A console on which names from outside cannot act: their control characters are written as escapes."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Returns a text with rich's marks, if they are wanted, and visible control characters."""
+        return super().render_str(visible_lines(text), **options)
+
+
+notes = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 """Everything meant for people; stdout is for machines."""
 
 INTERRUPTED = 130
@@ -33,7 +47,7 @@ class ReaderGoneError(Exception):
 
 def warning(sentence: str) -> None:
     """Tells people what a careful reader wants to know."""
-    notes.print(f"warning: {sentence}", markup=False, style="yellow")
+    notes.print(f"warning: {visible(sentence)}", markup=False, style="yellow")
 
 
 @contextmanager
@@ -45,7 +59,7 @@ def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[
         task = progress.add_task(description, total=total, note="")
 
         def update(done: int, note: str = "") -> None:
-            progress.update(task, completed=done, note=note)
+            progress.update(task, completed=done, note=visible(note))
 
         yield update
 
@@ -54,7 +68,7 @@ def reporter(quiet: bool = False) -> Reporter:
     """The listener of long work in a terminal; `quiet` leaves the progress bars out."""
 
     def note(sentence: str) -> None:
-        notes.print(sentence, markup=False)
+        notes.print(visible(sentence), markup=False)
 
     return Reporter(lambda title, total: progress_bar(title, total, quiet), note, warning)
 
@@ -62,13 +76,13 @@ def reporter(quiet: bool = False) -> Reporter:
 def failures_told(failures: Sequence[str]) -> int:
     """Names the inputs that failed and returns the exit code: 0, or 1 where there are any."""
     for failure in failures:
-        notes.print(f"error: {failure}", markup=False, style="red")
+        notes.print(f"error: {visible(failure)}", markup=False, style="red")
     return 1 if failures else 0
 
 
 def table_console(numbers_file: Path | None) -> Console:
     """The console of tables: stdout, or stderr where the numbers themselves go to stdout."""
-    return notes if numbers_file == Path("-") else Console(highlight=False)
+    return notes if numbers_file == Path("-") else SafeConsole(highlight=False)
 
 
 def write_numbers(numbers_file: Path | None, text: str) -> None:
@@ -78,7 +92,7 @@ def write_numbers(numbers_file: Path | None, text: str) -> None:
     elif numbers_file is not None:
         from incdet.runtime.files import write_text
 
-        write_text(numbers_file, text)
+        write_text(numbers_file, text, follow_links=True)
 
 
 def run_program(main: Callable[..., Any]) -> None:
@@ -116,6 +130,21 @@ def warnings_in_one_line() -> Iterator[None]:
         yield
 
 
+def _end_like_interrupted() -> None:
+    """Makes SIGTERM and SIGHUP, which the system and closing terminals send, end the program as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # under nohup a closing terminal is ignored, and a program that embeds this one may have a handler of its own
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> None:
     """Runs the command line and exits.
 
@@ -127,12 +156,13 @@ def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None,
         name: Name of the program in its help; None takes that of the process.
     """
     try:
+        _end_like_interrupted()
         with warnings_in_one_line():
             code = app(arguments, prog_name=name, standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except IncdetError as error:
-        notes.print(f"error: {error}", markup=False, style="red")
+        notes.print(f"error: {visible(str(error))}", markup=False, style="red")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -168,7 +198,8 @@ def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None,
     except OSError as error:
         # a path of the user's that cannot be used: no permission, a name too long
         place = "" if error.filename is None else f" {os.fsdecode(error.filename)}"
-        notes.print(f"error: cannot use{place}: {reason(error)}; give another path", markup=False, style="red")
+        problem = visible(f"{place}: {reason(error)}")
+        notes.print(f"error: cannot use{problem}; give another path", markup=False, style="red")
         code = IncdetError.exit_code
     # some versions of typer turn Ctrl-C into this exit code, others raise
     if code == INTERRUPTED:

@@ -30,6 +30,7 @@ class GivenPhotos:
     Attributes:
         files: Files of the photos, each once; `STDIN_PHOTO` stands for standard input.
         failures: Sentences about paths that name no photo.
+        notes: Sentences that count what searches of folders passed over.
 
     Args:
         paths: Files, folders and patterns as the user gave them, or "-".
@@ -38,6 +39,7 @@ class GivenPhotos:
 
     def __init__(self, paths: Sequence[str], config: ImagesConfig | None = None) -> None:
         self.failures: list[str] = []
+        self.notes: list[str] = []
         self._piped: Image | None = None
         self._names: dict[Path, str] = {STDIN_PHOTO: str(STDIN_PHOTO)}
         self._made_by_incdet = ResultPictures()
@@ -63,7 +65,7 @@ class GivenPhotos:
         Raises:
             ImageError: The path names no photo, or nothing but such pictures.
         """
-        found = find_images([path], self.failures.append)
+        found = find_images([path], self.failures.append, self.notes.append)
         photos = [photo for photo in found if photo not in self._made_by_incdet]
         if found and not photos:
             raise ImageError(f"{path} holds nothing but pictures that incdet made; give the photos themselves")

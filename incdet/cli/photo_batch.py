@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incdet.cli.console import ReaderGoneError, drop_stdout, failures_told, notes, progress_bar
+from incdet.cli.console import ReaderGoneError, drop_stdout, failures_told, notes, progress_bar, warning
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
 from incdet.config.sections import ProposalsConfig
@@ -16,6 +16,7 @@ from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
 from incdet.output.result_pictures import stored_run
 from incdet.output.tables import summary_table, timing_table
 from incdet.runtime.files import require_writable_folder, write_text
+from incdet.runtime.visible_text import visible
 
 FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
 """Kind of result -> name of the file that every photo gets; {} stands for the photo's own name."""
@@ -90,6 +91,8 @@ class OutputOptions:
             check_folder(self.folder or DEFAULT_FOLDER, given)
             require_writable_folder(self.folder or DEFAULT_FOLDER)
         failures_told(given.failures)
+        for sentence in [] if self.quiet else given.notes:
+            warning(sentence)
 
 
 class Batch:
@@ -216,7 +219,8 @@ class Batch:
             The exit code: 0, or 1 where a photo failed.
         """
         if self._json_file is not None and self.lines:
-            write_text(self._json_file, "".join(json.dumps(line) + "\n" for line in self.lines))
+            text = "".join(json.dumps(line) + "\n" for line in self.lines)
+            write_text(self._json_file, text, follow_links=True)
         if self.folder and self.folder.done:
             self.folder.finish(keep_lines, [str(photo) for photo in self.photos])
         elif self._state:
@@ -235,7 +239,7 @@ class Batch:
                 notes.print(f"{num_earlier} of {len(self.photos)} photos were done before", markup=False)
             places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
             if places and self.lines:
-                notes.print(f"results: {' and '.join(places)}", markup=False)
+                notes.print(f"results: {visible(' and '.join(places))}", markup=False)
         return 1 if self.failures else 0
 
     def _json_sink(self) -> Callable[[Line], None]:

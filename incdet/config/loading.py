@@ -1,15 +1,14 @@
 """Reading of configurations: YAML files and `dotted.key=value` settings become checked sections."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from incdet.config.near_names import edit_distance, nearest_names
 from incdet.config.sections import Section, is_section
+from incdet.config.yaml_text import parse_yaml
 from incdet.errors import ConfigurationError, reason
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -166,16 +165,8 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-class _Loader(yaml.SafeLoader):
-    """A loader that reads YAML 1.2's numbers: PyYAML takes `1e-3` for text, because it has no dot."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-_NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
-"""The errors of the parser, among them those on dates that do not exist and on tags that do not fit."""
+_MAX_YAML_BYTES = 1 << 20
+"""Largest size of a configuration; parsing takes a second for each megabyte."""
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -185,12 +176,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
         ConfigurationError: The file cannot be read, is not valid YAML, or does not hold keys and values.
     """
     try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError) as error:
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_YAML_BYTES + 1)
+    except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
-    except _NOT_YAML as error:
-        problem = " ".join(str(error).split())
-        raise ConfigurationError(f"the configuration {file} is not valid YAML: {problem}") from None
+    if len(content) > _MAX_YAML_BYTES:
+        raise ConfigurationError(f"cannot read the configuration {file}: it is larger than 1 MB; check the path")
+    try:
+        values = parse_yaml(content)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the configuration {file} is not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -220,8 +215,8 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         if not isinstance(values, dict):
             raise ConfigurationError(f"setting '{setting}': '{parent}' is a value, not a section")
     try:
-        values[leaf] = yaml.load(text, _Loader)
-    except _NOT_YAML:
+        values[leaf] = parse_yaml(text)
+    except ConfigurationError:
         raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
 
 

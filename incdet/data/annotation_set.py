@@ -23,7 +23,7 @@ from incdet.structures import GroundTruth
 _MIN_FILES_FOR_PROCESSES = 4000
 """Number of files from which worker processes are worth their start. Fewer are parsed sooner in this process."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of the cache file's form; part of its checksum."""
 
 Parsed = tuple[list[GroundTruth], Counter[str]]
@@ -59,8 +59,8 @@ def read_annotations(
     arrays = load_arrays(cache_file)
     if arrays is not None:
         # a file that is damaged or made by something else is parsed again
-        with suppress(KeyError, ValueError, IndexError):
-            return _from_arrays(arrays)
+        with suppress(KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError):
+            return _from_arrays(arrays, len(files))
     truths, unknown = _parse(pairs, class_ids, convention, num_processes)
     with suppress(OutputError):
         save_arrays(cache_file, **_to_arrays(truths, unknown))
@@ -135,10 +135,12 @@ def _parse_part(contents: list[tuple[Path, bytes]], class_ids: Mapping[str, int]
 
 
 def _to_arrays(truths: Sequence[GroundTruth], unknown: Counter[str]) -> dict[str, np.ndarray]:
-    """Returns the objects of all images as joined columns; `sizes` [I, 3] holds width, height and number of objects."""
+    """Returns the objects of all images as joined columns; `sizes` [I, 4]: width, height, objects, impossible ones."""
     return {
         "images": np.array([truth.image for truth in truths]),
-        "sizes": np.array([(truth.width, truth.height, len(truth)) for truth in truths], np.int64),
+        "sizes": np.array(
+            [(truth.width, truth.height, len(truth), truth.num_impossible) for truth in truths], np.int64
+        ),
         "boxes": np.concatenate([truth.boxes for truth in truths]),
         "class_ids": np.concatenate([truth.class_ids for truth in truths]),
         "ignored": np.concatenate([truth.ignored for truth in truths]),
@@ -146,14 +148,23 @@ def _to_arrays(truths: Sequence[GroundTruth], unknown: Counter[str]) -> dict[str
     }
 
 
-def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Parsed:
-    """Inverts `_to_arrays`."""
+def _from_arrays(arrays: Mapping[str, np.ndarray], num_files: int) -> Parsed:
+    """Inverts `_to_arrays`.
+
+    Raises:
+        ValueError: The arrays are not those of as many files.
+    """
     names, sizes = arrays["images"].tolist(), arrays["sizes"].tolist()
-    ends = np.cumsum(arrays["sizes"][:, 2])[:-1]
+    counts = arrays["sizes"][:, 2]
+    if len(sizes) != num_files or (counts < 0).any() or counts.sum() != len(arrays["boxes"]):
+        raise ValueError("the arrays are not those of these files")
+    ends = np.cumsum(counts)[:-1]
     boxes = np.split(arrays["boxes"], ends)
     class_ids = np.split(arrays["class_ids"], ends)
     ignored = np.split(arrays["ignored"], ends)
     truths = []
-    for index, (width, height, _) in enumerate(sizes):
-        truths.append(GroundTruth(names[index], width, height, boxes[index], class_ids[index], ignored[index]))
+    for index, (width, height, _, num_impossible) in enumerate(sizes):
+        truths.append(
+            GroundTruth(names[index], width, height, boxes[index], class_ids[index], ignored[index], num_impossible)
+        )
     return truths, Counter(json.loads(str(arrays["unknown"])))

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from incdet.errors import DataError
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 

@@ -3,28 +3,24 @@
 Roboflow's form, where every split is a folder with its photos and `_annotations.coco.json`, is read, too.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from incdet.data.dataset import Dataset
+from incdet.data.coco_entries import check_coco_document
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import warn_of_odd_boxes
 from incdet.data.layouts import ROBOFLOW_COCO_FILE, missing_split, split_synonyms, subfolders
-from incdet.errors import DataError
-from incdet.ops.boxes import boxes_from_xywh
 from incdet.runtime.json_files import read_json
-from incdet.structures import GroundTruth
 
 
-def read_coco_folder(root: Path | str, split: str) -> Dataset:
+def read_coco_folder(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
     """Reads a split of a folder in COCO's layout.
 
     Args:
         root: The folder.
         split: Name of the split.
+        warn: Function that is told about objects that do not count.
 
     Raises:
         DataError: The annotation file is missing or malformed.
@@ -35,13 +31,13 @@ def read_coco_folder(root: Path | str, split: str) -> Dataset:
     for known in names:
         file = root / known / ROBOFLOW_COCO_FILE
         if file.is_file():
-            return read_coco(file, file.parent, name)
+            return read_coco(file, file.parent, name, warn)
     for known in names:
         file = root / "annotations" / f"instances_{known}.json"
         if file.is_file():
             # the official archives unpack to <split>/, other programs expect images/<split>/ or images/
             candidates = (root / known, root / "images" / known, root / "images", root)
-            return _with_photos_that_are_there(read_coco(file, candidates[0], name), candidates)
+            return _with_photos_that_are_there(read_coco(file, candidates[0], name, warn), candidates)
     known_splits = [file.stem.removeprefix("instances_") for file in (root / "annotations").glob("instances_*.json")]
     known_splits += [folder.name for folder in subfolders(root) if (folder / ROBOFLOW_COCO_FILE).is_file()]
     raise missing_split(root, split, f"annotations/instances_{split}.json", known_splits)
@@ -65,7 +61,7 @@ def _with_photos_that_are_there(dataset: Dataset, candidates: Sequence[Path]) ->
     return replace(dataset, image_paths=tuple(folder / name for name in names))
 
 
-def read_coco(file: Path, photos: Path, name: str) -> Dataset:
+def read_coco(file: Path, photos: Path, name: str, warn: Warn = no_warning) -> Dataset:
     """Reads the annotations of one JSON file.
 
     Classes keep the order of the file's categories, images that of the file. Objects marked `iscrowd` are ignored ones.
@@ -74,67 +70,23 @@ def read_coco(file: Path, photos: Path, name: str) -> Dataset:
         file: The annotation file.
         photos: Folder of the photos.
         name: Name of the data set.
+        warn: Function that is told about objects that do not count.
 
     Raises:
-        DataError: The file is missing, not JSON, or lacks expected keys.
+        DataError: The file is missing or not JSON, or an entry has an impossible key or value.
     """
-    document = read_json(file)
-    try:
-        categories = without_root_category(document)
-        class_names = tuple(str(category["name"]) for category in categories)
-        # category ids may have gaps, class ids are 0..C-1
-        class_ids = {category["id"]: index for index, category in enumerate(categories)}
-        objects: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for entry in document["annotations"]:
-            objects[entry["image_id"]].append(entry)
-        truths = tuple(_ground_truth(image, objects[image["id"]], class_ids) for image in document["images"])
-        paths = tuple(photos / image["file_name"] for image in document["images"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            f"{file} is not in COCO's annotation form ({problem}); expected images, annotations, categories"
-        ) from None
-    for what, values in (("id", class_ids), ("name", set(class_names))):
-        if not values or len(values) < len(categories):
-            found = f"{len(categories)} categories with {len(values)} different {what}s"
-            raise DataError(f"{file} has {found}; expected at least one, each with its own {what}")
+    # a name in the file may be an absolute path, but must not show photos from anywhere else
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    entries = check_coco_document(read_json(file), file, root, warn)
+    paths = tuple(photos / name for name in entries.file_names)
+    warn_of_odd_boxes(entries.ground_truths, paths, warn)
     return Dataset(
         name=name,
-        class_names=class_names,
+        class_names=entries.class_names,
         image_paths=paths,
-        ground_truths=truths,
-        image_ids=tuple(image["id"] for image in document["images"]),
-        category_ids=tuple(class_ids),
-        coco_file=file,
+        ground_truths=entries.ground_truths,
+        image_ids=entries.image_ids,
+        category_ids=entries.category_ids,
+        coco_objects=entries.objects,
         rules="coco",
-    )
-
-
-def without_root_category(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the categories of a document without the one that Roboflow adds above the others.
-
-    It has the name of the project, is the `supercategory` of others, has "none" for its own, and no object is one.
-
-    Args:
-        document: The annotations in COCO's form.
-    """
-    used = {entry["category_id"] for entry in document["annotations"]}
-    parents = {category.get("supercategory") for category in document["categories"]}
-    kept = []
-    for category in document["categories"]:
-        is_root = category.get("supercategory") == "none" and category["name"] in parents
-        if not is_root or category["id"] in used:
-            kept.append(category)
-    return kept
-
-
-def _ground_truth(image: dict[str, Any], objects: list[dict[str, Any]], class_ids: dict[int, int]) -> GroundTruth:
-    boxes_xywh = np.array([entry["bbox"] for entry in objects], np.float32).reshape(-1, 4)
-    return GroundTruth(
-        image=Path(image["file_name"]).stem,
-        width=int(image["width"]),
-        height=int(image["height"]),
-        boxes=boxes_from_xywh(boxes_xywh),
-        class_ids=np.array([class_ids[entry["category_id"]] for entry in objects], np.int64),
-        ignored=np.array([bool(entry.get("iscrowd", 0)) for entry in objects], np.bool_),
     )

@@ -20,6 +20,19 @@ def no_warning(_: str) -> None:
     """Ignores the sentence: a `Warn` for callers who do not need it."""
 
 
+@dataclass(frozen=True, eq=False)
+class CocoObjects:
+    """The objects of an image with the numbers of COCO's document, which COCO's rules take as they are.
+
+    Attributes:
+        boxes_xywh: [N, 4] float64, left, top, width and height in pixels.
+        areas: [N] float64, areas of the objects' outlines in square pixels.
+    """
+
+    boxes_xywh: np.ndarray
+    areas: np.ndarray
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Photos with their annotated objects.
@@ -33,7 +46,7 @@ class Dataset:
         category_ids: The classes' ids in the same files: COCO's id, ILSVRC's 1..200.
         other_image_ids: Ids of the photos that belong to the collection but not to this split; None where the
             collection's whole list is not known.
-        coco_file: The COCO document of the data set; None for other layouts and for subsets.
+        coco_objects: The objects of each photo as COCO's document states them; None for other layouts.
         rules: Rules under which the collection is evaluated by default.
         blacklist: Pairs of photo position and class id that count neither way (ILSVRC).
     """
@@ -45,7 +58,7 @@ class Dataset:
     image_ids: tuple[int | str, ...]
     category_ids: tuple[int, ...]
     other_image_ids: frozenset[int | str] | None = None
-    coco_file: Path | None = None
+    coco_objects: tuple[CocoObjects, ...] | None = None
     rules: Literal["voc", "ilsvrc", "coco"] = "voc"
     blacklist: frozenset[tuple[int, int]] = frozenset()
 
@@ -119,11 +132,12 @@ class Dataset:
         """Returns the data set with only these photos, in this order."""
         positions = {index: position for position, index in enumerate(indices)}
         image_ids = tuple(self.image_ids[index] for index in indices)
+        objects = self.coco_objects
         # detections on the photos left out are no error in a file of predictions
         left_out = set(self.image_ids) - set(image_ids)
         return replace(
             self,
-            coco_file=None,
+            coco_objects=tuple(objects[index] for index in indices) if objects is not None else None,
             image_paths=tuple(self.image_paths[index] for index in indices),
             ground_truths=tuple(self.ground_truths[index] for index in indices),
             image_ids=image_ids,

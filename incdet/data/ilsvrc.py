@@ -9,9 +9,10 @@ from pathlib import Path
 
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_image_list
 from incdet.errors import DataError
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 
 _KIT_FOLDERS = ("devkit/data", "ILSVRC2015_devkit/data", "ILSVRC2014_devkit/data", "ILSVRC2013_devkit/data")
 _LIST_FOLDERS = ("ImageSets/DET", *(f"{kit}/det_lists" for kit in _KIT_FOLDERS))
@@ -69,6 +70,8 @@ def read_ilsvrc(
     truths, unknown = read_annotations(paths, class_ids, ILSVRC_BOXES, cache, num_processes)
     if unknown:
         warn(unknown_objects(unknown, str(class_map)))
+    warn_of_impossible_boxes(truths, paths, warn)
+    warn_of_odd_boxes(truths, paths, warn)
     return Dataset(
         name=f"{root.resolve().name} {Path(split).stem}",
         class_names=class_names,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from incdet.data.dataset import Warn, no_warning
 from incdet.errors import DataError
 from incdet.images import find_images
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 
 SOLUTION = "LOC_val_solution.csv"
 """Name of the file with the classes of ILSVRC's val photos in its official download."""
@@ -29,7 +30,9 @@ class LabelledPhotos:
     class_ids: np.ndarray
 
 
-def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None = None) -> LabelledPhotos:
+def find_labelled_photos(
+    root: Path, classes: Sequence[str], labels: Path | None = None, warn: Warn = no_warning
+) -> LabelledPhotos:
     """Finds all photos under a folder, with their classes.
 
     A photo's class comes from the list of labels where there is one. Otherwise it is the name of its folder, or the
@@ -40,6 +43,7 @@ def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None
         classes: Names in the order of the class ids: WordNet ids for ImageNet.
         labels: Lines of "<file> <class>", the class being a name or a class id, or ILSVRC's LOC_val_solution.csv; None
             looks for the latter in the folder.
+        warn: Function that takes a sentence about files that are passed over.
 
     Raises:
         ImageError: There are no photos.
@@ -49,7 +53,7 @@ def find_labelled_photos(root: Path, classes: Sequence[str], labels: Path | None
     if labels is None and (root / SOLUTION).is_file():
         labels = root / SOLUTION
     listed = None if labels is None else _read_labels(labels, ids)
-    photos = find_images([root])
+    photos = find_images([root], warn, warn)
     return LabelledPhotos(tuple(photos), np.array([_class_id(photo, ids, listed, labels) for photo in photos]))
 
 

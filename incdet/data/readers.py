@@ -49,7 +49,7 @@ def read_dataset(
     elif collection == "voc":
         dataset = read_voc(root, split, warn)
     elif collection == "coco":
-        dataset = read_coco_folder(root, split)
+        dataset = read_coco_folder(root, split, warn)
     elif collection == "yolo":
         dataset = read_yolo(root, split, warn)
     else:

@@ -21,6 +21,9 @@ SHUFFLED_TOGETHER = 16
 """Number of shards whose photos are mixed, which is the number of files read at a time."""
 
 
+_MAX_LABEL_BYTES = 1024
+
+
 class _Place(NamedTuple):
     """The place of a photo's bytes: number of the shard, first byte, number of bytes."""
 
@@ -103,7 +106,14 @@ def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
     pairs: dict[str, _Pair] = {}
     try:
         with tarfile.open(file, "r:") as archive:
+            last = -1
             for member in archive:
+                # a negative size leads back to where the reading came from, again and again
+                if member.size < 0 or archive.offset <= last:
+                    raise DataError(f"{file}: {member.name!r} has an impossible size; the shard is damaged")
+                if member.issparse():
+                    raise DataError(f"{file}: {member.name!r} is a sparse file; write the shard without holes")
+                last = archive.offset
                 # WebDataset's key is the path up to the first dot of the file's name
                 folder, _, name = member.name.rpartition("/")
                 stem, _, suffix = name.partition(".")
@@ -120,11 +130,12 @@ def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
                     raise DataError(f"{file}: {key} has no {missing}; expected pairs of {key}.jpg and {key}.cls")
                 place = _Place(shard, pair.image.offset_data, pair.image.size)
                 found.append((key, place, _text(archive, pair.label)))
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, KeyError, RecursionError) as error:
         raise DataError(f"cannot read the shard {file}: {reason(error)}; expected an uncompressed tar file") from None
     return found
 
 
 def _text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     stream = archive.extractfile(member)
-    return "" if stream is None else stream.read().decode(errors="replace").strip()
+    # a class is a number or a name, however large its file claims to be
+    return "" if stream is None else stream.read(_MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace").strip()

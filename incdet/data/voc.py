@@ -8,6 +8,7 @@ from pathlib import Path
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.layouts import (
     files_ending_in,
     folders_with_xml,
@@ -15,7 +16,7 @@ from incdet.data.layouts import (
     photos_by_name,
     split_synonyms,
 )
-from incdet.data.xml_annotations import VOC_BOXES, read_image_list
+from incdet.data.xml_annotations import VOC_BOXES, names_of_annotations, read_image_list
 from incdet.errors import DataError
 
 VOC_CLASSES = (
@@ -34,7 +35,7 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
     Args:
         root: The folder.
         split: Name of the split in ImageSets/Main; without that folder, of a folder with photos and XML together.
-        warn: Function that is told about objects of unknown classes and about photos without annotations.
+        warn: Function that is told about objects of unknown classes, photos without annotations and impossible boxes.
 
     Raises:
         DataError: The split or an annotation is missing or malformed, a class is listed twice, or no object of the
@@ -51,12 +52,14 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         if not found and lists.is_dir():
             known = [file.stem for file in files_ending_in(lists, ".txt")]
             raise missing_split(root, split, f"ImageSets/Main/{split}.txt", known)
+        known_names = names_of_annotations(root / "Annotations")
         # VOC's lists of single classes have a second column, 1 or -1, which says nothing about the annotations
-        names = [name for name, _ in read_image_list(lists / f"{(found or [split])[0]}.txt")]
+        names = [name for name, _ in read_image_list(lists / f"{(found or [split])[0]}.txt", known_names)]
         annotations, photos = root / "Annotations", root / "JPEGImages"
         class_names = _own_classes(root) or VOC_CLASSES
     class_ids = {name: index for index, name in enumerate(class_names)}
-    truths, unknown = read_annotations([annotations / f"{name}.xml" for name in names], class_ids, VOC_BOXES)
+    annotation_files = [annotations / f"{name}.xml" for name in names]
+    truths, unknown = read_annotations(annotation_files, class_ids, VOC_BOXES)
     if unknown:
         owner = str(root / CLASSES_FILE) if (root / CLASSES_FILE).is_file() else "PASCAL VOC"
         if not any(len(truth) for truth in truths):
@@ -65,6 +68,8 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
                 f"{', '.join(sorted(unknown))}; write these classes into {root / CLASSES_FILE}, one a line"
             )
         warn(unknown_objects(unknown, owner))
+    warn_of_impossible_boxes(truths, annotation_files, warn)
+    warn_of_odd_boxes(truths, annotation_files, warn)
     files = photos_by_name(photos)
     return Dataset(
         name=f"{root.resolve().name} {split}",

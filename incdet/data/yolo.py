@@ -18,7 +18,7 @@ from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_spli
 from incdet.data.yolo_labels import read_labels
 from incdet.errors import DataError, ImageError
 from incdet.images import SUFFIXES, find_images, read_size
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 from incdet.structures import GroundTruth
 
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from incdet.errors import DataError
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 
 _TOLERANCE = 0.05
 """Share of a photo's side by which a number may lie outside [0, 1]. One that lies farther outside is no share."""

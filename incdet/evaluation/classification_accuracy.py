@@ -132,8 +132,11 @@ def _probabilities(
         for start in range(0, len(photos.paths), CHUNK):
             update(start, "")
             stored = load_arrays(folder / f"{start}.npz", "probabilities")
-            if stored is None:
-                stored = {"probabilities": _classify(classifier, photos.paths[start : start + CHUNK])}
+            paths = photos.paths[start : start + CHUNK]
+            # [photos, networks, classes]; a file that is well-formed and wrong counts as damaged, too
+            shape = (len(paths), len(hashes), len(classifier.class_names))
+            if stored is None or stored["probabilities"].shape != shape or stored["probabilities"].dtype != np.float32:
+                stored = {"probabilities": _classify(classifier, paths)}
                 save_arrays(folder / f"{start}.npz", **stored)
             chunks.append(stored["probabilities"])
         update(len(photos.paths), "")

@@ -1,12 +1,12 @@
 """Ground truth and detections in COCO's two forms, the annotation document and the list of results."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from incdet.data.coco_keys import entry_key
 from incdet.data.dataset import Dataset, Warn
 from incdet.errors import DataError
 from incdet.evaluation.columns import DetectionColumns
@@ -15,16 +15,35 @@ from incdet.ops.boxes import boxes_to_xywh
 from incdet.runtime.json_files import read_json
 from incdet.structures import LARGEST_COORDINATE
 
+LARGEST_NUMBER = 1e300
+"""Largest number that may stand in a file; sums of larger ones are infinite."""
+
+
+def coco_image_ids(dataset: Dataset) -> list[int]:
+    """Returns the images' ids in the document that `coco_annotations` makes.
+
+    They are the data set's own where these are numbers, because their order decides between equal scores, else 1, 2, 3.
+    """
+    own = [image for image in dataset.image_ids if isinstance(image, int)]
+    return own if len(own) == len(dataset) else list(range(1, len(dataset) + 1))
+
 
 def coco_annotations(dataset: Dataset) -> dict[str, Any]:
-    """Returns any data set as a COCO annotation document; images are numbered 1, 2, 3, ... in their order."""
+    """Returns any data set as a COCO annotation document, whose images have the ids of `coco_image_ids`."""
     images, annotations = [], []
-    for number, truth in enumerate(dataset.ground_truths, 1):
+    for position, (number, truth) in enumerate(zip(coco_image_ids(dataset), dataset.ground_truths, strict=True)):
         images.append({"id": number, "file_name": truth.image, "width": truth.width, "height": truth.height})
-        boxes_xywh = boxes_to_xywh(truth.boxes.astype(np.float64)).tolist()
-        for box, class_id, ignored in zip(boxes_xywh, truth.class_ids.tolist(), truth.ignored.tolist(), strict=True):
+        if dataset.coco_objects is None:
+            boxes_xywh = boxes_to_xywh(truth.boxes.astype(np.float64))
+            areas = boxes_xywh[:, 2] * boxes_xywh[:, 3]
+        else:
+            # the document's own numbers, because COCO measures the size of an object by its outline
+            boxes_xywh, areas = dataset.coco_objects[position].boxes_xywh, dataset.coco_objects[position].areas
+        columns = (boxes_xywh, areas, truth.class_ids, truth.ignored)
+        for box, area, class_id, ignored in zip(*(column.tolist() for column in columns), strict=True):
             category = dataset.category_ids[class_id]
-            annotations.append({"image_id": number, "category_id": category, "bbox": box, "iscrowd": int(ignored)})
+            entry = {"image_id": number, "category_id": category, "bbox": box, "area": area, "iscrowd": int(ignored)}
+            annotations.append(entry)
     categories = [
         {"id": category, "name": name} for category, name in zip(dataset.category_ids, dataset.class_names, strict=True)
     ]
@@ -66,10 +85,10 @@ def read_coco_results(file: Path, dataset: Dataset, warn: Warn) -> DetectionColu
     for number, entry in enumerate(entries, 1):
         try:
             image_ids.append(_image_id(entry))
-            class_ids.append(class_ids_of[entry["category_id"]])
+            class_ids.append(_class_id(entry, class_ids_of))
             numbers.append(_score_and_corners(entry))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            problem = f"{error} is missing or unknown" if isinstance(error, KeyError) else str(error)
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(
                 f"{file}, entry {number}: {problem}; expected image_id, category_id of the data set, bbox [x, y, "
                 "width, height] and score"
@@ -91,21 +110,56 @@ def read_coco_results(file: Path, dataset: Dataset, warn: Warn) -> DetectionColu
     )
 
 
-def _image_id(entry: Mapping[str, Any]) -> int | str:
-    # a bool is an int in Python, but no id
-    if isinstance(entry["image_id"], bool) or not isinstance(entry["image_id"], int | str):
-        raise TypeError("image_id is neither a number nor a name")
-    return entry["image_id"]
+def _image_id(entry: Any) -> int | str:
+    if not isinstance(entry, dict):
+        raise TypeError("it is no object with keys")
+    key = entry_key(entry["image_id"])
+    if key is None:
+        raise TypeError(f"image_id {entry['image_id']!r} is neither a whole number nor a name")
+    return key
+
+
+def _class_id(entry: Mapping[str, Any], class_ids_of: Mapping[int, int]) -> int:
+    key = entry_key(entry["category_id"])
+    if not isinstance(key, int):
+        raise TypeError(f"category_id {entry['category_id']!r} is no whole number")
+    if key not in class_ids_of:
+        raise ValueError(f"category_id {key} is none of the data set's categories")
+    return class_ids_of[key]
 
 
 def _score_and_corners(entry: Mapping[str, Any]) -> tuple[float, ...]:
     """Returns score, xmin, ymin, xmax, ymax, the corners inclusive."""
-    if not isinstance(entry["bbox"], list):
-        raise TypeError("bbox is no list")
-    x, y, width, height = map(float, entry["bbox"])
+    box = entry["bbox"]
+    if not isinstance(box, list) or len(box) != 4:
+        raise TypeError(f"bbox {str(box)[:60]} is no list of four numbers")
+    for value in (*box, entry["score"]):
+        # a text is no number, whatever it says, and a truth value is none either
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{str(value)[:60]!r} is no number")
+        if not abs(value) <= LARGEST_NUMBER:
+            raise ValueError("every number must be finite")
+    x, y, width, height = map(float, box)
     values = float(entry["score"]), x, y, x + width - 1, y + height - 1
-    if not all(map(math.isfinite, values)):
-        raise ValueError("every number must be finite")
     if max(map(abs, values[1:])) > LARGEST_COORDINATE:
         raise ValueError("the corners must be pixels of an image")
     return values
+
+
+def stored_coco_results(file: Path, dataset: Dataset) -> list[dict[str, Any]]:
+    """Returns the entries of a COCO results file on the data set's images, numbers as they stand there.
+
+    Args:
+        file: The results, which `read_coco_results` has accepted.
+        dataset: The data set; the images get the ids of `coco_image_ids`.
+    """
+    entries = read_json(file, "the predictions", "check the path")
+    numbers = coco_image_ids(dataset)
+    positions = image_positions([_image_id(entry) for entry in entries], dataset).tolist()
+    results = []
+    for entry, position in zip(entries, positions, strict=True):
+        if position >= 0:
+            category = entry_key(entry["category_id"])
+            own = {"image_id": numbers[position], "category_id": category}
+            results.append(own | {"bbox": entry["bbox"], "score": entry["score"]})
+    return results

@@ -1,6 +1,5 @@
 """How well proposals cover the objects of a data set, how long they take, and the files that show it."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -10,11 +9,13 @@ from typing import Any
 
 from incdet.config.sections import ImagesConfig
 from incdet.data.dataset import Dataset
+from incdet.data.photo_frame import fit_to_photo
 from incdet.errors import DataError, ImageError
 from incdet.evaluation.plots import coverage_comparison_plot, coverage_over_number_plot, coverage_over_overlap_plot
 from incdet.evaluation.recall import Coverage, measure_coverage
 from incdet.images import read_image
-from incdet.runtime.files import atomic_file, read_text
+from incdet.runtime.files import atomic_file
+from incdet.runtime.json_files import read_json
 from incdet.structures import GroundTruth, Image, Proposals
 
 Propose = Callable[[Image], Proposals]
@@ -45,15 +46,16 @@ def cover_dataset(
     proposals: list[Proposals] = []
     failures: list[str] = []
     for path, truth in dataset:
+        counted = truth if ignored_objects_count else _without_ignored(truth)
         try:
             image = read_image(path, config)
+            # proposals are in pixels of the file, which may be larger or smaller than the photo that was annotated
+            fitting = fit_to_photo(counted, image.width, image.height, path)
         except ImageError as error:
             failures.append(str(error))
             continue
-        counted = truth if ignored_objects_count else _without_ignored(truth)
-        # proposals are in pixels of the file, which may be larger or smaller than the photo that was annotated
-        truths.append(counted.rescaled(image.width, image.height))
         proposals.append(propose(image))
+        truths.append(fitting)
     if not truths:
         raise DataError(f"none of the {len(dataset)} photos of {dataset.name} could be read: {failures[0]}")
     return measure_coverage(truths, proposals), failures
@@ -88,7 +90,7 @@ def read_coverage_numbers(file: Path) -> dict[str, Any]:
         DataError: The file cannot be read, or something else is in it.
     """
     try:
-        numbers = json.loads(read_text(file, "the earlier run", "give a file that incdet coverage wrote with --json"))
+        numbers = read_json(file, "the earlier run", "give a file that incdet coverage wrote with --json")
         # whatever the curves need must be there
         [numbers["proposals_per_image"] + numbers["coverage"], *(point["coverage"] for point in numbers["by_number"])]
     except (ValueError, KeyError, TypeError):

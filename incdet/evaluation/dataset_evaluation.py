@@ -2,16 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.photo_frame import fit_to_annotation
 from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.evaluation.average_precision import Evaluation, evaluate_columns
-from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
+from incdet.evaluation.coco_documents import (
+    coco_annotations,
+    coco_image_ids,
+    coco_results_of,
+    stored_coco_results,
+)
 from incdet.evaluation.coco_rules import Backend, CocoEvaluation, evaluate_coco
 from incdet.evaluation.columns import DetectionColumns, detection_columns, object_columns
 from incdet.evaluation.confusion import confusion_matrix
@@ -24,7 +30,7 @@ from incdet.evaluation.rules import Rules
 from incdet.evaluation.stored_evaluation import FILE_NAME, save_evaluation
 from incdet.evaluation.submission import submission_text
 from incdet.runtime.files import atomic_file, write_text
-from incdet.runtime.json_files import read_json, write_json
+from incdet.runtime.json_files import write_json
 from incdet.runtime.picture_files import save_picture
 from incdet.structures import GroundTruth
 
@@ -88,9 +94,11 @@ def evaluate(
             `incdet evaluate`.
 
     Raises:
+        ImageError: A photo has another shape than its annotation states.
         DataError: The number of detections is not that of the photos, or their classes are not those of the data set.
     """
-    found = [entry.rescaled(truth.width, truth.height) for entry, truth in _in_pairs(detections, dataset)]
+    pairs = zip(_in_pairs(detections, dataset), dataset.image_paths, strict=True)
+    found = [fit_to_annotation(entry, truth, path) for (entry, truth), path in pairs]
     return evaluate_dataset(dataset, detection_columns(found), rules or dataset.rules, "pycocotools", None, no_warning)
 
 
@@ -183,24 +191,9 @@ def write_submission(detections: DetectionColumns, dataset: Dataset, folder: Pat
 def _evaluate_coco(
     dataset: Dataset, detections: DetectionColumns, backend: Backend, predictions: Path | None
 ) -> CocoEvaluation:
-    if dataset.coco_file is None:
-        # a data set of another layout becomes a COCO document with images 1, 2, 3, ...
-        numbers = range(1, len(dataset) + 1)
-        return evaluate_coco(coco_annotations(dataset), coco_results_of(detections, dataset, numbers), backend)
-    results = _stored_results(predictions, dataset) if predictions is not None else None
-    if results is None:
-        results = coco_results_of(detections, dataset, dataset.image_ids)
-    return evaluate_coco(read_json(dataset.coco_file), results, backend)
-
-
-def _stored_results(predictions: Path, dataset: Dataset) -> list[dict[str, Any]] | None:
-    """Returns the entries of a COCO results file on the data set's images; None where the file has another form."""
-    if not has_coco_results(predictions):
-        return None
-    # entries may name images by their names too, as in `read_predictions`; an id wins over a name
-    ids: dict[Any, int | str] = {}
-    for truth, image in zip(dataset.ground_truths, dataset.image_ids, strict=True):
-        ids[truth.image] = image
-    ids |= {image: image for image in dataset.image_ids}
-    entries = read_json(predictions, "the predictions", "check the path")
-    return [entry | {"image_id": ids[entry["image_id"]]} for entry in entries if entry["image_id"] in ids]
+    if predictions is not None and has_coco_results(predictions):
+        results = stored_coco_results(predictions, dataset)
+    else:
+        results = coco_results_of(detections, dataset, coco_image_ids(dataset))
+    # the objects that the reader has checked, so that every rule has the same ones
+    return evaluate_coco(coco_annotations(dataset), results, backend)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from incdet.data.dataset import Dataset
+from incdet.data.photo_frame import fit_to_annotation
 from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import ImageError, OutputError
 from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
+from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text
 from incdet.structures import GroundTruth, Image, RegionScores
 
@@ -48,7 +50,9 @@ class DetectionRun:
         del description["configuration"]["detections"]
         text = run_text(description)
         file = self.folder / RUN_FILE
-        if file.exists() and file.read_text() != text:
+        self._lock = lock_folder(self.folder, "region_scores")
+        if file.exists() and file.read_text(encoding="utf-8", errors="replace") != text:
+            self._lock.release()
             raise OutputError(
                 f"{self.folder} holds region scores made with other weights, settings or versions (see {file}); give "
                 "another folder with --output"
@@ -73,6 +77,7 @@ class DetectionRun:
                 networks = self.detector.scorer.network_names if self.each_network else []
                 yield [no_detections(truth, self.dataset.class_names)] * (1 + len(networks))
         report(len(self.dataset), "")
+        self._lock.release()
 
     def _detect(self, path: Path, truth: GroundTruth) -> list[Detections]:
         image = Image(read_image(path, self.detector.config.images).pixels, truth.image)
@@ -82,7 +87,7 @@ class DetectionRun:
         if self.each_network:
             names.append("by_network")
         arrays: dict[str, Any] | None = load_arrays(file, *names)
-        if arrays is None:
+        if arrays is None or not self._fit(arrays):
             scores = self.detector.score(image, self.cache(image))
             arrays = {name: getattr(scores, name) for name in names}
             save_arrays(file, **arrays)
@@ -93,9 +98,20 @@ class DetectionRun:
         found = []
         for probabilities in all_probabilities:
             detections = self.detector.select(RegionScores(arrays["boxes"], probabilities), image)
-            # the annotation may state another size than the photo has
-            found.append(detections.rescaled(truth.width, truth.height))
+            # the annotation may state another size than the photo has, or that of the photo before it was turned
+            found.append(fit_to_annotation(detections, truth, path))
         return found
+
+    def _fit(self, arrays: dict[str, Any]) -> bool:
+        """Whether stored arrays are region scores of this detector; damaged ones are computed anew."""
+        try:
+            scores = RegionScores(arrays["boxes"], arrays["probabilities"], arrays.get("by_network"))
+        except (ValueError, TypeError, AttributeError):
+            return False
+        if scores.probabilities.shape[1] != len(self.dataset.class_names):
+            return False
+        num_networks = len(self.detector.scorer.network_names)
+        return not self.each_network or (scores.by_network is not None and len(scores.by_network) == num_networks)
 
 
 def require_same_classes(detector: Detector, dataset: Dataset) -> None:

@@ -4,7 +4,7 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape as escape_html
 
 import numpy as np
 import PIL.Image
@@ -21,6 +21,7 @@ from incdet.evaluation.precision_recall import envelope_at
 from incdet.evaluation.rules import FALSE
 from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
 from incdet.images import read_image
+from incdet.runtime.visible_text import visible
 
 _MAX_TILES = 24
 _MAX_TILES_PER_CLASS = 3
@@ -50,6 +51,11 @@ figure { margin: 0; width: 12.5rem }
 figure svg { width: 100%; max-height: 14rem; background: #8883; border-radius: 3px }
 figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: var(--ink) }
 """
+
+
+def escape(text: str) -> str:
+    """Returns a name from outside for HTML, its control characters visible."""
+    return escape_html(visible(text))
 
 
 def html_report(

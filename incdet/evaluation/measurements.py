@@ -29,9 +29,9 @@ def record_measurement(weights: Path, numbers_file: Path) -> dict[str, float]:
     record = load_record(weights)
     measured = record.measured | {what: round(value, 4)}
     # torch is loaded once both files are known to be right
-    from incdet.networks.weights import read_tensors, save_weights
+    from incdet.networks.weights import read_checked_tensors, save_weights
 
-    save_weights(weights, read_tensors(weights), record.model_copy(update={"measured": measured}))
+    save_weights(weights, read_checked_tensors(weights, record), record.model_copy(update={"measured": measured}))
     return measured
 
 

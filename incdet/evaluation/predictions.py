@@ -4,21 +4,21 @@ Nothing that changes the evaluation passes in silence. An entry that can have no
 entries that have a meaning but do not count are counted in a warning.
 """
 
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from incdet.data.dataset import Dataset, Warn
-from incdet.errors import DataError, reason
+from incdet.data.photo_frame import fit_to_annotation
+from incdet.errors import DataError, ImageError, reason
 from incdet.evaluation.coco_documents import read_coco_results
 from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.split_images import leave_out_other_images, look_up
 from incdet.evaluation.submission import read_submission
 from incdet.output.writers import read_detections
-from incdet.runtime.files import open_text
+from incdet.runtime.text_files import UNREADABLE, open_text
 
 Reader = Callable[[Path, Dataset, Warn], DetectionColumns]
 
@@ -61,7 +61,7 @@ def _first_character(file: Path) -> str:
             for line in stream:
                 if stripped := line.strip():
                     return stripped[0]
-    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise DataError(f"cannot read the predictions {file}: {reason(error)}; check the path") from None
     return ""
 
@@ -74,8 +74,7 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     """Reads incdet's own `detections.jsonl`, one image a line."""
     found = read_detections(file, dataset.class_names)
     positions = {truth.image: position for position, truth in enumerate(dataset.ground_truths)}
-    # a line names the photo or its file; a dot may be part of either, so the whole name is tried first
-    names = [entry.image if entry.image in positions else Path(entry.image).stem for entry in found]
+    names = [_name_in(positions, entry.image) for entry in found]
     if twice := _first_repeated(names):
         raise DataError(f"{file} has two lines for the image {twice}; expected one per image")
     images = look_up(names, positions)
@@ -93,9 +92,28 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     # annotations may state another size than the photo that was detected in
     rescaled = []
     for row in kept:
-        truth = dataset.ground_truths[images[row]]
-        rescaled.append(found[row].rescaled(truth.width, truth.height))
+        truth, path = dataset.ground_truths[images[row]], dataset.image_paths[images[row]]
+        try:
+            rescaled.append(fit_to_annotation(found[row], truth, path))
+        except ImageError as error:
+            raise DataError(f"{file}, image {found[row].image}: {error}") from None
     return detection_columns(rescaled, images[kept])
+
+
+def _name_in(positions: Mapping[str, int], image: str) -> str:
+    """Returns the name by which a data set knows the image of a line, its stem where it does not know it.
+
+    The longest end of the path decides, with its ending or without: photos in different folders may share a name.
+    """
+    parts = PurePath(image).parts
+    for start in range(len(parts)):
+        end = PurePath(*parts[start:])
+        if not end.name:
+            continue
+        for name in (str(end), str(end.with_suffix(""))):
+            if name in positions:
+                return name
+    return Path(image).stem
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

@@ -30,6 +30,15 @@ _ARRAYS = (
 """Names of the arrays in the file."""
 
 
+_OWNERS = {
+    "object_classes": "object_images",
+    "detection_classes": "detection_images",
+    "scores": "detection_images",
+    "verdicts": "detection_images",
+}
+"""Array -> array of the same length."""
+
+
 @dataclass(frozen=True, eq=False)
 class RankedClass:
     """The ranked detections and the objects of one class.
@@ -131,7 +140,30 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
             f"cannot read {folder / FILE_NAME}; give the --output folder of an `incdet evaluate` run under ilsvrc, "
             "voc or voc07 rules"
         )
+    try:
+        return _restored(arrays)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        raise DataError(f"{folder / FILE_NAME} is damaged; run `incdet evaluate` with this --output again") from None
+
+
+def _restored(arrays: dict[str, np.ndarray]) -> StoredEvaluation:
+    """Returns the evaluation of stored arrays.
+
+    Raises:
+        ValueError: The arrays do not fit together; other errors of wrong types are possible, too.
+    """
     head = json.loads(str(arrays["head"]))
+    num_classes, num_images = len(head["classes"]), int(head["images"])
+    for name, owner in _OWNERS.items():
+        if arrays[name].ndim != 1 or arrays[name].shape != arrays[owner].shape:
+            raise ValueError(f"'{name}' has another shape than '{owner}'")
+    for prefix in ("object", "detection"):
+        images, classes = arrays[f"{prefix}_images"], arrays[f"{prefix}_classes"]
+        for values, limit in ((images, num_images), (classes, num_classes)):
+            if values.dtype.kind != "i" or ((values < 0) | (values >= limit)).any():
+                raise ValueError(f"a value of '{prefix}' lies outside")
+    if arrays["average_precision"].shape != (num_classes,) or not np.isfinite(arrays["scores"]).all():
+        raise ValueError("numbers are missing")
     return StoredEvaluation(
         rules=head["rules"],
         dataset=head["dataset"],

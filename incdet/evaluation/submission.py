@@ -5,7 +5,6 @@ not the number in its file name. The class id, 1 to 200, is the place in the kit
 WordNet ids.
 """
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,11 @@ from incdet.errors import DataError, reason
 from incdet.evaluation.columns import DetectionColumns
 from incdet.evaluation.split_images import ABSENT, image_positions, leave_out_other_images, look_up
 from incdet.ops.decimals import shortest_text
-from incdet.runtime.files import open_text
+from incdet.runtime.text_files import UNREADABLE, open_text
 from incdet.structures import LARGEST_COORDINATE
 
 _NUM_FIELDS = 7
 _FORM = "'<image index> <class id> <confidence> <xmin> <ymin> <xmax> <ymax>'"
-_UNREADABLE = (OSError, UnicodeDecodeError, EOFError, zlib.error)
 
 
 def submission_text(columns: DetectionColumns, dataset: Dataset) -> str:
@@ -76,7 +74,7 @@ def _numbers(file: Path) -> np.ndarray:
     try:
         with open_text(file) as stream:
             table = np.loadtxt(stream, np.float64, comments=None, ndmin=2)
-    except (ValueError, *_UNREADABLE) as error:
+    except (ValueError, *UNREADABLE) as error:
         # NumPy's message has no line of the file, so the line is searched for
         _find_malformed_line(file)
         raise DataError(f"cannot read the predictions {file}: {reason(error)}; expected lines {_FORM}") from None
@@ -93,7 +91,7 @@ def _find_malformed_line(file: Path) -> None:
                 words = line.split()
                 if words and not (len(words) == _NUM_FIELDS and all(map(_is_number, words))):
                     raise DataError(f"{file}, line {number}: expected {_FORM}, found {line.strip()[:80]!r}")
-    except _UNREADABLE:
+    except UNREADABLE:
         return
 
 

@@ -1,5 +1,6 @@
 """The records of files of weights, read without their tensors and without torch."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,14 @@ REGRESSION_KEY = "incdet-boxes"
 """Key in the metadata of a box regression, which is a sidecar file of weights."""
 
 
+def unreadable_because(file: Path, error: Exception) -> str:
+    """Returns what keeps a file of weights from being read."""
+    with suppress(OSError):
+        if file.stat().st_size == 0:
+            return "it is empty (0 bytes)"
+    return reason(error)
+
+
 def load_record(file: Path) -> WeightsRecord:
     """Loads the record alone.
 
@@ -28,7 +37,8 @@ def load_record(file: Path) -> WeightsRecord:
         with safe_open(file, "np") as stored:
             metadata = stored.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+        problem = unreadable_because(file, error)
+        raise WeightsError(f"cannot read weights {file}: {problem}; expected a safetensors file") from None
     if REGRESSION_KEY in metadata:
         network = file.name.replace(".boxes", "")
         raise WeightsError(f"{file} is the box regression of a network, which is used by itself; give {network}")
@@ -39,9 +49,12 @@ def load_record(file: Path) -> WeightsRecord:
         )
     try:
         record = WeightsRecord.model_validate_json(metadata[RECORD_KEY])
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise WeightsError(f"the record of {file} is damaged at {problem['loc']}: {problem['msg']}") from None
+    except (ValidationError, ValueError, RecursionError) as error:
+        where, what = "its JSON", reason(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            where, what = ".".join(map(str, first["loc"])) or where, first["msg"]
+        raise WeightsError(f"the record of {file} is damaged at {where}: {what}; get a whole copy") from None
     if record.architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise WeightsError(f"the weights {file} are for '{record.architecture}'; this version knows {known}")

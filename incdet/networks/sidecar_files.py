@@ -9,14 +9,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
 from incdet.errors import WeightsError, reason
 from incdet.networks.box_regression import BoxRegressor
+from incdet.networks.tensor_checksums import tensor_checksum
 from incdet.networks.weights import REGRESSION_KEY, load_tensors, read_tensors
 from incdet.runtime.files import atomic_file, write_text
+
+MIN_RANGE, MAX_RANGE = 1e-9, 1e30
+"""Smallest and largest end of a range that steps of eight bits can divide in float32."""
 
 
 def fingerprint(weights: Path) -> str:
@@ -25,12 +28,7 @@ def fingerprint(weights: Path) -> str:
     Raises:
         WeightsError: the file is no readable safetensors file.
     """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(read_tensors(weights).items()):
-        # the text keeps equal bytes of different tensors apart
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return tensor_checksum(read_tensors(weights))
 
 
 def activation_ranges_file(weights: Path) -> Path:
@@ -52,7 +50,8 @@ def save_activation_ranges(weights: Path, ranges: dict[str, float], measured_on:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    content = {"tensors": fingerprint(weights), "measured_on": measured_on, "activation_ranges": ranges}
+    content: dict[str, Any] = {"tensors": fingerprint(weights), "measured_on": measured_on, "activation_ranges": ranges}
+    content["checksum"] = _checksum_of_ranges(content)
     write_text(activation_ranges_file(weights), json.dumps(content, indent=2) + "\n")
     return activation_ranges_file(weights)
 
@@ -69,12 +68,30 @@ def load_activation_ranges(weights: Path) -> dict[str, float]:
         raise WeightsError(f"the ranges that eight bits stand for in the weights {weights} are not known; {again}")
     try:
         stored = json.loads(beside.read_text(encoding="utf-8"))
-        ranges = {str(name): float(value) for name, value in stored["activation_ranges"].items()}
+        ranges = {name: _range_end(name, value) for name, value in stored["activation_ranges"].items()}
+        if "checksum" in stored and stored.pop("checksum") != _checksum_of_ranges(stored):
+            raise ValueError("its checksum is another one; the file is damaged")
         if stored["tensors"] != fingerprint(weights):
             raise WeightsError(f"{beside} was measured with other weights than {weights}; {again}")
         return ranges
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"cannot read {beside}: {reason(error)}; {again}") from None
+
+
+def _range_end(name: str, value: Any) -> float:
+    """Returns the end of a range.
+
+    Raises:
+        ValueError: It is no positive number that float32 can hold.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not MIN_RANGE <= value <= MAX_RANGE:
+        raise ValueError(f"the range of '{name}' is {str(value)[:40]}, expected a positive number")
+    return float(value)
+
+
+def _checksum_of_ranges(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def box_regressor_file(weights: Path) -> Path:
@@ -98,7 +115,8 @@ def save_box_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str,
     """
     tensors = {name: tensor.half().contiguous() for name, tensor in regressor.state_dict().items()}
     # one entry only, because safetensors writes several in an order that differs from process to process
-    metadata = {REGRESSION_KEY: json.dumps({"tensors": fingerprint(weights), "fitted": fitted}, sort_keys=True)}
+    description = {"tensors": fingerprint(weights), "fitted": fitted, "checksum": tensor_checksum(tensors)}
+    metadata = {REGRESSION_KEY: json.dumps(description, sort_keys=True)}
     with atomic_file(box_regressor_file(weights)) as stream:
         stream.write(serialize(tensors, metadata))
     return box_regressor_file(weights)
@@ -123,12 +141,15 @@ def load_box_regressor(weights: Path, channels: int) -> BoxRegressor | None:
     again = f"fit it with incdet weights fit-boxes {weights}, or delete the file to do without"
     try:
         with safe_open(beside, "pt") as stored:
-            made_for = json.loads((stored.metadata() or {})[REGRESSION_KEY])["tensors"]
+            description = json.loads((stored.metadata() or {})[REGRESSION_KEY])
+        made_for, tensors = description["tensors"], read_tensors(beside)
+        if description.get("checksum", tensor_checksum(tensors)) != tensor_checksum(tensors):
+            raise ValueError("its checksum is another one; the file is damaged")
         regressor = BoxRegressor(channels)
-        load_tensors(regressor, read_tensors(beside), str(beside))
+        load_tensors(regressor, tensors, str(beside))
     except WeightsError as error:
         raise WeightsError(f"{error}; {again}") from None
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"cannot read {beside} as a box regression: {reason(error)}; {again}") from None
     if made_for != fingerprint(weights):
         raise WeightsError(f"{beside} was fitted to other weights than {weights}; {again}")

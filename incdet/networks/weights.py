@@ -16,10 +16,14 @@ from incdet.networks.multibox import MultiBox
 from incdet.networks.quantization import dequantize
 from incdet.networks.record_files import RECORD_KEY as RECORD_KEY  # users of files of weights need these three
 from incdet.networks.record_files import REGRESSION_KEY as REGRESSION_KEY
-from incdet.networks.record_files import load_classifier_record, load_multibox_record
+from incdet.networks.record_files import load_classifier_record, load_multibox_record, unreadable_because
 from incdet.networks.record_files import load_record as load_record
+from incdet.networks.tensor_checksums import tensor_checksum
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import atomic_file
+
+_MAX_PRIORS = 100_000
+"""Largest number of priors that a MultiBox can have."""
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -34,11 +38,17 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
         WeightsError: the file is unreadable or has no record, or its tensors do not fit the network of the record.
     """
     record = load_classifier_record(file)
+    tensors = dequantize(read_checked_tensors(file, record), str(file))
+    # compared before a network of that size is made: a record may name millions of classes
+    rows = tensors["classifier.bias"].shape if "classifier.bias" in tensors else None
+    if rows != (record.num_columns,):
+        found = "no classifier" if rows is None else f"a classifier of shape {list(rows)}"
+        raise WeightsError(f"the weights {file} have {found}, but their record needs {record.num_columns:,} columns")
     network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
     if record.features == "shared":
         # trained with the other layers, and stored with them
         network.box_regressor = BoxRegressor(network.classifier.in_features)
-    load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
+    load_tensors(network, tensors, str(file))
     return network.eval(), record
 
 
@@ -53,8 +63,11 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
             the record.
     """
     record, description = load_multibox_record(file)
+    tensors = dequantize(read_checked_tensors(file, record), str(file))
+    if len(description.priors) > _MAX_PRIORS:
+        raise WeightsError(f"the record of {file} names {len(description.priors):,} priors; the file is damaged")
     network = MultiBox.from_description(description, ARCHITECTURES[record.architecture])
-    load_tensors(network, dequantize(read_tensors(file), str(file)), str(file))
+    load_tensors(network, tensors, str(file))
     return network.eval(), record
 
 
@@ -68,7 +81,26 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         with safe_open(file, "pt") as stored:
             return {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"cannot read weights {file}: {error}; expected a safetensors file") from None
+        raise WeightsError(
+            f"cannot read weights {file}: {unreadable_because(file, error)}; expected a safetensors file"
+        ) from None
+
+
+def read_checked_tensors(file: Path, record: WeightsRecord) -> dict[str, Tensor]:
+    """Reads the tensors of weights and compares them with the checksum in their record, where it has one.
+
+    Raises:
+        WeightsError: the file is no readable safetensors file, or its content has changed since it was written.
+    """
+    tensors = read_tensors(file)
+    if record.checksum is not None and record.checksum != _checksum(tensors, record):
+        raise WeightsError(f"the weights {file} are damaged: their checksum is another one; get a whole copy")
+    return tensors
+
+
+def _checksum(tensors: dict[str, Tensor], record: WeightsRecord) -> str:
+    rest = record.model_dump(mode="json", exclude={"checksum"})
+    return tensor_checksum(tensors, json.dumps(rest, sort_keys=True))
 
 
 def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
@@ -97,8 +129,9 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
                 f"the weights {origin}: '{name}' holds {tensors[name].dtype}; expected float16, float32, or int8 with "
                 "scales"
             )
-        if not tensors[name].isfinite().all():
-            raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity; the file is damaged")
+        # in the type in which the network computes: a number of float64 may be none of float32
+        if not tensors[name].float().isfinite().all():
+            raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity in float32; the file is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
 
 
@@ -118,6 +151,7 @@ def save_weights(
     """
     # sorted, because the order of the tensors decides the order of the bytes
     stored = {name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
+    record = record.model_copy(update={"checksum": _checksum(stored, record)})
     metadata = {RECORD_KEY: json.dumps(record.model_dump(mode="json"), sort_keys=True)}
     with atomic_file(file) as stream:
         stream.write(serialize(stored, metadata))

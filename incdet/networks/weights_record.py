@@ -87,6 +87,7 @@ class WeightsRecord(BaseModel):
         measured: measured quality, for example {"voc2012-subset val mAP": 0.45}.
         licence: terms of use.
         multibox: description of the layers on top, where the network proposes boxes; None where it names classes.
+        checksum: SHA-256 of the tensors and of everything else in the record; None in files of versions before 0.2.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,6 +102,7 @@ class WeightsRecord(BaseModel):
     measured: dict[str, float] = {}
     licence: str
     multibox: MultiBoxDescription | None = None
+    checksum: str | None = None
 
     @field_validator("architecture", mode="before")
     @classmethod

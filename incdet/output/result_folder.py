@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import OutputError, reason
+from incdet.output.result_lines import NAMES as NAMES  # users of folders of results need it
+from incdet.output.result_lines import RESULT_SUFFIXES, flat_settings, lines_of, write_lines
 from incdet.output.result_pictures import stored_run
-from incdet.runtime.files import write_text
+from incdet.runtime.files import append_text, write_text
+from incdet.runtime.folder_lock import FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text
-
-NAMES = ("detections", "proposals", "classifications")
-RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
-"""Suffixes of the files that a run writes about all its photos."""
 
 _MAX_STEM_BYTES = 200
 """Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
@@ -92,11 +91,13 @@ class ResultFolder:
         self.records = _stored_records(stored) if stored is not None and self._continues else {}
         self._earlier = frozenset(self.records)
         files = [] if overwrite else [self._hidden, self._finished]
-        self.done = _lines_of(*files, self._unfinished) if self._continues else {}
+        self.done = lines_of(*files, self._unfinished) if self._continues else {}
         for photo, identity in (photos or {}).items():
             # another photo in its place has no results yet
             if photo in self.done and self.records.get(photo, PhotoRecord()).identity != identity:
                 del self.done[photo]
+        self._lock: FolderLock | None = None
+        self._had_finished = self._finished.exists()
         self._made = self._continues or not self.path.exists()
 
     def begin(
@@ -129,6 +130,11 @@ class ResultFolder:
             if not all(file.exists() for file in own_files):
                 self.done.pop(photo, None)
         self._check(shared, originals, replaces or self._continues)
+        self._lock_folder()
+        for parent in {file.parent for own_files in files.values() for file in own_files}:
+            # a linked folder inside would lead the results elsewhere
+            if parent.is_symlink() and parent != self.path:
+                raise OutputError(f"{parent} is a link to another folder; give another folder with --output")
         if not self._continues:
             # results of other commands in the folder would no longer agree with its description
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
@@ -137,12 +143,25 @@ class ResultFolder:
             # forgotten lines go first, so that nobody takes them for those of the photos that are recorded next
             for file in (self._hidden, self._finished, self._unfinished):
                 if file.exists():
-                    _write_lines(file, {photo: line for photo, line in _lines_of(file).items() if photo in self.done})
+                    write_lines(file, {photo: line for photo, line in lines_of(file).items() if photo in self.done})
         self.records |= records or {}
         entries = {photo: asdict(record) for photo, record in self.records.items()}
         state = {"photos": entries} | ({} if json_file is None else {"json_file": str(json_file.resolve())})
         write_text(self.path / RUN_FILE, run_text(self._description | state))
-        self._append("")
+        self._append("", create=True)
+
+    def _lock_folder(self) -> None:
+        if self._lock is None:
+            self._lock = lock_folder(self.path, "hierarchy")
+        # another run may have done some of the work between the look at the folder and the lock
+        if self._finished.exists() and not self._had_finished and not self.overwrite:
+            self._unlock_folder()
+            raise OutputError(f"another run has just written {self._finished}; run again")
+
+    def _unlock_folder(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     @property
     def _finished(self) -> Path:
@@ -183,7 +202,9 @@ class ResultFolder:
 
     def _differences(self, stored: Mapping[str, Any]) -> str:
         """Returns the first settings that differ from those of an earlier run, in words; empty where none does."""
-        then, now = (_flat({key: run[key] for key in run if key not in _STATE}) for run in (stored, self._description))
+        then, now = (
+            flat_settings({key: run[key] for key in run if key not in _STATE}) for run in (stored, self._description)
+        )
         different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
         words = [f"{key} is {then.get(key)} there and {now.get(key)} now" for key in different[:_MAX_DIFFERENCES]]
         return ", ".join([*words, *(["..."] if len(different) > _MAX_DIFFERENCES else [])])
@@ -197,10 +218,9 @@ class ResultFolder:
         self._append(json.dumps(line) + "\n")
         self.done[line["image"]] = dict(line)
 
-    def _append(self, text: str) -> None:
+    def _append(self, text: str, create: bool = False) -> None:
         try:
-            with self._unfinished.open("a", encoding="utf-8") as stream:
-                stream.write(text)
+            append_text(self._unfinished, text, create)
         except OSError as error:
             raise OutputError(
                 f"cannot write {self._unfinished}: {reason(error)}; run again once it can be written"
@@ -213,15 +233,19 @@ class ResultFolder:
             keep: Whether the lines are a result. Otherwise they stay in a hidden file, for a repetition of the command.
             order: Names of photos whose lines come first, in this order.
         """
+        if not self._unfinished.exists():
+            raise OutputError(f"{self._unfinished} went away during the run, and with it the results; run again")
         first = {photo: self.done[photo] for photo in order if photo in self.done}
         self.done = first | self.done
         is_shown = keep or self._finished.exists()
-        _write_lines(self._finished if is_shown else self._hidden, self.done)
+        write_lines(self._finished if is_shown else self._hidden, self.done)
         self._remove(self._unfinished, *([self._hidden] if is_shown else []))
+        self._unlock_folder()
 
     def discard(self) -> None:
         """Removes the traces of a run without results, so that the corrected command finds the folder free."""
         self._remove(self._unfinished, self._hidden, self.path / RUN_FILE)
+        self._unlock_folder()
         if self._made:
             # the folder stays where something else came into it meanwhile
             with suppress(OSError):
@@ -237,21 +261,6 @@ class ResultFolder:
                 ) from None
 
 
-def _lines_of(*files: Path) -> dict[str, dict[str, Any]]:
-    """Returns the lines of files by photo name, later ones in place of earlier ones; damaged ones are dropped."""
-    done: dict[str, dict[str, Any]] = {}
-    for file in filter(Path.exists, files):
-        for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, KeyError, TypeError):
-                line = json.loads(text)
-                done[line["image"]] = line
-    return done
-
-
-def _write_lines(file: Path, lines: Mapping[str, Mapping[str, Any]]) -> None:
-    write_text(file, "".join(json.dumps(line) + "\n" for line in lines.values()))
-
-
 def _stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
     """Returns the records of the photos in a `run.json`; entries of another form are left out."""
     photos = stored.get("photos")
@@ -260,14 +269,6 @@ def _stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
         with suppress(TypeError):
             records[photo] = PhotoRecord(**entry)
     return records
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from incdet.runtime.provenance import peak_memory_gigabytes
+from incdet.runtime.visible_text import visible
 
 _MAX_PHOTOS = 20
 _MAX_LABELS = 6
@@ -36,7 +37,7 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
         best = ", ".join(labels) + (", ..." if len(found) > _MAX_LABELS else "")
         if "best_below" in line:
             best = _hint(line["best_below"])
-        cells = [escape(Path(line["image"]).name), str(len(found)), best]
+        cells = [escape(visible(Path(line["image"]).name)), str(len(found)), best]
         # proposals have no labels and no third column
         table.add_row(*cells[: len(table.columns)])
     if len(lines) > _MAX_PHOTOS:

@@ -14,7 +14,7 @@ from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.ops.boxes import box_areas
 from incdet.ops.decimals import shortest_decimals
-from incdet.runtime.files import read_text
+from incdet.runtime.text_files import read_text
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
@@ -145,16 +145,21 @@ def csv_text(found: Iterable[Detections]) -> str:
     writer.writerow(CSV_HEADER)
     for detections in found:
         for entry in detections_json(detections)["detections"]:
-            writer.writerow([detections.image, entry["label"], entry["class_id"], entry["score"], *entry["box"]])
+            writer.writerow(
+                [_cell(detections.image), _cell(entry["label"]), entry["class_id"], entry["score"], *entry["box"]]
+            )
     return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula: one that could begin one gets an apostrophe in front."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
 
 
 def voc_xml(detections: Detections) -> str:
     """Returns PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
     root = ElementTree.Element("annotation")
-    # file names may hold control characters, which XML cannot
-    name = "".join(letter if letter.isprintable() else "?" for letter in Path(detections.image).name)
-    ElementTree.SubElement(root, "filename").text = name
+    ElementTree.SubElement(root, "filename").text = _xml_text(Path(detections.image).name)
     size = ElementTree.SubElement(root, "size")
     for key, value in (("width", detections.width), ("height", detections.height), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
@@ -162,7 +167,7 @@ def voc_xml(detections: Detections) -> str:
         detections.labels, shortest_decimals(detections.scores), detections.boxes, strict=True
     ):
         element = ElementTree.SubElement(root, "object")
-        ElementTree.SubElement(element, "name").text = label
+        ElementTree.SubElement(element, "name").text = _xml_text(label)
         ElementTree.SubElement(element, "score").text = str(score)
         ElementTree.SubElement(element, "difficult").text = "0"
         corners = ElementTree.SubElement(element, "bndbox")
@@ -173,6 +178,11 @@ def voc_xml(detections: Detections) -> str:
             ElementTree.SubElement(corners, key).text = str(value)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _xml_text(text: str) -> str:
+    """Returns a text without control characters, which XML cannot hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -71,7 +71,13 @@ class ProposalCache:
             key: the name that `image_key` gives the image.
         """
         arrays = load_arrays(self._file(key), "boxes", "scores", "sources")
-        return None if arrays is None else Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
+        if arrays is None:
+            return None
+        # a file that is well-formed and wrong counts as damaged, too
+        try:
+            return Proposals(arrays["boxes"], arrays["scores"], arrays["sources"])
+        except (ValueError, TypeError, AttributeError):
+            return None
 
     def _file(self, key: str) -> Path:
         # the name tells pixels and settings, so a changed photo or setting never finds an old file

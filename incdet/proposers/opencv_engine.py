@@ -22,6 +22,10 @@ _MIN_FRAME_SIDE = 16
 """Shortest side of a frame that is searched, in pixels: OpenCV crashes on smaller ones (opencv_contrib #705, #2102)."""
 
 
+_MAX_ASPECT = 8
+"""Largest ratio of the sides of a frame that OpenCV searches."""
+
+
 def group_all(frame: np.ndarray, config: SelectiveSearchConfig) -> list[tuple[np.ndarray, np.ndarray]]:
     """The boxes that OpenCV finds, ranked, for each colour space and k.
 
@@ -40,6 +44,10 @@ def group_all(frame: np.ndarray, config: SelectiveSearchConfig) -> list[tuple[np
     height, width = frame.shape[:2]
     if min(height, width) < _MIN_FRAME_SIDE:
         return [(np.array([[0, 0, width, height]]), np.ones(1))]
+    narrow = max(height, width) / min(height, width)
+    # rounding may leave a shrunk frame a little narrower
+    if narrow > _MAX_ASPECT + 1:
+        return _group_shrunk(frame, config, narrow / _MAX_ASPECT)
     groupings = []
     for color_space in config.color_spaces:
         channels = convert_colors(frame, color_space)
@@ -54,6 +62,23 @@ def group_all(frame: np.ndarray, config: SelectiveSearchConfig) -> list[tuple[np
             positions = np.arange(len(boxes)) // len(config.similarities) + 1.0
             groupings.append((boxes[order], positions))
     return groupings
+
+
+def _group_shrunk(
+    frame: np.ndarray, config: SelectiveSearchConfig, factor: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same for a long strip, whose longer side is shrunk: OpenCV's time grows with the square of its length.
+
+    Args:
+        frame: [H, W, 3] uint8, RGB.
+        config: the strategies.
+        factor: factor by which the longer side is shrunk.
+    """
+    height, width = frame.shape[:2]
+    size = (width, max(round(height / factor), 1)) if height > width else (max(round(width / factor), 1), height)
+    shrunk = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    scale = np.array([width / size[0], height / size[1]] * 2)
+    return [(np.rint(boxes * scale).astype(np.int64), positions) for boxes, positions in group_all(shrunk, config)]
 
 
 def _group(frame: np.ndarray, converted: np.ndarray, k: float, config: SelectiveSearchConfig) -> np.ndarray:

@@ -1,8 +1,11 @@
 """How inner loops are compiled: by numba, to machine code that is kept on disk between processes."""
 
+import os
 import pickle
+import stat
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -18,10 +21,14 @@ class _TolerantCache(FunctionCache):
     """Machine code on disk, beside the source or in the user's cache folder.
 
     Numba's own cache lets errors of the disk through. Here they cost time, because the function is compiled again.
+    The files are unpickled, which runs whatever they hold. A folder that belongs to another user, or that others may
+    write to, is therefore not used.
     """
 
     def load_overload(self, *arguments: Any) -> Any:
         """Loads the machine code for a signature; None where there is none that can be used."""
+        if not _is_private(Path(self._cache_path)):
+            return None
         try:
             return super().load_overload(*arguments)
         except _UNUSABLE:
@@ -32,8 +39,24 @@ class _TolerantCache(FunctionCache):
 
     def save_overload(self, *arguments: Any) -> None:
         """Stores the machine code for a signature where that is possible."""
+        if not _is_private(Path(self._cache_path)):
+            return
         with suppress(*_UNUSABLE):
             super().save_overload(*arguments)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only this user, or an administrator, can write to a folder; one that is missing is made by this user."""
+    if not hasattr(os, "getuid"):  # Windows
+        return True
+    try:
+        status = folder.stat()
+    except OSError:
+        return True
+    is_own = status.st_uid in (0, os.getuid())
+    # many systems give every user a group of his own, which may write by default
+    others = stat.S_IWOTH if status.st_gid == os.getgid() else stat.S_IWOTH | stat.S_IWGRP
+    return is_own and not status.st_mode & others
 
 
 def kernel(function: Function) -> Function:

@@ -1,61 +1,93 @@
 """Files that are written whole or not at all: under a temporary name in the same folder, and then renamed."""
 
 import errno
-import gzip
 import os
+import re
+import socket
 import tempfile
 import threading
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from incdet.errors import DataError, OutputError, reason
-
-GZIP_START = b"\x1f\x8b"
-"""First bytes of every gzip file."""
+from incdet.errors import OutputError, reason
 
 
 @contextmanager
-def atomic_file(file: Path) -> Iterator[IO[bytes]]:
+def atomic_file(file: Path, follow_links: bool = False) -> Iterator[IO[bytes]]:
     """A binary file to write to, which takes its name only when the block ends without an error.
 
     Something that is no ordinary file, such as a pipe or /dev/null, is written to directly.
 
     Args:
         file: name of the file; its folder is made where it is missing.
+        follow_links: whether the target of a link is replaced, and not the link. Only for names that a user has given:
+            a link that somebody has put into a folder of results must lead nowhere.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
-    # the target of a link is replaced, not the link
-    if file.is_symlink():
+    if follow_links and file.is_symlink():
         file = file.resolve()
-    if file.exists() and not file.is_file() and not file.is_dir():
+    is_link = file.is_symlink()
+    if not is_link and file.exists() and not file.is_file() and not file.is_dir():
         with _writable(file), file.open("wb") as stream:
             yield stream
         return
     # in the same folder, because renaming is atomic only within a file system
     with _writable(file):
-        if file.is_dir():
+        if file.is_dir() and not is_link:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".incdet.", dir=file.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f"{_PREFIX}{_host()}.{os.getpid()}.", dir=file.parent)
     temporary = Path(name)
     try:
         with _writable(file):
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
+                stream.flush()
+                # a library that writes by itself may not notice that the disk is full
+                if os.fstat(stream.fileno()).st_size < stream.tell():
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # mkstemp makes files that only their owner may read, but results get the usual permissions
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(file)
     except BaseException:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
         raise
+
+
+_PREFIX = ".incdet."
+"""Beginning of the names of files that are not whole yet."""
+
+
+def remove_stale_temporaries(*folders: Path) -> None:
+    """Removes the unfinished files that killed processes of this machine have left in folders."""
+    beginning = f"{_PREFIX}{_host()}."
+    for folder in folders:
+        with suppress(OSError):
+            for file in folder.glob(f"{beginning}*"):
+                process = file.name.removeprefix(beginning).split(".")[0]
+                if process.isdecimal() and not _is_alive(int(process)):
+                    file.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """Returns a name of this machine that has no dots."""
+    return re.sub(r"\W", "-", socket.gethostname())[:40] or "host"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager
@@ -67,17 +99,18 @@ def _writable(file: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {file}: {reason(error)}; choose another place for it") from None
 
 
-def write_text(file: Path, text: str) -> None:
+def write_text(file: Path, text: str, follow_links: bool = False) -> None:
     """Writes UTF-8 text atomically.
 
     Args:
         file: name of the file; its folder is made where it is missing.
         text: the text; bytes of file names that are no valid UTF-8 are written as escapes.
+        follow_links: whether the target of a link is replaced; see `atomic_file`.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
-    with atomic_file(file) as stream:
+    with atomic_file(file, follow_links) as stream:
         stream.write(text.encode(errors="backslashreplace"))
 
 
@@ -116,33 +149,20 @@ def _try_to_write_below(folder: Path) -> None:
         pass
 
 
-def read_text(file: Path, what: str, hint: str) -> str:
-    """The UTF-8 text of an input file, which may be compressed with gzip.
+def append_text(file: Path, text: str, create: bool = False) -> None:
+    """Appends UTF-8 text to a file that is there, without following a link.
 
     Args:
-        file: name of the file.
-        what: the file's role, for the message, such as "the image list".
-        hint: advice for the message, when the file cannot be read.
+        file: the file.
+        text: the text.
+        create: whether the file is made where it is missing; otherwise a folder that went away is noticed.
 
     Raises:
-        DataError: the file is missing, unreadable or no text.
+        OSError: the file cannot be written to, or is missing, or is a link.
     """
-    try:
-        content = file.read_bytes()
-        return (gzip.decompress(content) if content.startswith(GZIP_START) else content).decode()
-    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {what} {file}: {reason(error)}; {hint}") from None
-
-
-def open_text(file: Path) -> IO[str]:
-    """Opens a UTF-8 text file for reading, which may be compressed with gzip.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
-    with file.open("rb") as stream:
-        compressed = stream.read(len(GZIP_START)) == GZIP_START
-    return gzip.open(file, "rt", encoding="utf-8") if compressed else file.open(encoding="utf-8")
+    flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if create else 0)
+    with os.fdopen(os.open(file, flags, 0o666), "ab") as stream:
+        stream.write(text.encode(errors="backslashreplace"))
 
 
 def save_arrays(file: Path, **arrays: Any) -> None:
@@ -172,7 +192,7 @@ def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored) if set(names) <= set(stored.files) else None
-    except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # a damaged file can fail anywhere, in the zip as in the headers of its arrays
         return None
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import DataError, reason
-from incdet.runtime.files import read_text, write_text
+from incdet.runtime.files import write_text
+from incdet.runtime.text_files import read_text
 
 
 def read_json(file: Path, what: str = "the annotations", hint: str = "check --root and --split") -> Any:

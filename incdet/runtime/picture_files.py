@@ -1,5 +1,6 @@
 """Pictures as files."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,16 @@ def save_picture(file: Path, pixels: np.ndarray) -> None:
     """
     picture = PIL.Image.fromarray(pixels)
     if file.suffix.lower() == ".png":
-        with atomic_file(file) as stream:
-            picture.save(stream, "PNG")
+        _write(file, picture, "PNG")
         return
     # thumbnail never enlarges
     picture.thumbnail((_MAX_JPEG_SIDE, _MAX_JPEG_SIDE))
+    _write(file, picture, "JPEG", quality=92)
+
+
+def _write(file: Path, picture: PIL.Image.Image, form: str, **options: int) -> None:
+    # encoded in memory: Pillow does not notice that a disk is full
+    encoded = io.BytesIO()
+    picture.save(encoded, form, **options)
     with atomic_file(file) as stream:
-        picture.save(stream, "JPEG", quality=92)
+        stream.write(encoded.getvalue())

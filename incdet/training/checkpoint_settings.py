@@ -9,10 +9,17 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from incdet.errors import WeightsError
+from incdet.errors import WeightsError, reason
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """Name of the file in the folder of a run that holds the state of the training."""
+
+
+DATA_KEY = "data_set"
+"""Key of the configuration under which stands what the checkpoint was trained on: names, classes, checksums."""
+
+_MAX_SHOWN = 10
+"""Number of classes that a message names."""
 
 
 def check_checkpoint(folder: Path, configuration: dict[str, Any]) -> None:
@@ -32,7 +39,7 @@ def check_checkpoint(folder: Path, configuration: dict[str, Any]) -> None:
         with safe_open(file, "np") as stored:
             metadata = stored.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"cannot read the checkpoint {file}: {error}; delete it to start afresh") from None
+        raise WeightsError(f"cannot read the checkpoint {file}: {reason(error)}; delete it to start afresh") from None
     require_same_settings(file, metadata, configuration, only_known=True)
 
 
@@ -52,14 +59,41 @@ def require_same_settings(
     """
     if not {"step", "configuration"} <= metadata.keys():
         raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
+    try:
+        earlier = _flat(json.loads(metadata["configuration"]))
+    except (ValueError, AttributeError, RecursionError):
+        raise WeightsError(f"the checkpoint {file} has a damaged configuration; delete it to start afresh") from None
+    now = _flat(configuration)
+    keys = set(now) if only_known else earlier.keys() | now.keys()
+    # checkpoints of earlier versions do not say what data they belong to
+    keys = {key for key in keys if key in earlier or not key.startswith(DATA_KEY)}
+    classes = f"{DATA_KEY}.classes"
+    if classes in keys and earlier[classes] != now.get(classes):
+        raise WeightsError(
+            f"the checkpoint {file} belongs to {_class_list(earlier[classes])}, but the data set has "
+            f"{_class_list(now.get(classes))}; use the data set that it was trained on, or another output folder"
+        )
     # settings are compared one by one, so that the message can name the one that differs
-    earlier, now = _flat(json.loads(metadata["configuration"])), _flat(configuration)
-    for key in sorted(now.keys() if only_known else earlier.keys() | now.keys()):
-        if earlier.get(key) != now.get(key):
+    for key in sorted(keys):
+        if earlier.get(key) == now.get(key):
+            continue
+        if key.startswith(DATA_KEY):
             raise WeightsError(
-                f"the checkpoint {file} was written with {key} = {earlier.get(key)}, now it is {now.get(key)}; use the "
-                "old value or another output folder"
+                f"the checkpoint {file} belongs to other data: {key.removeprefix(DATA_KEY + '.')} of "
+                f"{now.get(f'{DATA_KEY}.name')} changed since then; use the data that it was trained on, or another "
+                "output folder"
             )
+        raise WeightsError(
+            f"the checkpoint {file} was written with {key} = {earlier.get(key)}, now it is {now.get(key)}; use the "
+            "old value or another output folder"
+        )
+
+
+def _class_list(classes: Any) -> str:
+    """Returns a number of classes with their names, in words."""
+    names = [str(name) for name in classes] if isinstance(classes, list | tuple) else [str(classes)]
+    shown = ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
+    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({shown})"
 
 
 def _flat(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:

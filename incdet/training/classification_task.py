@@ -1,7 +1,9 @@
 """Training a classifier of whole photos as the paper's section 6 does: from scratch, or from other weights."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.data.dataset import Warn, no_warning
+from incdet.data.identity import identify_photos
 from incdet.errors import ConfigurationError
 from incdet.evaluation.top_k import top_k_accuracy
 from incdet.networks.architectures import ARCHITECTURES
@@ -105,6 +108,12 @@ class ClassificationTask:
             self.warn,
         )
         return Task(self.network, new_layers, len(self.training_indices), batches, self.losses, self.validate)
+
+    def data_identity(self) -> dict[str, Any]:
+        """Returns what the photos and their classes are; see `identify_photos`."""
+        root = Path(self.config.data.root)
+        names = [os.path.relpath(self.source.name(index), root) for index in range(len(self.source.class_ids))]
+        return identify_photos(root.resolve().name, self.classes, names, self.source.class_ids)
 
     def inputs(self, batch: CropBatch) -> Tensor:
         """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""

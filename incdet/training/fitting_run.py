@@ -9,6 +9,9 @@ from rich.table import Table
 
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
+from incdet.data.impossible_boxes import learnable
+from incdet.data.photo_frame import fit_to_photo
+from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.shipped_weights import find_weights
@@ -19,6 +22,7 @@ from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.annotated_sample import PhotoSample
 from incdet.training.box_fitting import Fit, RegionFeatures, box_features, collect_examples, fit_regressor
+from incdet.training.samples.batch_loading import BadPhotos
 
 
 def fit_box_regression(
@@ -88,9 +92,16 @@ def _annotated(
     photos: Dataset, proposals: ProposalCache, reporter: Reporter
 ) -> Iterator[tuple[Image, GroundTruth, Proposals]]:
     """Every photo with its objects and its proposals."""
+    bad = BadPhotos(len(photos), reporter.warn)
     with reporter.progress("regions", len(photos)) as update:
         for done, (path, truth) in enumerate(photos):
             update(done, truth.image)
-            image = read_image(path)
-            yield image, truth, proposals(image)
+            try:
+                image = read_image(path)
+                fitting = learnable(fit_to_photo(truth, image.width, image.height, path))
+            except ImageError as error:
+                bad.add(str(error))
+                continue
+            yield image, fitting, proposals(image)
         update(len(photos), "")
+    bad.tell_number()

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class Interruption:
-    """A context in which SIGINT, and SIGTERM as `torchrun` and clusters send it, end a training in good order.
+    """A context in which SIGINT, SIGTERM as `torchrun` and clusters send it, and SIGHUP end a training in good order.
 
     Between steps a process on its own is interrupted at once: KeyboardInterrupt is raised. Within `step()`, and always
     where several processes have to stop after the same step, the signal is noted in `requested` instead. A second
@@ -33,7 +33,9 @@ class Interruption:
     def __enter__(self) -> "Interruption":
         # Python delivers signals to the main thread only, and refuses handlers from others
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            # under nohup a closing terminal is ignored
+            heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

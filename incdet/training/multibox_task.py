@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from incdet.config.class_choice import find_classes
 from incdet.config.sections import MultiBoxConfig
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import learnable
+from incdet.data.photo_frame import fit_to_photo
 from incdet.errors import DataError, ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
 from incdet.images import read_image
@@ -164,12 +166,14 @@ class MultiBoxTask:
         images, truths = [], []
         for index in indices:
             try:
-                image = read_image(self.validation.image_paths[index])
+                path = self.validation.image_paths[index]
+                image = read_image(path)
+                truth = fit_to_photo(self.validation.ground_truths[index], image.width, image.height, path)
             except ImageError as error:
                 self.warn(str(error))
                 continue
             images.append(image)
-            truths.append(self.validation.ground_truths[index].rescaled(image.width, image.height))
+            truths.append(learnable(truth))
         return images, truths
 
     def _propose(self, network: MultiBox, images: list[Image]) -> list[Proposals]:

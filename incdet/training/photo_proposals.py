@@ -1,6 +1,7 @@
 """Proposals of photo files, found in the cache without decoding the photos again."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -15,6 +16,9 @@ from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_photos, use_one_thread
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import Proposals
+
+_KEY = re.compile("[0-9a-f]{24}")
+"""The form of the names that `image_key` gives."""
 
 
 class ProposedPhoto(NamedTuple):
@@ -99,10 +103,14 @@ class PhotoProposals:
         noted = load_arrays(note, "key", "size")
         if noted is None:
             return None
-        proposals = self.cache.load(str(noted["key"]))
+        key, size = str(noted["key"]), noted["size"]
+        # a note that is well-formed and wrong counts as damaged, too
+        if not _KEY.fullmatch(key) or size.shape != (2,) or size.dtype.kind != "i" or not (size > 0).all():
+            return None
+        proposals = self.cache.load(key)
         if proposals is None:
             return None
-        width, height = noted["size"].tolist()
+        width, height = size.tolist()
         return ProposedPhoto(width, height, proposals)
 
 

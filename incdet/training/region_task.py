@@ -53,6 +53,7 @@ class RegionsTask(RegionTraining):
             choose_num_workers(config.workers, self.device, self.processes),
             config.memory_gigabytes,
             self.processes,
+            self.warn,
         )
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("classifier.",)

@@ -2,12 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from incdet.data.dataset import Dataset
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.identity import identify_datasets
+from incdet.data.impossible_boxes import learnable
+from incdet.data.photo_frame import fit_to_photo
 from incdet.detections import Detections
+from incdet.errors import ImageError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
@@ -19,6 +24,7 @@ from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.new_layers import copy_with_dropout, replace_classifier
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
+from incdet.training.samples.batch_loading import BadPhotos
 from incdet.training.training_data import split_validation
 
 VALIDATION_BATCH = 64
@@ -35,6 +41,7 @@ class RegionTraining(ABC):
         config: the whole configuration.
         processes: the processes that train the same network; None is this one alone.
         extra: photos that only lend their objects; see `DataConfig`.
+        warn: takes a sentence about every photo that cannot be used.
 
     Attributes:
         training: the photos that are learnt, those of `extra` last.
@@ -42,6 +49,7 @@ class RegionTraining(ABC):
         validation: the photos that are kept out of training.
         keeps_classifier: whether the network already names regions of these classes and goes on with its last layer.
         frozen: the layers that do not learn.
+        data_identity: names and checksums of the photos and annotations; see `identify_datasets`.
 
     Raises:
         ConfigurationError: the context leaves too little room for the region.
@@ -56,11 +64,14 @@ class RegionTraining(ABC):
         config: RegionsTrainingConfig,
         processes: Processes | None = None,
         extra: Dataset | None = None,
+        warn: Warn = no_warning,
     ) -> None:
+        self.warn = warn
         self.config, self.processes, self.classes = config, processes or Processes(), dataset.class_names
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.proposals = PhotoProposals(cache)
+        self.data_identity = identify_datasets([dataset] if extra is None else [dataset, extra])
         # photos of `extra` come last, because only the first ones lend background
         self.training, self.validation = split_validation(dataset, config.data.validation_images)
         self.num_exhaustive = len(self.training)
@@ -91,12 +102,23 @@ class RegionTraining(ABC):
     def annotated_proposals(self) -> Iterator[tuple[GroundTruth, Proposals]]:
         """Yields the annotation of every training photo, in pixels of its file, and its proposals.
 
+        A photo that cannot be read, or that its annotation contradicts, is named and has neither.
+
         Raises:
-            ImageError: a photo without known proposals cannot be read.
+            DataError: too many photos cannot be used.
         """
+        bad = BadPhotos(len(self.training), self.warn)
         for path, truth in self.training:
-            photo = self.proposals(path)
-            yield truth.rescaled(photo.width, photo.height), photo.proposals
+            try:
+                photo = self.proposals(path)
+                fitting = learnable(fit_to_photo(truth, photo.width, photo.height, path))
+            except ImageError as error:
+                bad.add(str(error))
+                # without regions it is never drawn
+                yield _without_objects(truth), no_proposals()
+                continue
+            yield fitting, photo.proposals
+        bad.tell_number()
 
     def keep_frozen_statistics(self) -> None:
         """Makes batch normalisation in frozen layers, where there is any, keep its statistics."""
@@ -115,9 +137,14 @@ class RegionTraining(ABC):
         """
         detections, truths = [], []
         for path, truth in self.validation:
-            image = read_image(path)
+            try:
+                image = read_image(path)
+                fitting = fit_to_photo(truth, image.width, image.height, path)
+            except ImageError as error:
+                self.warn(f"{error}; it is left out of the validation")
+                continue
             detections.append(detect(image))
-            truths.append(truth.rescaled(image.width, image.height))
+            truths.append(fitting)
         if not truths:
             return {}
         evaluation = evaluate_detections(self.classes, truths, detections)
@@ -148,3 +175,13 @@ class RegionTraining(ABC):
             measured={what: logged["validation_mAP"]} if logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
         )
+
+
+def _without_objects(truth: GroundTruth) -> GroundTruth:
+    none = slice(0, 0)
+    return replace(truth, boxes=truth.boxes[none], class_ids=truth.class_ids[none], ignored=truth.ignored[none])
+
+
+def no_proposals() -> Proposals:
+    """Returns the proposals of a photo that cannot be read."""
+    return Proposals(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, "U1"))

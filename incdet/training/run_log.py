@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from incdet.errors import DataError
-from incdet.runtime.files import read_text, write_text
+from incdet.errors import DataError, OutputError, reason
+from incdet.runtime.files import append_text, write_text
 from incdet.runtime.optional_packages import require_package
+from incdet.runtime.text_files import read_text
 
 SPEEDS_AND_RATES = frozenset({"learning_rate", "samples_per_second"})
 """Names in the log that are no loss terms and no validations; only entries about training steps have them."""
@@ -38,20 +40,19 @@ class RunLog:
     def resume(self, step: int) -> None:
         """Drops the entries after this step, because those steps will be taken again."""
         if self._file.exists():
-            kept = []
-            for line in self._file.read_text().splitlines():
-                # a line that was cut off by the end of the process has no closing brace
-                if line.endswith("}") and json.loads(line)["step"] <= step:
-                    kept.append(f"{line}\n")
-            write_text(self._file, "".join(kept))
+            # a line that was cut off by the end of the process is dropped, too
+            kept = [entry for entry in self._entries() if entry["step"] <= step]
+            write_text(self._file, "".join(json.dumps(entry) + "\n" for entry in kept))
         if self._tensorboard:
             # events are only opened here, because TensorBoard wants to know from which step on it forgets
             self._events = self._writer(str(self._folder), purge_step=step + 1)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Appends an entry, which names its "step"."""
-        with self._file.open("a") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        try:
+            append_text(self._file, json.dumps(entry) + "\n", create=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._file}: {reason(error)}; run again once it can be written") from None
         if self._events is None:
             return
         for name, value in entry.items():
@@ -67,13 +68,21 @@ class RunLog:
         """Returns the newest value of every name that begins with the prefix."""
         found: dict[str, float] = {}
         for entry in self._entries():
-            found |= {name: value for name, value in entry.items() if name.startswith(prefix)}
+            numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
+            found |= {name: value for name, value in numbers.items() if name.startswith(prefix)}
         return found
 
     def _entries(self) -> list[dict[str, Any]]:
+        """Returns the lines that are entries; a damaged one is left out."""
         if not self._file.exists():
             return []
-        return [json.loads(line) for line in self._file.read_text().splitlines()]
+        entries = []
+        for line in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and type(entry.get("step")) is int:
+                    entries.append(entry)
+        return entries
 
 
 class LogWindow:
@@ -132,7 +141,7 @@ def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
             step = int(entry.pop("step"))
             for name in entry.keys() - SPEEDS_AND_RATES:
                 curves.setdefault(name, []).append((step, float(entry[name])))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise DataError(f"{folder / 'log.jsonl'} is not the log of a training; give the folder of a run") from None
     names = sorted(curves, key=lambda name: (name.startswith("validation"), name))
     return {name: curves[name] for name in names}

@@ -64,7 +64,8 @@ class SharedRegionsTask(RegionTraining):
         """
         found, num_objects, num_backgrounds = [], 0, 0
         for index, (truth, proposals) in enumerate(self.annotated_proposals()):
-            pool = self.sampler.usable(truth, proposals, index < self.num_exhaustive)
+            is_exhaustive = index < self.num_exhaustive and truth.num_impossible == 0
+            pool = self.sampler.usable(truth, proposals, is_exhaustive)
             found.append(len(pool.boxes) > 0)
             num_objects += int((pool.objects >= 0).sum())
             num_backgrounds += int((pool.objects < 0).sum())
@@ -86,6 +87,7 @@ class SharedRegionsTask(RegionTraining):
             choose_num_workers(config.workers, self.device, self.processes),
             config.memory_gigabytes,
             self.processes,
+            self.warn,
         )
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("googlenet.classifier.",)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from incdet.config.sections import Section
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import learnable
 from incdet.data.layouts import find_layout
 from incdet.data.readers import Collection, read_dataset
 from incdet.errors import DataError
@@ -77,6 +78,23 @@ def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning)
         return dataset, None
     extra = read_dataset(collection, root, config.extra_split, warn=warn)
     return dataset, limit_objects_per_class(extra, config.extra_boxes_per_class, seed)
+
+
+def without_unknown_places(dataset: Dataset, warn: Warn) -> Dataset:
+    """Returns the data set without photos of which an object's place is not known, because all else is no object.
+
+    Args:
+        dataset: the photos.
+        warn: takes a sentence about their number.
+    """
+    kept = []
+    for index, truth in enumerate(dataset.ground_truths):
+        if learnable(truth).num_impossible == 0:
+            kept.append(index)
+    if len(kept) == len(dataset):
+        return dataset
+    warn(f"{len(dataset) - len(kept):,} of {len(dataset):,} photos with impossible boxes are not learnt from")
+    return dataset.subset(kept)
 
 
 def limit_objects_per_class(dataset: Dataset, max_per_class: int, seed: int) -> Dataset:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from incdet.data.identity import identify_datasets
 from incdet.networks.engines.selection import check_shared_features
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network, save_weights
@@ -18,8 +19,10 @@ from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import keep_freed_memory
 from incdet.runtime.distributed import Processes, joined_processes
 from incdet.runtime.files import write_text
+from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.averaging import averaged_network
+from incdet.training.checkpoint_settings import DATA_KEY
 from incdet.training.classification_task import ClassificationTask
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task, Trainer
@@ -31,6 +34,7 @@ from incdet.training.region_task import RegionsTask
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
 from incdet.training.shared_region_task import SharedRegionsTask
+from incdet.training.training_data import without_unknown_places
 from incdet.training.training_options import TrainingOptions
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -61,7 +65,7 @@ def train_regions(
     with joined_processes(trainings[0][0].device) as processes:
         for config, folder in trainings:
             task = _prepare_regions(config, cache, processes, options)
-            _train(task.task(), config, folder, processes, options, task.record)
+            _train(task.task(), config, folder, processes, options, task.record, task.data_identity)
         if processes.leads:
             files = [folder / WEIGHTS_FILE for _, folder in trainings]
             _tell_commands(region_commands(files, trainings[0][0].data), options.reporter)
@@ -85,8 +89,8 @@ def _prepare_regions(
         reporter.follow("proposals", PhotoProposals(proposals).fill(paths), len(paths))
     processes.wait()
     if config.features == "shared":
-        return SharedRegionsTask(dataset, proposals, initial, config, processes, extra)
-    return RegionsTask(dataset, proposals, initial, config, processes, extra)
+        return SharedRegionsTask(dataset, proposals, initial, config, processes, extra, warn)
+    return RegionsTask(dataset, proposals, initial, config, processes, extra, warn)
 
 
 def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions | None = None) -> None:
@@ -107,9 +111,10 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
         # every process reads the annotations, but photos of its own; warnings about the data are said once
         warn = options.reporter.warn if processes.leads else SILENT.warn
         dataset, _ = options.photos.of_data_set(config.data, config.seed, warn)
+        dataset = without_unknown_places(dataset, warn)
         initial = load_network(find_weights(config.initial_weights))
         task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn)
-        _train(task.task(), config, folder, processes, options, task.record)
+        _train(task.task(), config, folder, processes, options, task.record, identify_datasets([dataset]))
         if processes.leads:
             _tell_commands(multibox_commands(folder / WEIGHTS_FILE), options.reporter)
 
@@ -129,7 +134,7 @@ def train_classifier(config: ClassifierTrainingConfig, folder: Path, options: Tr
     options.check()
     with joined_processes(config.device) as processes:
         task = ClassificationTask(config, processes, options.reporter.warn, options.photos.of_classes)
-        _train(task.task(), config, folder, processes, options, task.record)
+        _train(task.task(), config, folder, processes, options, task.record, task.data_identity())
         if processes.leads:
             _tell_commands(classifier_commands(folder / WEIGHTS_FILE), options.reporter)
 
@@ -141,15 +146,20 @@ def _train(
     processes: Processes,
     options: TrainingOptions,
     record: Callable[[dict[str, float]], WeightsRecord],
+    data_identity: dict[str, Any],
 ) -> None:
     trainer: Trainer[Any] = Trainer(
         task, config.optimization, config.schedule(), folder, config.seed, processes, options.tensorboard
     )
-    run_training(trainer, config, record, options.reporter)
+    run_training(trainer, config, record, options.reporter, data_identity)
 
 
 def run_training(
-    trainer: Trainer[Any], config: RunConfig, record: Callable[[dict[str, float]], WeightsRecord], reporter: Reporter
+    trainer: Trainer[Any],
+    config: RunConfig,
+    record: Callable[[dict[str, float]], WeightsRecord],
+    reporter: Reporter,
+    data_identity: dict[str, Any] | None = None,
 ) -> None:
     """Trains from where the folder's checkpoint is to the end, then writes weights.safetensors, averaged, in float16.
 
@@ -158,13 +168,18 @@ def run_training(
         config: The whole configuration, stored in the folder and with the checkpoint.
         record: Numbers of the last validation -> record that is stored with the weights.
         reporter: Listener.
+        data_identity: Names and checksums of the data, see `identify_datasets`; a checkpoint of other data is refused.
 
     Raises:
         IncdetError: As `Trainer.resume` and `Trainer.run`.
     """
     if trainer.device.type == "cpu":
         keep_freed_memory()
-    trainer.resume(config.decisive())
+    known = {} if data_identity is None else {DATA_KEY: data_identity}
+    lock = None
+    if trainer.log is not None:
+        lock = lock_folder(trainer.folder)
+    trainer.resume(config.decisive() | known)
     if trainer.log is None:  # another process logs and writes
         trainer.run(lambda step, terms: None)
         return
@@ -180,6 +195,8 @@ def run_training(
     if numbers:
         reporter.note("validation: " + _in_words(numbers))
     reporter.note(f"wrote {file}")
+    if lock is not None:
+        lock.release()
 
 
 def _in_words(numbers: dict[str, float]) -> str:

@@ -48,7 +48,8 @@ def core_alone(monkeypatch):
 def predictions(small_voc, tmp_path):
     """A cat in each photo of `small_voc`."""
     cat = {"label": "cat", "class_id": VOC_CLASSES.index("cat"), "score": 0.9, "box": [0, 0, 400, 300]}
-    lines = [{"image": name, "width": 451, "height": 300, "detections": [cat]} for name in ("first", "second")]
+    sides = (("first", 451), ("second", 512))
+    lines = [{"image": name, "width": width, "height": 300, "detections": [cat]} for name, width in sides]
     (tmp_path / "found.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return ["evaluate", "--dataset", "voc", "--root", small_voc, "--predictions", "found.jsonl"]
 

@@ -6,6 +6,7 @@ from annotation_files import write
 
 from incdet.data.imagenet import find_labelled_photos, read_synset_words
 from incdet.errors import DataError, ImageError
+from incdet.training.samples.photo_sources import PhotosConfig, open_photos
 
 
 def test_synset_words(tmp_path):
@@ -70,3 +71,13 @@ def test_unknown_labels_are_named(photos, text, words):
 def test_a_folder_without_photos(tmp_path):
     with pytest.raises(ImageError):
         find_labelled_photos(tmp_path, ("n01",))
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    for name in ("cat/1.jpg", "dog/2.jpg", ".ipynb_checkpoints/1-checkpoint.jpg", "__MACOSX/3.jpg"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        PIL.Image.new("RGB", (8, 8)).save(file)
+    source = open_photos(PhotosConfig(root=str(tmp_path)))
+    assert source.class_names == ("cat", "dog")
+    assert source.class_ids.tolist() == [0, 1]

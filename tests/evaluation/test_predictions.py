@@ -165,13 +165,13 @@ def test_a_malformed_line_of_json_is_an_error_with_its_number(read, change):
     "content",
     [
         "{}", '{"annotations": []}', "null", '"text"', "[", "[] x", "[{]", "[" * 100_000, bytes(range(256)),
-        b"\x00" * 99, b"\x89PNG\r\n\x1a\n\x00", GOOD.encode("utf-16"), LONG + b"\xff\xfe", LONG + b"caf\xe9",
+        b"\x00" * 99, b"\x89PNG\r\n\x1a\n\x00", GOOD.encode("utf-32"), LONG + b"\xff\xfe", LONG + b"caf\xe9",
         gzip.compress(LONG)[:3], gzip.compress(LONG)[:-40], gzip.compress(LONG)[:-4], gzip.compress(LONG) + b"x",
         gzip.compress(RESULTS)[:-1], BROKEN, gzip.compress(LONG) + BROKEN, gzip.compress(RESULTS) + BROKEN,
     ],
     ids=[
         "object", "annotations", "null", "text", "cut", "more", "comma", "deep", "bytes", "zeros", "PNG",
-        "UTF-16", "binary end", "word at end", "gzip head", "half gzip", "gzip without end", "gzip and more",
+        "UTF-32", "binary end", "word at end", "gzip head", "half gzip", "gzip without end", "gzip and more",
         "results without end", "gzip broken early", "gzip broken late", "results broken late",
     ],
 )  # fmt: skip

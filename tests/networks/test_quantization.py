@@ -24,7 +24,7 @@ def test_frozen_stages_stay_exact_and_the_others_become_eight_bits(tmp_path):
     save_weights(tmp_path / "w.safetensors", state, record, torch.float16)
     result = run_tool("quantize_weights.py", "w.safetensors", "small.safetensors", folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert load_record(tmp_path / "small.safetensors") == record
+    assert load_record(tmp_path / "small.safetensors").model_copy(update={"checksum": None}) == record
     before, after = (read_tensors(tmp_path / name) for name in ("w.safetensors", "small.safetensors"))
     lower = {name for name in state if name.startswith(("conv1.", "conv2_reduce.", "conv2.", "inception_3"))}
     assert len(lower) == 2 * (3 + 2 * 6)

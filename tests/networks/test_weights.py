@@ -20,7 +20,8 @@ def test_half_precision_round_trip_keeps_the_record(tmp_path, tensors):
     kept = record(recipe={"steps": 3, "nested": {"a": [1, 2]}}, measured={"mAP": 0.5})
     save_weights(tmp_path / "w.safetensors", tensors, kept, torch.float16)
     network, loaded = load_network(tmp_path / "w.safetensors")
-    assert loaded == kept
+    # the file says its checksum, too
+    assert loaded.model_copy(update={"checksum": None}) == kept
     assert not network.training
     for name, tensor in network.state_dict().items():
         assert tensor.dtype == torch.float32
@@ -48,7 +49,7 @@ def test_files_that_are_no_weights(tmp_path, tensors):
 
 def test_a_wrong_class_count_names_the_tensor_and_both_shapes(tmp_path, tensors):
     save_weights(tmp_path / "w", tensors, record(classes=("cat", "dog", "cow")), torch.float16)
-    refused(lambda: load_network(tmp_path / "w"), "classifier.bias", "[3]", "[4]")
+    refused(lambda: load_network(tmp_path / "w"), "classifier of shape [3]", "needs 4 columns")
 
 
 @pytest.mark.parametrize(

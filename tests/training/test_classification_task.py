@@ -23,6 +23,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import load_network, save_weights
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.distributed import Processes
+from incdet.training.checkpoint_settings import DATA_KEY
 from incdet.training.classification_task import ClassificationTask
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Trainer
@@ -265,9 +266,10 @@ def test_equal_steps_of_other_processes_go_on_and_other_steps_do_not(one_process
     config = load_config(ClassifierTrainingConfig, one_process / "c.yaml")
     optimization = config.optimization.model_copy(update={"batch_size": 2})
     arguments = optimization, config.schedule(), one_process / "one", 0
-    Trainer(task.task(), *arguments, TwoThatAgree(1, 2)).resume(config.decisive())
+    settings = config.decisive() | {DATA_KEY: task.data_identity()}
+    Trainer(task.task(), *arguments, TwoThatAgree(1, 2)).resume(settings)
     with pytest.raises(WeightsError, match="samples_per_step = 4, now it is 2"):
-        Trainer(task.task(), *arguments).resume(config.decisive())
+        Trainer(task.task(), *arguments).resume(settings)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ Only the few messages that hold weights are described here, with the field numbe
 everything else in a file.
 """
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def _tensor(blob: Any, origin: str) -> Tensor:
     old = [blob.num, blob.channels, blob.height, blob.width]
     shape = list(blob.shape.dim) if blob.HasField("shape") else old
     values = np.array(blob.data, np.float32)
-    if values.size != np.prod(shape):
+    # in Python's numbers, which cannot overflow
+    if any(side < 0 for side in shape) or values.size != math.prod(shape):
         raise WeightsError(f"{origin} has {values.size} numbers for a shape of {shape}; the file is damaged")
     while not blob.HasField("shape") and len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]

@@ -14,16 +14,19 @@ from incdet.data.dataset import Warn
 from incdet.errors import DataError, ImageError
 from incdet.runtime.distributed import Processes
 from incdet.runtime.worker_processes import follow_parent, num_cores
-from incdet.structures import Image
 
 MAX_ATTEMPTS = 10
 """Number of photos in a row that may be unreadable before a training stops."""
+
+MAX_BAD_SHARE = 0.5
+"""Largest share of the photos that a training does without."""
 
 PREFETCHED_BATCHES = 4
 """Number of batches that every worker makes in advance."""
 
 Sample = TypeVar("Sample")
 Batch = TypeVar("Batch")
+Photo = TypeVar("Photo")
 LoadedBatchType = TypeVar("LoadedBatchType", bound="LoadedBatch")
 
 
@@ -84,8 +87,8 @@ def load_batches(
 
 
 def read_first_readable(
-    read: Callable[[int], Image], first: int, num_photos: int
-) -> tuple[tuple[int, Image] | None, list[str]]:
+    read: Callable[[int], Photo], first: int, num_photos: int
+) -> tuple[tuple[int, Photo] | None, list[str]]:
     """Reads a photo or, where it cannot be read, the next one that can.
 
     Args:
@@ -107,20 +110,68 @@ def read_first_readable(
     return None, problems
 
 
+class BadPhotos:
+    """The photos that a training could not use: each is named once, and too many of them end the training.
+
+    Args:
+        num_photos: number of photos that are learnt.
+        warn: takes a sentence about every photo, and one about their number.
+    """
+
+    def __init__(self, num_photos: int, warn: Warn) -> None:
+        self.num_photos, self.warn = num_photos, warn
+        self.problems: dict[str, None] = {}
+
+    def add(self, problem: str) -> None:
+        """Names a photo that cannot be used.
+
+        Args:
+            problem: the sentence about it, which is the same whenever it is met.
+
+        Raises:
+            DataError: more than `MAX_BAD_SHARE` of the photos cannot be used.
+        """
+        if problem in self.problems:
+            return
+        self.problems[problem] = None
+        self.warn(f"{problem}; another photo takes its place")
+        if len(self.problems) > MAX_BAD_SHARE * self.num_photos:
+            raise DataError(
+                f"{len(self.problems):,} of {self.num_photos:,} photos cannot be used, more than "
+                f"{MAX_BAD_SHARE:.0%}; the last: {problem}"
+            )
+
+    def tell_number(self) -> None:
+        """Says how many photos could not be used, if any."""
+        if self.problems:
+            place = "its place" if len(self.problems) == 1 else "their places"
+            number = f"{len(self.problems):,} of {self.num_photos:,}"
+            self.warn(f"{number} photos could not be used: others took {place}")
+
+
 def warn_about_replaced_photos(
-    batches: Iterable[LoadedBatchType], batch_size: int, warn: Warn
+    batches: Iterable[LoadedBatchType], batch_size: int, num_photos: int, warn: Warn
 ) -> Iterator[LoadedBatchType]:
-    """Passes batches on and warns about every photo that could not be read and that the next one has replaced.
+    """Passes batches on and warns about every photo that could not be read and that another one has replaced.
+
+    Args:
+        batches: the batches.
+        batch_size: number of samples of a whole batch.
+        num_photos: number of photos that are learnt.
+        warn: takes a sentence about every photo that cannot be read, and at the end one about their number.
 
     Raises:
-        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full.
+        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full, or more than `MAX_BAD_SHARE`
+            of all photos cannot be.
     """
+    bad = BadPhotos(num_photos, warn)
     for batch in batches:
-        for problem in batch.problems:
-            warn(f"{problem}; the next photo takes its place")
         if len(batch.names) < batch_size:
             raise DataError(f"{MAX_ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
+        for problem in batch.problems:
+            bad.add(problem)
         yield batch
+    bad.tell_number()
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:

@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import learnable
+from incdet.data.photo_frame import fit_to_photo
 from incdet.images import read_image
 from incdet.runtime.distributed import Processes
-from incdet.structures import Image
+from incdet.structures import GroundTruth, Image
 from incdet.training.samples.batch_loading import load_batches, read_first_readable, warn_about_replaced_photos
 from incdet.training.samples.box_samples import BoxSamplingConfig, box_sample
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
@@ -47,16 +49,17 @@ class _BoxSamples(TorchDataset[BoxBatch]):
     def __init__(self, dataset: Dataset, size: int, config: BoxSamplingConfig, seed: int):
         self.dataset, self.size, self.config, self.seed = dataset, size, config, seed
 
-    def _read(self, index: int) -> Image:
-        return read_image(self.dataset.image_paths[index])
+    def _read(self, index: int) -> tuple[Image, GroundTruth]:
+        path = self.dataset.image_paths[index]
+        image = read_image(path)
+        # annotations may be of the photo at another size than that of its file
+        return image, learnable(fit_to_photo(self.dataset.ground_truths[index], image.width, image.height, path))
 
     def __getitem__(self, key: SampleKey) -> BoxBatch:
         found, problems = read_first_readable(self._read, key.photo, len(self.dataset))
         if found is None:
             return BoxBatch(torch.zeros(0), torch.zeros(0), [], [], problems)
-        index, image = found
-        # annotations may be of the photo at another size than that of its file
-        truth = self.dataset.ground_truths[index].rescaled(image.width, image.height)
+        index, (image, truth) = found
         # the same key gives the same crop in every worker
         generator = np.random.default_rng([self.seed, key.number])
         crop, noise, boxes_unit = box_sample(image, truth, self.size, self.config, generator)
@@ -103,7 +106,7 @@ def box_batches(
         every = np.arange(len(dataset))
         keys = EpochBatchSampler(shuffled, every, seed, steps, batch_size, processes or Processes())
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn)
 
     return batches
 

@@ -98,7 +98,7 @@ def crop_batches(
         samples = _CropSamples(source, size, distortions, seed)
         keys = EpochBatchSampler(source.order, chosen, seed, steps, batch_size, processes or Processes())
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(chosen), warn)
 
     return batches
 

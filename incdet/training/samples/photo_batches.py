@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from incdet.data.dataset import Dataset
+from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import learnable
+from incdet.data.photo_frame import fit_to_photo
 from incdet.errors import ImageError
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.photo_scaling import resize_photo, scaled_size
@@ -20,7 +22,7 @@ from incdet.runtime.distributed import Processes
 from incdet.structures import Image
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.samples.balanced_order import balanced_order
-from incdet.training.samples.batch_loading import load_batches
+from incdet.training.samples.batch_loading import MAX_ATTEMPTS, load_batches, warn_about_replaced_photos
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
 from incdet.training.samples.photo_region_sampler import PhotoRegionSampler
 from incdet.training.samples.photo_store import PhotoStore
@@ -94,22 +96,32 @@ class _PhotoSamples(TorchDataset[PhotoBatch]):
         self.store = PhotoStore(photos.dataset.image_paths, gigabytes)
 
     def __getitem__(self, key: SampleKey) -> PhotoBatch:
-        try:
-            return self._sample(key)
-        except ImageError as error:
-            # an exception would reach the process that trains as a traceback of many lines
-            nothing = torch.zeros(0)
-            return PhotoBatch([], [], [], [], nothing, nothing, nothing, nothing, [], [str(error)])
+        problems: list[str] = []
+        for photo in self._candidates(key.photo):
+            try:
+                return replace(self._sample(SampleKey(key.number, photo)), problems=problems)
+            except ImageError as error:
+                # an exception would reach the process that trains as a traceback of many lines
+                problems.append(str(error))
+        nothing = torch.zeros(0)
+        return PhotoBatch([], [], [], [], nothing, nothing, nothing, nothing, [], problems)
+
+    def _candidates(self, first: int) -> list[int]:
+        """The photo and those that may take its place: the next ones that have regions."""
+        drawable = np.flatnonzero(self.photos.weights > 0)
+        others = np.roll(drawable, -int(np.searchsorted(drawable, first, side="right")))
+        return [first, *others[: MAX_ATTEMPTS - 1].tolist()]
 
     def _sample(self, key: SampleKey) -> PhotoBatch:
         photos, shared = self.photos, self.sampler.shared
         path = photos.dataset.image_paths[key.photo]
         known = photos.proposals(path, num_threads=1)
-        truth = photos.dataset.ground_truths[key.photo].rescaled(known.width, known.height)
+        truth = learnable(fit_to_photo(photos.dataset.ground_truths[key.photo], known.width, known.height, path))
         # the order of these draws belongs to the results: another order draws other samples from the same seed
         generator = np.random.default_rng([self.seed, key.number])
         is_flipped = bool(generator.random() < self.sampler.sampling.flip_probability)
-        is_exhaustive = key.photo < photos.num_exhaustive
+        # where an object has no possible box, anything may show it
+        is_exhaustive = key.photo < photos.num_exhaustive and truth.num_impossible == 0
         drawn = self.sampler.draw(truth, known.proposals, is_exhaustive, is_flipped, generator)
         width, height = scaled_size(known.width, known.height, drawn.photo_side)
         scale = np.array([width / known.width, height / known.height], np.float32)
@@ -170,6 +182,7 @@ def photo_batches(
     num_workers: int,
     memory_gigabytes: float = 0.0,
     processes: Processes | None = None,
+    warn: Warn = no_warning,
 ) -> Callable[[range], Iterator[PhotoBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of photos.
 
@@ -182,9 +195,10 @@ def photo_batches(
         memory_gigabytes: largest size of the decoded photos that this machine keeps in memory; its processes and their
             workers share it evenly.
         processes: this process among those that train together; None is this one alone.
+        warn: takes a sentence about every photo that cannot be read.
 
     Returns:
-        A function that raises ImageError where a photo cannot be read.
+        A function that raises DataError where too many photos cannot be read.
     """
     processes = processes or Processes()
     gigabytes = memory_gigabytes / processes.count_here / max(num_workers, 1)
@@ -194,10 +208,8 @@ def photo_batches(
         order = partial(balanced_order, photos.weights)
         every = np.arange(len(photos.weights))
         keys = EpochBatchSampler(order, every, seed, steps, batch_size, processes)
-        for batch in load_batches(samples, keys, _collate, num_workers):
-            if batch.problems:
-                raise ImageError(batch.problems[0])
-            yield batch
+        loaded = load_batches(samples, keys, _collate, num_workers)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(photos.weights), warn)
 
     return batches
 

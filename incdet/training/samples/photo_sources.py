@@ -8,13 +8,15 @@ import numpy as np
 
 from incdet.config.sections import Section
 from incdet.data.class_names import read_class_list
-from incdet.data.dataset import Dataset
+from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.imagenet import LabelledPhotos, find_labelled_photos
+from incdet.data.photo_frame import fit_to_photo
 from incdet.data.readers import Collection, read_dataset
 from incdet.data.shards import ShardPhotos
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
 from incdet.ops.even_spacing import evenly_spaced_with_ends
+from incdet.runtime.photo_search import is_hidden_folder
 from incdet.structures import Image
 
 
@@ -109,7 +111,8 @@ class ObjectPhotos:
     def read(self, index: int) -> Image:
         photo = self.groups[index]
         image = read_image(self._dataset.image_paths[photo])
-        truth = self._dataset.ground_truths[photo].rescaled(image.width, image.height)
+        path = self._dataset.image_paths[photo]
+        truth = fit_to_photo(self._dataset.ground_truths[photo], image.width, image.height, path)
         left, top, right, bottom = truth.boxes[self._rows[index]].astype(int)
         # boxes beyond the border or thinner than a pixel still give a photo of one pixel at least
         left, top = min(max(left, 0), image.width - 1), min(max(top, 0), image.height - 1)
@@ -120,8 +123,12 @@ class ObjectPhotos:
         return generator.permutation(len(self.class_ids))
 
 
-def open_photos(config: PhotosConfig) -> PhotoSource:
+def open_photos(config: PhotosConfig, warn: Warn = no_warning) -> PhotoSource:
     """Opens the photos that a configuration names.
+
+    Args:
+        config: the choice of the photos.
+        warn: takes a sentence about every oddity of the files.
 
     Raises:
         ConfigurationError: shards come without a list of classes.
@@ -132,18 +139,19 @@ def open_photos(config: PhotosConfig) -> PhotoSource:
     if not root.is_dir():
         raise DataError(f"cannot read the photos in {root}: there is no such folder; check data.root")
     if config.layout == "objects":
-        return ObjectPhotos(read_dataset(Collection(config.dataset), root, config.split))
+        return ObjectPhotos(read_dataset(Collection(config.dataset), root, config.split, warn=warn))
     if config.layout == "shards":
         if config.classes is None:
             raise ConfigurationError(f"the shards in {root} hold class ids only; name the list of classes in classes")
         return ShardPhotos(root, read_class_list(Path(config.classes)))
     classes = _folder_names(root) if config.classes is None else read_class_list(Path(config.classes))
     labels = None if config.labels is None else Path(config.labels)
-    return FolderPhotos(find_labelled_photos(root, classes, labels), classes)
+    return FolderPhotos(find_labelled_photos(root, classes, labels, warn), classes)
 
 
 def _folder_names(root: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in root.iterdir() if path.is_dir()))
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    names = tuple(name for name in folders if not is_hidden_folder(name))
     if not names:
         raise DataError(f"the folder {root} has no folders, one per class; make them, or name a list of classes")
     return names

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from incdet.data.dataset import Warn, no_warning
 from incdet.errors import ImageError
 from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
-from incdet.training.samples.batch_loading import load_batches
+from incdet.training.samples.batch_loading import load_batches, warn_about_replaced_photos
 from incdet.training.samples.photo_store import PhotoStore
 from incdet.training.samples.region_sampler import RegionSampler
 
@@ -145,6 +146,7 @@ def region_batches(
     num_workers: int,
     memory_gigabytes: float = 0.0,
     processes: Processes | None = None,
+    warn: Warn = no_warning,
 ) -> Callable[[range], Iterator[RegionBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of regions.
 
@@ -158,9 +160,10 @@ def region_batches(
         memory_gigabytes: largest size of the decoded photos that this machine keeps in memory; its processes and their
             workers share it evenly.
         processes: this process among those that train together; None is this one alone.
+        warn: takes a sentence about every photo that cannot be read; other regions of the batch take the place of its.
 
     Returns:
-        A function that raises ImageError where a photo cannot be read: no other photo shows its regions.
+        A function that raises DataError where too many photos cannot be read.
     """
     processes = processes or Processes()
     # each worker keeps decoded photos of its own, because workers take batches in turns and meet all photos
@@ -169,28 +172,33 @@ def region_batches(
     def batches(steps: range) -> Iterator[RegionBatch]:
         samples = _RegionSamples(paths, preprocessing, gigabytes)
         keys = RegionBatchSampler(sampler, seed, steps, batch_size, processes)
-        for batch in load_batches(samples, keys, _collate, num_workers):
-            if batch.problems:
-                raise ImageError(batch.problems[0])
-            yield batch
+        loaded = load_batches(samples, keys, _collate, num_workers)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(paths), warn)
 
     return batches
 
 
 def _collate(samples: Sequence[_PhotoSample]) -> RegionBatch:
-    """Puts the regions of several photos where the batch wants them."""
+    """Puts the regions of several photos where the batch wants them; others stand again for those of bad photos."""
     problems = [sample.problem for sample in samples if sample.problem is not None]
-    if problems:
+    readable = [sample for sample in samples if sample.problem is None]
+    if not readable:
         return RegionBatch(torch.zeros(0), torch.zeros(0), [], problems)
-    num_regions = sum(len(sample.crops) for sample in samples)
-    crops = torch.empty(num_regions, *samples[0].crops.shape[1:])
-    targets = torch.empty(num_regions, samples[0].key.targets.shape[1])
+    num_regions = sum(len(sample.key.positions) for sample in samples)
+    crops = torch.empty(num_regions, *readable[0].crops.shape[1:])
+    targets = torch.empty(num_regions, readable[0].key.targets.shape[1])
     names = [""] * num_regions
-    for sample in samples:
+    filled = np.zeros(num_regions, bool)
+    for sample in readable:
         # the order in which regions were drawn, not that of the photos: dropout and rounding depend on it
         positions = torch.from_numpy(sample.key.positions)
         crops[positions] = sample.crops
         targets[positions] = torch.from_numpy(sample.key.targets)
+        filled[sample.key.positions] = True
         for position, name in zip(sample.key.positions, sample.names, strict=True):
             names[position] = name
-    return RegionBatch(crops, targets, names)
+    present = np.flatnonzero(filled)
+    for number, position in enumerate(np.flatnonzero(~filled).tolist()):
+        other = int(present[number % len(present)])
+        crops[position], targets[position], names[position] = crops[other], targets[other], names[other]
+    return RegionBatch(crops, targets, names, problems)

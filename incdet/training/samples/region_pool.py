@@ -57,7 +57,8 @@ def build_pool(
     pools: list[RegionPool] = []
     num_objects = 0
     for index, (truth, proposals) in enumerate(photos):
-        is_exhaustive = num_exhaustive is None or index < num_exhaustive
+        # where an object has no possible box, anything may show it
+        is_exhaustive = (num_exhaustive is None or index < num_exhaustive) and truth.num_impossible == 0
         generator = np.random.default_rng([index, config.num_jittered_boxes])
         jittered = jittered_boxes(truth, config.num_jittered_boxes, generator)
         pools.append(regions_of_photo(truth, proposals, jittered, config, is_exhaustive, index, num_objects))

@@ -108,8 +108,9 @@ def test_the_next_photo_takes_the_place_of_an_unreadable_one_and_it_is_said(dama
     batch = draw(source, range(1), batch_size=12, num_workers=num_workers, warn=warnings.append)[0]
     assert len(batch.names) == 12
     assert sum(name.endswith("cup/3.jpg") for name in batch.names) == 2
-    assert len(warnings) == 1
+    assert len(warnings) == 2
     assert "cup/2.jpg" in warnings[0]
+    assert "1 of 12 photos" in warnings[1]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from incdet.config.sections import ProposalsConfig
+from incdet.data.dataset import no_warning
 from incdet.data.readers import Collection, read_dataset
-from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline.proposal_cache import ProposalCache
@@ -31,11 +31,13 @@ def photos(small_voc, tmp_path_factory):
     return TrainingPhotos(dataset, 2, np.ones(2), PhotoProposals(cache), Preprocessing())
 
 
-def batches_of(photos, steps, batch_size=2, num_workers=0, processes=None, flip_probability=0.5, **shared):
+def batches_of(
+    photos, steps, batch_size=2, num_workers=0, processes=None, flip_probability=0.5, warn=no_warning, **shared
+):
     config = SharedFeaturesConfig(**SMALL | shared)
     sampling = RegionSamplingConfig(num_jittered_boxes=4, flip_probability=flip_probability)
     sampler = PhotoRegionSampler(np.ones(20), sampling, config, photos.preprocessing)
-    return list(photo_batches(photos, sampler, batch_size, 7, num_workers, 0.1, processes)(steps))
+    return list(photo_batches(photos, sampler, batch_size, 7, num_workers, 0.1, processes, warn)(steps))
 
 
 def assert_equal(batches, others):
@@ -110,14 +112,17 @@ def test_two_processes_draw_together_what_one_draws(photos):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_photo_that_cannot_be_read_ends_it_with_a_sentence(photos, tmp_path, num_workers):
+def test_another_photo_takes_the_place_of_one_that_cannot_be_read(photos, tmp_path, num_workers):
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(b"no photo")
     paths = (photos.dataset.image_paths[0], damaged)
     broken = replace(photos, dataset=replace(photos.dataset, image_paths=paths))
-    with pytest.raises(ImageError, match=r"damaged\.png") as caught:
-        batches_of(broken, range(1), num_workers=num_workers)
-    assert "\n" not in str(caught.value)
+    told = []
+    found = batches_of(broken, range(2), num_workers=num_workers, warn=told.append)
+    assert {name for batch in found for name in batch.names} == {str(paths[0])}
+    assert "damaged.png" in told[0]
+    assert "\n" not in told[0]
+    assert told[1:] == ["1 of 2 photos could not be used: others took its place"]
 
 
 def test_gain_and_shift_change_the_colours(photos):

@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 import torch
 
-from incdet.errors import ImageError
+from incdet.errors import DataError
 from incdet.images import read_image
 from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
@@ -131,10 +131,20 @@ def test_processes_on_one_machine_share_the_memory_for_photos(sampler, paths, mo
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_photo_that_cannot_be_read_ends_it_with_a_sentence(sampler, paths, tmp_path, num_workers):
-    """No other photo shows its regions."""
+def test_regions_of_a_photo_that_cannot_be_read_are_replaced(sampler, paths, tmp_path, num_workers):
     damaged = tmp_path / "1.png"
     damaged.write_bytes(b"no photo")
-    with pytest.raises(ImageError, match=r"1\.png") as caught:
-        batches_of(sampler, (paths[0], damaged), range(1), num_workers=num_workers)
-    assert "\n" not in str(caught.value)
+    told = []
+    found = batches_of(sampler, (paths[0], damaged), range(2), num_workers=num_workers, warn=told.append)
+    for batch in found:
+        assert len(batch.names) == len(batch.crops) == len(batch.targets)
+        assert all(str(paths[0]) in name for name in batch.names)
+    assert [("1.png" in sentence, "\n" in sentence) for sentence in told[:1]] == [(True, False)]
+    assert told[1:] == ["1 of 2 photos could not be used: others took its place"]
+
+
+def test_too_many_photos_that_cannot_be_read_end_it_with_a_sentence(sampler, tmp_path):
+    for name in ("0.png", "1.png"):
+        (tmp_path / name).write_bytes(b"no photo")
+    with pytest.raises(DataError, match=r"\.png"):
+        batches_of(sampler, (tmp_path / "0.png", tmp_path / "1.png"), range(1))

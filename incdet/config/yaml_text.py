@@ -1,0 +1,66 @@
+"""YAML texts of users, whose aliases, tags and numbers may be anything."""
+
+import re
+from typing import Any
+
+import yaml
+
+from incdet.errors import ConfigurationError, reason
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that reads YAML 1.2's numbers: PyYAML takes `1e-3` for text, because it has no dot."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+_MAX_YAML_VALUES = 100_000
+"""Largest number of values of a configuration once its aliases are written out."""
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """Returns the value of a YAML text.
+
+    Raises:
+        ConfigurationError: The text is not valid YAML, or its aliases stand for too many values; the message is the
+            part of a sentence that says so.
+    """
+    loader = None
+    try:
+        # the first characters may be of no known encoding, so that making the loader fails
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _num_values(node, {}) > _MAX_YAML_VALUES:
+            raise ConfigurationError(f"its aliases stand for more than {_MAX_YAML_VALUES:,} values")
+        return loader.construct_document(node)
+    except ConfigurationError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError(reason(error)) from None
+    except Exception:  # odd tags make PyYAML raise anything
+        raise ConfigurationError("a value does not fit its tag") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _num_values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Number of values below a node, aliases written out.
+
+    Args:
+        node: The node.
+        known: Numbers of the nodes that were counted before, by their identity; one that holds itself counts once.
+    """
+    if id(node) not in known:
+        known[id(node)] = 1
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] += sum(_num_values(child, known) for child in children)
+    return known[id(node)]

@@ -1,0 +1,289 @@
+"""The entries of COCO's annotation document, checked one by one: keys, references, types and numbers."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from incdet.data.coco_keys import Key, entry_key, unique_names
+from incdet.data.dataset import CocoObjects
+from incdet.data.impossible_boxes import ImpossibleBoxes
+from incdet.errors import DataError
+from incdet.ops.boxes import boxes_from_xywh
+from incdet.structures import LARGEST_COORDINATE, GroundTruth
+
+
+@dataclass
+class _ImageEntry:
+    """An image of the document, and the objects on it that have been read so far."""
+
+    file_name: str
+    width: int
+    height: int
+    boxes_xywh: list[list[float]] = field(default_factory=list)
+    class_ids: list[int] = field(default_factory=list)
+    ignored: list[bool] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)
+    num_impossible: int = 0
+
+
+@dataclass(frozen=True)
+class CocoEntries:
+    """The checked content of a document.
+
+    Attributes:
+        class_names: The C classes, in the order of the categories.
+        category_ids: The categories' ids.
+        image_ids: The images' ids, in the order of the document.
+        file_names: The images' files, relative to the folder of the photos.
+        ground_truths: The objects of each image.
+        objects: The numbers of the same objects as they stand in the document.
+    """
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    image_ids: tuple[Key, ...]
+    file_names: tuple[str, ...]
+    ground_truths: tuple[GroundTruth, ...]
+    objects: tuple[CocoObjects, ...]
+
+
+def check_coco_document(document: Any, file: Path, root: Path, warn: Callable[[str], None]) -> CocoEntries:
+    """Checks a document and returns what it says.
+
+    Args:
+        document: The value of the JSON.
+        file: Its file, for messages.
+        root: Folder of the data set; names of photos may be absolute, but must not lead out of it.
+        warn: Function that is told about annotations that do not count: those on images that the document does not
+            list, and those whose box is impossible.
+
+    Raises:
+        DataError: A key is missing or there twice, or a value has another type; the message names the entry.
+    """
+    expected = "expected lists of images, annotations and categories, as in COCO's annotations"
+    if not isinstance(document, dict):
+        raise DataError(f"{file} is not in COCO's annotation form (it is a {_kind(document)}); {expected}")
+    lists: dict[str, list[Any]] = {}
+    for name in ("images", "annotations", "categories"):
+        if not isinstance(document.get(name), list):
+            found = f"'{name}' is a {_kind(document[name])}" if name in document else f"it has no '{name}'"
+            raise DataError(f"{file} is not in COCO's annotation form ({found}); {expected}")
+        lists[name] = document[name]
+    images = _read_images(lists["images"], file, root)
+    names = _read_categories(lists["categories"], file)
+    used = _read_annotations(lists["annotations"], images, names, file, warn)
+    names = _without_root_category(lists["categories"], names, used)
+    if not names:
+        raise DataError(f"{file} has no categories; expected at least one")
+    class_ids = {category: index for index, category in enumerate(names)}
+    image_names = unique_names([image.file_name for image in images.values()])
+    truths = [_ground_truth(name, image, class_ids) for name, image in zip(image_names, images.values(), strict=True)]
+    return CocoEntries(
+        class_names=tuple(names.values()),
+        category_ids=tuple(names),
+        image_ids=tuple(images),
+        file_names=tuple(image.file_name for image in images.values()),
+        ground_truths=tuple(truths),
+        objects=tuple(_objects(image) for image in images.values()),
+    )
+
+
+def _read_images(entries: list[Any], file: Path, root: Path) -> dict[Key, _ImageEntry]:
+    images: dict[Key, _ImageEntry] = {}
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise DataError(f"{file}: image number {number} is a {_kind(entry)}; expected id, file_name, width, height")
+        key, name = entry_key(entry.get("id")), entry.get("file_name")
+        if key is None:
+            raise DataError(
+                f"{file}: image number {number} has the id {_shown(entry, 'id')}; expected a number or text"
+            )
+        place = f"{file}: image {key!r}"
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{place} has the file_name {_shown(entry, 'file_name')}; expected the name of its file")
+        # programs on Windows write their own separator
+        name = name.replace("\\", "/")
+        path = PurePosixPath(name)
+        is_outside = path.is_absolute() and not Path(name).is_relative_to(root.absolute())
+        if is_outside or ".." in path.parts or "\0" in name or not path.name:
+            raise DataError(f"{place} has the file_name {name!r}, which leads out of the data set's folder; correct it")
+        if key in images:
+            both = f"{images[key].file_name}, {name}"
+            raise DataError(f"{file} has two images with the id {key!r} ({both}); give every image an id of its own")
+        width, height = (_side(entry, side, f"{place} ({name})") for side in ("width", "height"))
+        images[key] = _ImageEntry(name, width, height)
+    return images
+
+
+def _side(entry: Mapping[str, Any], side: str, place: str) -> int:
+    """Returns the width or the height of an image in whole pixels; 0 states none."""
+    value = entry.get(side)
+    number = None if isinstance(value, str) else entry_key(value)
+    if not isinstance(number, int) or not 0 <= number <= LARGEST_COORDINATE:
+        raise DataError(f"{place} has the {side} {_shown(entry, side)}; expected a number of pixels")
+    return number
+
+
+def _read_categories(entries: list[Any], file: Path) -> dict[int, str]:
+    """Returns the name by the id of every category."""
+    names: dict[int, str] = {}
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise DataError(f"{file}: category number {number} is a {_kind(entry)}; expected id and name")
+        key, name = entry_key(entry.get("id")), entry.get("name")
+        if not isinstance(key, int):
+            raise DataError(f"{file}: category number {number} has the id {_shown(entry, 'id')}; expected a number")
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(f"{file}: category {key} has the name {_shown(entry, 'name')}; expected text")
+        if key in names:
+            raise DataError(f"{file} has two categories with the id {key} ({names[key]}, {name}); correct one of them")
+        if name in names.values():
+            raise DataError(f"{file} has two categories with the name {name!r}; expected each with its own name")
+        names[key] = name
+    return names
+
+
+def _read_annotations(
+    entries: list[Any],
+    images: dict[Key, _ImageEntry],
+    names: Mapping[int, str],
+    file: Path,
+    warn: Callable[[str], None],
+) -> set[int]:
+    """Adds the objects to their images and returns the ids of the categories that have any."""
+    orphans: list[tuple[str, Any]] = []
+    impossible = ImpossibleBoxes()
+    used: set[int] = set()
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise DataError(
+                f"{file}: annotation number {number} is a {_kind(entry)}; expected image_id, category_id, bbox"
+            )
+        place = f"annotation {entry['id']!r}" if "id" in entry else f"annotation number {number}"
+        key = entry_key(entry.get("image_id"))
+        if key is None:
+            found = _shown(entry, "image_id")
+            raise DataError(f"{file}: {place} has the image_id {found}; expected the id of an image")
+        image = images.get(key)
+        where = f"{file}: {place} (image {key!r})" if image is None else f"{file}: {place} (image {image.file_name})"
+        category = _category(entry, names, where)
+        box = _box(entry, where)
+        is_ignored = _flag(entry, where)
+        used.add(category)
+        if image is None:
+            orphans.append((place, key))
+            continue
+        problem = _box_problem(box)
+        if problem is not None:
+            image.num_impossible += 1
+            impossible.add(f"{place} of {image.file_name}", problem)
+            continue
+        image.boxes_xywh.append(box)
+        image.class_ids.append(category)
+        image.ignored.append(is_ignored)
+        image.areas.append(_area(entry, box, where))
+    if orphans:
+        first = f"the first is {orphans[0][0]} on image {orphans[0][1]!r}"
+        lies, image_word = ("lies", "an image") if len(orphans) == 1 else ("lie", "images")
+        warn(
+            f"{len(orphans):,} of {len(entries):,} annotations in {file} {lies} on {image_word} that the file does "
+            f"not list ({first}): left out"
+        )
+    impossible.tell(str(file), warn)
+    return used
+
+
+def _category(entry: Mapping[str, Any], names: Mapping[int, str], where: str) -> int:
+    key = entry_key(entry.get("category_id"))
+    if not isinstance(key, int):
+        raise DataError(f"{where} has the category_id {_shown(entry, 'category_id')}; expected a whole number")
+    if key not in names:
+        known = ", ".join(map(str, sorted(names)[:5])) + (", ..." if len(names) > 5 else "")
+        raise DataError(f"{where}: category_id {key} is none of the file's categories ({known}); correct one of them")
+    return key
+
+
+def _box(entry: Mapping[str, Any], where: str) -> list[float]:
+    """Returns x, y, width and height, which may still be impossible."""
+    if "bbox" not in entry:
+        raise DataError(f"{where} has no bbox; expected [x, y, width, height]")
+    values = entry["bbox"]
+    is_box = isinstance(values, list) and len(values) == 4
+    if not is_box or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise DataError(f"{where} has the bbox {_shown(entry, 'bbox')}; expected four numbers, [x, y, width, height]")
+    # whole numbers of any length are valid JSON, but not valid coordinates
+    return [float(value) if abs(value) <= LARGEST_COORDINATE else math.inf for value in values]
+
+
+def _box_problem(box: list[float]) -> str | None:
+    """Returns what makes a box impossible, None where nothing does."""
+    if not all(map(math.isfinite, box)):
+        return "a number that is no place in an image"
+    if box[2] < 0 or box[3] < 0:
+        side, value = ("width", box[2]) if box[2] < 0 else ("height", box[3])
+        return f"a {side} of {value:g}"
+    return None
+
+
+def _flag(entry: Mapping[str, Any], where: str) -> bool:
+    """Returns `iscrowd`, which is 0 or 1; a text would be true whatever it says."""
+    value = entry.get("iscrowd", 0)
+    if isinstance(value, str) or value not in (0, 1):
+        raise DataError(f"{where} has iscrowd {_shown(entry, 'iscrowd')}; expected 0 or 1")
+    return bool(value)
+
+
+def _area(entry: Mapping[str, Any], box: list[float], where: str) -> float:
+    """Returns `area`, that of the outline where there is one; that of the box where the entry states none."""
+    value = entry.get("area")
+    if value is None:
+        return box[2] * box[3]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= LARGEST_COORDINATE**2:
+        raise DataError(f"{where} has the area {_shown(entry, 'area')}; expected a number of square pixels")
+    return float(value)
+
+
+def _without_root_category(entries: list[Any], names: dict[int, str], used: set[int]) -> dict[int, str]:
+    """Returns the categories without the one that Roboflow adds above the others.
+
+    It has the project's name, is the `supercategory` of others, has "none" for its own, and no object is one.
+    """
+    parents = {entry.get("supercategory") for entry in entries if isinstance(entry.get("supercategory"), str)}
+    roots = set()
+    for key, entry in zip(names, entries, strict=True):
+        if entry.get("supercategory") == "none" and names[key] in parents and key not in used:
+            roots.add(key)
+    return {key: name for key, name in names.items() if key not in roots}
+
+
+def _ground_truth(name: str, image: _ImageEntry, class_ids: Mapping[int, int]) -> GroundTruth:
+    boxes_xywh = np.array(image.boxes_xywh, np.float32).reshape(-1, 4)
+    return GroundTruth(
+        image=name,
+        width=image.width,
+        height=image.height,
+        boxes=boxes_from_xywh(boxes_xywh),
+        class_ids=np.array([class_ids[category] for category in image.class_ids], np.int64),
+        ignored=np.array(image.ignored, np.bool_),
+        num_impossible=image.num_impossible,
+    )
+
+
+def _objects(image: _ImageEntry) -> CocoObjects:
+    return CocoObjects(np.array(image.boxes_xywh, np.float64).reshape(-1, 4), np.array(image.areas, np.float64))
+
+
+def _kind(value: Any) -> str:
+    """Returns what a value of JSON is, in JSON's words."""
+    kinds = {dict: "object", list: "list", str: "text", bool: "truth value", type(None): "null"}
+    return kinds.get(type(value), "number")
+
+
+def _shown(entry: Mapping[str, Any], key: str) -> str:
+    """Returns a value as it stands in the file, shortened; "(none)" where the key is missing."""
+    return repr(entry[key])[:60] if key in entry else "(none)"
