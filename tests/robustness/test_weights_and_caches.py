@@ -302,11 +302,16 @@ call_with_sentence(app)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+DEFAULT_HANDLERS = {signal.SIGTERM: "SIG_DFL", signal.SIGHUP: "SIG_DFL", signal.SIGINT: "default_int_handler"}
+
+
+@pytest.mark.parametrize("number", list(DEFAULT_HANDLERS))
 def test_signals_end_a_program_like_an_interruption(number):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    # a signal that these tests were started to ignore, as by nohup, would be ignored by the program, too
+    program = f"import signal; signal.signal({int(number)}, signal.{DEFAULT_HANDLERS[number]})\n{WAIT}"
     process = subprocess.Popen(
-        [sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
     assert process.stdout.readline() == b"waiting\n"
     time.sleep(0.1)

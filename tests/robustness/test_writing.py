@@ -211,4 +211,4 @@ def test_a_run_that_was_killed_after_its_json_file_goes_on(incdet, chelsea_file,
 def test_an_address_is_named_as_it_was_given(incdet):
     code, _, err = incdet("propose", "https://example.org/a.jpg", "--json", "-", "--quiet")
     assert code == 1
-    assert "https://example.org/a.jpg: it is an address" in one_sentence(err)
+    assert "https://example.org/a.jpg: it is a URL" in one_sentence(err)
