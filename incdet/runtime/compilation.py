@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+
+# numba looks at it for every argument, and NumPy loads it at the first look: threads that look at the same time would
+# send NumPy's loading into itself
+import numpy.ma  # noqa: F401
 from numba.core.caching import FunctionCache
 
 Function = TypeVar("Function", bound=Callable[..., object])

@@ -36,3 +36,10 @@ def test_kernels_run_where_no_folder_can_be_written(monkeypatch):
 
     monkeypatch.setattr(compilation, "_TolerantCache", no_locator)
     assert compilation.kernel(lambda one, other: one + other)(2, 3) == 5
+
+
+def test_kernels_find_loaded_what_numba_looks_at():
+    """NumPy loads numpy.ma late, and two threads with their first kernels would end in a RecursionError."""
+    code = "import sys, incdet.runtime.compilation; print('numpy.ma' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert found.strip() == "True"
