@@ -202,7 +202,8 @@ class ScoresConfig(Section):
         round_min_probability: Lowest probability of any class with which a region takes part in another round.
         region_iou: Largest Jaccard index (IoU) of two regions that are classified with shared features and box deltas.
             Of regions that overlap more, only the best proposal is classified. 1 classifies all of them.
-        batch_size: Number of regions that a network computes at once. None takes 64 on a CPU and 512 on a GPU.
+        batch_size: Number of regions that a network computes at once. None takes 512 on a GPU, and on a CPU 64 crops or
+            256 regions that are pooled from shared feature maps.
         precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
             float32. "int8" needs OpenVINO and weights with measured ranges.
         engine: Program that computes the networks of a detector. "openvino" is for CPUs and needs the package of that

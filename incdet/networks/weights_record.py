@@ -59,7 +59,10 @@ class Preprocessing(BaseModel):
 
         mean = torch.tensor(self.mean, device=pixels.device)
         offsets = -mean if noise is None else (noise - mean)[:, None, None, :]
-        return ((pixels.float() + offsets) * self.scale).permute(0, 3, 1, 2)
+        values = pixels.float() + offsets
+        # in place: a whole photo is large, and a further copy of it costs as much as a module of the network
+        values *= self.scale
+        return values.permute(0, 3, 1, 2)
 
     @property
     def enlargement(self) -> float:

@@ -69,7 +69,7 @@ class ScorerChoice:
             # by default, the photo sizes that the networks learnt from
             self.config.photo_sides or preprocessing.photo_sides,
             self.device,
-            choose_batch_size(self.config.batch_size, self.device),
+            choose_batch_size(self.config.batch_size, self.device, shared_features=True),
             # without box deltas, a second round would see the same regions
             self.config.rounds if self.config.box_deltas else 1,
             self.config.round_min_probability,

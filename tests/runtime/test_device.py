@@ -58,6 +58,8 @@ def test_int8_is_no_precision_of_torch():
 
 def test_a_given_batch_size_wins():
     assert [choose_batch_size(number, where) for number, where in ((7, GPU), (None, GPU), (None, CPU))] == [7, 512, 64]
+    shared = [choose_batch_size(number, where, shared_features=True) for number, where in ((7, CPU), (None, CPU))]
+    assert shared == [7, 256]
 
 
 @pytest.mark.slow
