@@ -1,11 +1,14 @@
 """`incdet info`: the versions, devices and weights that are installed here."""
 
 import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-EXAMPLES = ("incdet info --json", "incdet info --network table")
+from incdet.errors import ConfigurationError
+
+EXAMPLES = ("incdet info --json", "incdet info --classes ilsvrc")
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
 Network = Annotated[
@@ -18,8 +21,27 @@ Network = Annotated[
 ]
 
 
-def info(as_json: AsJson = False, network: Network = None) -> int:
+class ClassTable(StrEnum):
+    """Tables of classes that the package has."""
+
+    ilsvrc = "ilsvrc"
+
+
+Classes = Annotated[
+    ClassTable | None,
+    typer.Option("--classes", help="Instead: the 200 classes of ILSVRC's detection task and their synsets."),
+]
+
+
+def info(as_json: AsJson = False, network: Network = None, classes: Classes = None) -> int:
     """Versions, devices, shipped weights, and whether OpenCV's selective search is there, too."""
+    if network is not None and classes is not None:
+        raise ConfigurationError("--network and --classes each print a table of their own; leave one of them out")
+    if classes is not None:
+        from incdet.output.class_table import show_ilsvrc_classes
+
+        show_ilsvrc_classes(as_json)
+        return 0
     if network is not None:
         from incdet.networks.architectures import check_network_name
 

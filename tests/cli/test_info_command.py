@@ -33,3 +33,19 @@ def test_info_tells_versions_weights_and_opencv(incdet):
     assert facts["weights"]["googlenet-voc"]["beside"] == ["googlenet-voc.int8.json", "googlenet-voc.boxes.safetensors"]
     assert facts["weights"]["multibox-voc"]["beside"] == []
     assert facts["opencv_engine"] == "ok"
+
+
+def test_info_lists_the_classes_of_the_challenge(incdet):
+    code, out, _ = incdet("info", "--classes", "ilsvrc", "--json")
+    classes = json.loads(out)
+    assert code == 0
+    assert len(classes) == 200
+    assert classes[1]["name"] == "airplane"
+    assert classes[1]["voc_name"] == "aeroplane"
+    assert "n02690373" in classes[1]["synsets"]
+    code, out, _ = incdet("info", "--classes", "ilsvrc")
+    assert code == 0
+    assert "n02084071" in next(line for line in out.splitlines() if " dog " in line)
+    code, _, err = incdet("info", "--classes", "ilsvrc", "--network", "table")
+    assert code == 2
+    assert "leave one of them out" in one_sentence(err)
