@@ -25,6 +25,7 @@ from incdet.evaluation.dataset_evaluation import (
     write_submission,
 )
 from incdet.evaluation.operating_points import operating_point
+from incdet.evaluation.placed_objects import placed_objects
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
@@ -223,8 +224,12 @@ class EvaluationJob:
             screen.print(coco_table(evaluation))
             if self.output is not None:
                 notes.print("no report: it explains the ilsvrc, voc and voc07 rules", markup=False)
-        elif self.output is not None:
-            more |= self._explain(evaluation, data, self.output)
+        if isinstance(evaluation, Evaluation):
+            pooled, placed = evaluation.pooled_average_precision, placed_objects(evaluation)
+            screen.print(f"AP of all classes in one list (pooled): {pooled:.4f}; {placed.describe()}")
+            more |= {"pooled_AP": plain_number(pooled), "placed": placed.to_json()}
+            if self.output is not None:
+                more |= self._explain(evaluation, data, self.output)
         if by_network:
             intervals = self._network_reports(by_network, data)
             screen.print(networks_table(by_network, evaluation, intervals))
