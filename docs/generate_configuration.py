@@ -12,6 +12,7 @@ from typing import Any
 from incdet.config.descriptions import inherited_descriptions, section_summary
 from incdet.config.sections import Config, Section, is_section
 from incdet.config.setting_list import sentences, value_text, yaml_text
+from incdet.output.preset_table import preset_markdown
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.region_training_config import RegionsTrainingConfig
@@ -53,6 +54,28 @@ one, as `optimization.steps` does of `epochs`, replaces those of the file.
 An unknown key, a wrong type or a value out of range is an error that names the key, what was expected and the nearest
 valid key. The effective settings are stored beside every result, in `run.json`.
 
+## Presets
+
+A preset is a named set of settings: `--preset fast`, or `preset: fast` in a file. Every setting that is given itself,
+in the file or by `--set`, wins over it.
+
+{presets}
+mAP is followed by the middle 95 % over resampled photos; a dash stands for what has not been measured with the settings
+and weights of today. How mAP was measured is in [results.md](results.md), the seconds in [speed.md](speed.md).
+
+```sh
+incdet detect photo.jpg --preset fast
+incdet detect photo.jpg --preset paper --members 1      # one of the six networks
+incdet info --presets                                   # this table
+incdet info --presets --time photo.jpg                  # with the seconds of each on this machine
+incdet config --preset paper                            # all settings, as YAML
+```
+
+`--members N` takes the first N of the six networks on crops: with `paper` they alone see every region, with `default`
+they stand behind the network on shared features. `fast` has no other network, so that a number above 1 is an error.
+
+## Old names
+
 A setting that was renamed keeps its old name for one version, with a warning; the old names go in 0.3:
 
 | old name | name now |
@@ -85,7 +108,7 @@ ROOTS: tuple[tuple[str, str, type[Section]], ...] = (
 def configuration_page() -> str:
     """The whole page, in Markdown."""
     headings: dict[type[Section], str] = {}
-    parts = [INTRODUCTION + _old_names_table()]
+    parts = [INTRODUCTION.replace("{presets}", preset_markdown()) + _old_names_table()]
     for title, introduction, root in ROOTS:
         parts.append(f"## {title}\n\n{introduction}\n\n" + _table(root, "", headings, title))
         parts += _inner_parts(root, "", headings, title)

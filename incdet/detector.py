@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from incdet.config.loading import make_config
+from incdet.config.presets import PresetName
 from incdet.config.sections import Config
 from incdet.detections import Detections, select_detections
 from incdet.errors import ConfigurationError, ImageError
@@ -79,7 +81,8 @@ class Detector:
         )
         self.features, self.class_names = common.features, common.class_names
         self.device = choose_device(self.config.device)
-        self.engine = Engine(self.config.scores, self.device, [network.network for network in networks])
+        has_ranges = all(network.activation_ranges for network in networks)
+        self.engine = Engine(self.config.scores, self.device, [network.network for network in networks], has_ranges)
         choice = ScorerChoice(self.config.scores, self.device, self.engine)
         self.scorer = choice.make(self.features, members, rejection_network)
         self.proposers = Proposers(self.config.proposals, self.config.device)
@@ -88,7 +91,12 @@ class Detector:
 
     @classmethod
     def from_pretrained(
-        cls, *weights: str | Path, members: int | None = None, cascade: bool = False, config: Config | None = None
+        cls,
+        *weights: str | Path,
+        members: int | None = None,
+        cascade: bool = False,
+        config: Config | None = None,
+        preset: PresetName | None = None,
     ) -> "Detector":
         """A detector from shipped weights, given by name, or from files; several make an ensemble.
 
@@ -99,13 +107,19 @@ class Detector:
             members: number of members of the shipped ensemble; None is all of them.
             cascade: whether the first of the weights is a rejection network, as it is in the shipped ensemble.
             config: everything else that decides what is found.
+            preset: a named set of settings: "paper", "default" or "fast"; None is that of the configuration. Settings
+                beside a preset are given as `config=Config(preset="fast", ...)`.
 
         Raises:
             WeightsError: weights are missing, damaged, or do not fit together.
-            ConfigurationError: the device is not there, a class asked for is unknown, or there are not that many
-                members.
+            ConfigurationError: the device is not there, a class asked for is unknown, there are not that many
+                members, or a preset is given twice.
         """
-        config = config or Config()
+        if preset is not None and config is not None:
+            raise ConfigurationError(
+                f'a detector gets either a preset or a configuration; give config=Config(preset="{preset}", ...)'
+            )
+        config = config or make_config(Config, {} if preset is None else {"preset": preset}, "preset")
         files, has_rejection_network = choose_weights(weights, members, cascade, config)
         networks = [load_pretrained(file, config.scores) for file in files]
         rejection_network = networks.pop(0) if has_rejection_network else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incdet.cli.completions import complete_recipe
-from incdet.cli.options import ConfigFile, Settings
+from incdet.cli.options import ConfigFile, PresetOption, Settings, preset_setting
 
 if TYPE_CHECKING:
     from incdet.config.sections import Section
@@ -58,6 +58,7 @@ Of = Annotated[
 
 def config(
     name: Name = None,
+    preset: PresetOption = None,
     config_file: ConfigFile = None,
     settings: Settings = None,
     list_recipes: ListRecipes = False,
@@ -70,9 +71,10 @@ def config(
 
     if sum((name is not None, list_recipes, keys, schema)) > 1:
         raise ConfigurationError("NAME, --list, --keys and --schema exclude each other; give one of them")
-    if (name is not None or list_recipes or keys or schema) and (config_file is not None or settings):
+    if (name is not None or list_recipes or keys or schema) and (config_file is not None or settings or preset):
         raise ConfigurationError(
-            "--config and --set belong to the settings of a detector; leave out NAME, --list, --keys and --schema"
+            "--preset, --config and --set belong to the settings of a detector; leave out NAME, --list, --keys and "
+            "--schema"
         )
     if of != Subject.detector and not keys and not schema:
         raise ConfigurationError("--of belongs to --keys and --schema; add one of them")
@@ -93,7 +95,7 @@ def config(
         from incdet.config.loading import load_config
         from incdet.config.sections import Config
 
-        print(commented_yaml(load_config(Config, config_file, settings or ())), end="")
+        print(commented_yaml(load_config(Config, config_file, [*preset_setting(preset), *(settings or ())])), end="")
 
 
 def _print_recipes() -> None:

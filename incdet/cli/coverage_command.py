@@ -19,10 +19,12 @@ from incdet.cli.options import (
     DatasetRoot,
     DeviceOption,
     NumbersFile,
+    PresetOption,
     Quiet,
     Settings,
     Split,
     device_setting,
+    preset_setting,
 )
 
 EXAMPLES = (
@@ -89,6 +91,7 @@ def coverage(
     method: MethodOption = Method.selective_search,
     superpixel_scale: SuperpixelScale = None,
     device: DeviceOption = None,
+    preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     quiet: Quiet = False,
@@ -109,7 +112,7 @@ def coverage(
         method=method.value,
         superpixel_scale=superpixel_scale,
         config=config,
-        settings=(*device_setting(device), *(settings or ())),
+        settings=(*preset_setting(preset), *device_setting(device), *(settings or ())),
         quiet=quiet,
     )
     return job.run()

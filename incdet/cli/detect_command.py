@@ -17,10 +17,12 @@ from incdet.cli.options import (
     OutputFolder,
     Overwrite,
     Paths,
+    PresetOption,
     QuietTable,
     Settings,
     Timing,
     device_setting,
+    preset_setting,
 )
 
 EXAMPLES = (
@@ -68,7 +70,7 @@ Members = Annotated[
     typer.Option(
         "--members",
         metavar="N",
-        help="Networks of the shipped ensemble that are averaged (default: all).",
+        help="Networks of the shipped ensemble that are averaged (default: all six; the preset fast has one).",
         rich_help_panel=NETWORKS,
     ),
 ]
@@ -113,6 +115,7 @@ def detect(
     cascade: Cascade = False,
     device: DeviceOption = None,
     engine: Engine = None,
+    preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     workers: Workers = None,
@@ -124,7 +127,7 @@ def detect(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    more = device_setting(device)
+    more = [*preset_setting(preset), *device_setting(device)]
     if score_threshold is not None:
         more.append(f"detections.display_threshold={score_threshold}")
     if classes is not None:

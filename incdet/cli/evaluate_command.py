@@ -23,10 +23,12 @@ from incdet.cli.options import (
     DatasetRoot,
     DeviceOption,
     NumbersFile,
+    PresetOption,
     Quiet,
     Settings,
     Split,
     device_setting,
+    preset_setting,
 )
 from incdet.data.collection import Collection
 
@@ -73,7 +75,7 @@ Members = Annotated[
     int | None,
     typer.Option(
         "--members",
-        help="Networks of the shipped ensemble that are averaged (default: all).",
+        help="Networks of the shipped ensemble that are averaged (default: all six; the preset fast has one).",
         rich_help_panel=NETWORKS,
     ),
 ]
@@ -153,6 +155,7 @@ def evaluate(
     output: ReportFolder = None,
     json_file: NumbersFile = None,
     interval: Interval = False,
+    preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     strict: Strict = False,
@@ -161,7 +164,7 @@ def evaluate(
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
     from incdet.cli.evaluation_job import DetectorChoice, EvaluationJob
 
-    more = (*device_setting(device), *(settings or ()))
+    more = (*preset_setting(preset), *device_setting(device), *(settings or ()))
     choice = DetectorChoice(tuple(weights or ()), members, cascade, each_network, config, more)
     job = EvaluationJob(
         collection=dataset,

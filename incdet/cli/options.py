@@ -28,6 +28,14 @@ class EngineName(StrEnum):
     openvino = "openvino"
 
 
+class PresetChoice(StrEnum):
+    """Named sets of settings, as in `incdet.config.presets`, which a test compares."""
+
+    paper = "paper"
+    default = "default"
+    fast = "fast"
+
+
 def existing_text(text: str) -> Path:
     """A folder from the command line; an empty text would be the current folder, which nobody means by it."""
     if not text:
@@ -38,6 +46,11 @@ def existing_text(text: str) -> Path:
 def device_setting(device: Device | None) -> list[str]:
     """The setting that `--device` stands for; none where it was not given."""
     return [] if device is None else [f"device={device.value}"]
+
+
+def preset_setting(preset: PresetChoice | None) -> list[str]:
+    """The setting that `--preset` stands for; none where it was not given."""
+    return [] if preset is None else [f"preset={preset.value}"]
 
 
 def examples(*commands: str) -> str:
@@ -90,6 +103,17 @@ Timing = Annotated[
 ]
 QuietTable = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress, no table; errors only.", rich_help_panel=SCREEN)
+]
+
+# every command with a detector
+PresetOption = Annotated[
+    PresetChoice | None,
+    typer.Option(
+        "--preset",
+        help="Named set of settings, over which all others win; incdet info --presets compares them "
+        "(default: default).",
+        rich_help_panel=SETTINGS,
+    ),
 ]
 
 # every command

@@ -12,10 +12,12 @@ from incdet.cli.options import (
     OutputFolder,
     Overwrite,
     Paths,
+    PresetOption,
     QuietTable,
     Settings,
     Timing,
     device_setting,
+    preset_setting,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def propose(
     json_file: JsonLines = None,
     overwrite: Overwrite = False,
     device: DeviceOption = None,
+    preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
     timing: Timing = False,
@@ -65,7 +68,7 @@ def propose(
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
 
-    effective = load_config(Config, config, [*device_setting(device), *(settings or ())])
+    effective = load_config(Config, config, [*preset_setting(preset), *device_setting(device), *(settings or ())])
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
     from incdet.networks.chosen_weights import check_proposers

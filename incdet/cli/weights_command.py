@@ -257,3 +257,25 @@ def record(weights: RecordedFile, numbers: Numbers) -> None:
     from incdet.evaluation.measurements import record_measurement
 
     notes.print(f"{weights}: {record_measurement(weights, numbers)}", markup=False)
+
+
+EvaluationFolder = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of incdet evaluate --preset NAME --output.", show_default=False),
+]
+
+
+@app.command(
+    "record-preset",
+    cls=CommandWithOldOptions,
+    epilog=examples(
+        "incdet weights record-preset runs/default numbers.json",
+        "incdet weights record-preset runs/eval_map fast.json",
+    ),
+)
+def record_preset(run: EvaluationFolder, numbers: Numbers) -> None:
+    """Add the mAP of a preset to the measurements that are shipped, which incdet info --presets prints."""
+    from incdet.cli.console import notes
+    from incdet.evaluation import measurements
+
+    notes.print(measurements.record_preset(run, numbers), markup=False)

@@ -218,26 +218,3 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         values[leaf] = parse_yaml(text)
     except ConfigurationError:
         raise ConfigurationError(f"setting '{setting}': the value is not valid YAML") from None
-
-
-def merged(section: type[Section], values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns values with changes that win over them, section by section.
-
-    Args:
-        section: The class of the configuration.
-        values: The values by key, sections as mappings.
-        changes: The changes, in the same form.
-    """
-    result = dict(values)
-    for key in changes:
-        for other in section.overrules(key):
-            result.pop(other, None)
-    for key, change in changes.items():
-        info = section.model_fields.get(key)
-        earlier = result.get(key)
-        if info is not None and is_section(info.annotation) and isinstance(change, Mapping):
-            assert issubclass(info.annotation, Section)
-            result[key] = merged(info.annotation, earlier if isinstance(earlier, Mapping) else {}, change)
-        else:
-            result[key] = change
-    return result

@@ -4,11 +4,15 @@ The entries under `Attributes:` are the descriptions that `incdet config` and th
 `incdet.config.descriptions`), so each of them consists of complete sentences.
 """
 
-import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeGuard
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from incdet.config.presets import PRESETS, PresetName
+from incdet.config.section import Section as Section  # users of sections need both
+from incdet.config.section import is_section as is_section
+from incdet.config.section import merged
 
 ColorSpace = Literal["rgb", "intensity", "lab", "rgi", "hsv", "normalized_rgb", "c", "hue"]
 Similarity = Literal[
@@ -46,51 +50,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
-def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
-    """Whether a field's type is a section, which holds further keys."""
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-class Section(BaseModel):
-    """Base of all sections of the configuration. It refuses unknown keys and values of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    old_names: ClassVar[Mapping[str, str]] = {}
-    """New names of keys by their names of one version ago, which are still accepted with a warning."""
-
-    replaces: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Keys by the key that takes their place: earlier values of them, such as those of a file, end where it is set."""
-
-    @classmethod
-    def overrules(cls, key: str) -> tuple[str, ...]:
-        """Returns the keys whose earlier values end where this key is set: its other names, and what it replaces.
-
-        >>> SelectiveSearchConfig.overrules("strategies")
-        ('color_spaces', 'similarities', 'k')
-        """
-        new_name = cls.old_names.get(key, key)
-        same = [name for name in (new_name, *cls.old_names) if cls.old_names.get(name, name) == new_name]
-        return (*(name for name in same if name != key), *cls.replaces.get(key, ()))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_old_names_and_empty_sections(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        values = dict(values)
-        for old, new in cls.old_names.items():
-            if old not in values:
-                continue
-            if new in values:
-                raise ValueError(f"'{old}' is the old name of '{new}', and both are given; keep '{new}'")
-            warnings.warn(f"the setting '{old}' is now called '{new}'; the old name goes in 0.3", FutureWarning, 2)
-            values[new] = values.pop(old)
-        # in YAML, `proposals:` with nothing below it is None, and stands for the defaults of the section
-        sections = {name for name, info in cls.model_fields.items() if is_section(info.annotation)}
-        return {key: {} if value is None and key in sections else value for key, value in values.items()}
-
-
 class ImagesConfig(Section):
     """Limits on the photos that are read.
 
@@ -125,7 +84,7 @@ class SelectiveSearchConfig(Section):
         seed: Seed of the random factors in the ranking of boxes. Equal seeds give equal proposals.
     """
 
-    replaces = {"strategies": ("color_spaces", "similarities", "k")}
+    replaces: ClassVar[Mapping[str, tuple[str, ...]]] = {"strategies": ("color_spaces", "similarities", "k")}
 
     engine: Literal["incdet", "opencv"] = "incdet"
     strategies: Literal["single", "fast", "quality"] = "fast"
@@ -159,7 +118,7 @@ class MultiBoxConfig(Section):
             side. An empty list leaves only the whole photo, as in the paper.
     """
 
-    old_names = {"part_sides": "crop_sides"}
+    old_names: ClassVar[Mapping[str, str]] = {"part_sides": "crop_sides"}
 
     weights: str = "multibox-voc"
     limit: int = Field(200, ge=1)
@@ -205,7 +164,8 @@ class ScoresConfig(Section):
         batch_size: Number of regions that a network computes at once. None takes 512 on a GPU, and on a CPU 64 crops or
             256 regions that are pooled from shared feature maps.
         precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
-            float32. "int8" needs OpenVINO and weights with measured ranges.
+            float32. "int8" needs OpenVINO and weights with measured ranges. "fastest" takes "int8" where both are
+            there, otherwise it is "auto".
         engine: Program that computes the networks of a detector. "openvino" is for CPUs and needs the package of that
             name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
         min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
@@ -221,7 +181,7 @@ class ScoresConfig(Section):
             deltas the regions are the proposals, as in the paper.
     """
 
-    old_names = {
+    old_names: ClassVar[Mapping[str, str]] = {
         "gate": "min_probability",
         "coarse_gate": "half_resolution_min_probability",
         "regression": "box_deltas",
@@ -233,7 +193,7 @@ class ScoresConfig(Section):
     round_min_probability: Unit = 0.05
     region_iou: Unit = 0.65
     batch_size: int | None = Field(None, ge=1)
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "int8", "fastest"] = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     min_probability: Unit = 0.1
     representative_iou: Unit = 0.5
@@ -270,6 +230,9 @@ class Config(Section):
     """All settings of a detector. Together with the weights they decide which detections it makes.
 
     Attributes:
+        preset: Named set of settings. Every setting that is given itself wins over the preset. "paper" is the published
+            system, slow: six networks see a crop of every region. "fast" is one network on shared features. The command
+            `incdet info --presets` prints what each of them does, how good it is and how long it takes.
         device: Device of the networks. "auto" takes the first CUDA GPU where there is one, otherwise the CPU.
         images: Limits on the photos that are read.
         proposals: The proposers, and the selection among their boxes.
@@ -277,8 +240,25 @@ class Config(Section):
         detections: The selection of detections among the classified regions.
     """
 
+    preset: PresetName = "default"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     images: ImagesConfig = ImagesConfig()
     proposals: ProposalsConfig = ProposalsConfig()
     scores: ScoresConfig = ScoresConfig()
     detections: DetectionsConfig = DetectionsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, values: Any) -> Any:
+        """Adds the settings of the preset that are not given, so that the effective configuration shows them."""
+        name = values.get("preset") if isinstance(values, Mapping) else None
+        # a name that is no preset is left to the check of the field
+        if not isinstance(name, str) or name not in PRESETS:
+            return values
+        # an empty section changes nothing; of one that is made already, what was given to it counts
+        given = {key: _given_values(value) for key, value in values.items() if value is not None}
+        return merged(cls, PRESETS[name].settings, given)
+
+
+def _given_values(value: Any) -> Any:
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value

@@ -1,11 +1,15 @@
 """Numbers of an evaluation -> the record of the weights that were evaluated."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
 from incdet.errors import DataError
 from incdet.networks.record_files import load_record
 from incdet.runtime.json_files import read_json
+from incdet.runtime.provenance import RUN_FILE
 
 
 def record_measurement(weights: Path, numbers_file: Path) -> dict[str, float]:
@@ -33,6 +37,57 @@ def record_measurement(weights: Path, numbers_file: Path) -> dict[str, float]:
 
     save_weights(weights, read_checked_tensors(weights, record), record.model_copy(update={"measured": measured}))
     return measured
+
+
+def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> str:
+    """Writes the mAP of a preset into the file of measurements, in place of an earlier one.
+
+    Args:
+        run: Folder of the evaluation, whose `run.json` names the preset.
+        numbers_file: File that `incdet evaluate --json` wrote in the same run.
+        file: File of the measurements; None is the one beside the shipped weights.
+
+    Returns:
+        One sentence that tells what was recorded.
+
+    Raises:
+        DataError: The folder or the numbers are not those of an evaluation of a preset as it is.
+        OutputError: The file cannot be written.
+    """
+    from incdet.networks.preset_measurements import (
+        FILE,
+        PresetMeasurement,
+        decisive_settings,
+        save_preset_measurement,
+        weights_of,
+    )
+
+    advice = "give the folder of incdet evaluate --preset NAME --output FOLDER"
+    description = read_json(run / RUN_FILE, "the description of the evaluation", advice)
+    numbers = read_json(numbers_file, "the numbers", "give the file that incdet evaluate wrote with --json")
+    if not isinstance(description, dict) or "configuration" not in description or not isinstance(numbers, dict):
+        raise DataError(f"{run / RUN_FILE} describes no evaluation of a detector; {advice}")
+    config = make_config(Config, description["configuration"], str(run / RUN_FILE))
+    preset = Config(preset=config.preset)
+    if decisive_settings(config) != decisive_settings(preset):
+        raise DataError(f"{run} was made with other settings than those of the preset {preset.preset}; {advice}")
+    weights = weights_of(preset)
+    if not weights.items() <= dict(description["weights"]).items():
+        raise DataError(f"{run} was made with other weights than those of the preset {preset.preset}; {advice}")
+    if "mAP" not in numbers or "dataset" not in numbers:
+        raise DataError(f"{numbers_file} has no 'mAP' of a data set; give the file that incdet evaluate wrote")
+    measurement = PresetMeasurement(
+        dataset=numbers["dataset"],
+        mAP=round(numbers["mAP"], 4),
+        interval=tuple(round(end, 4) for end in numbers["interval"]) if "interval" in numbers else None,
+        num_images=numbers["num_images"],
+        engine=description["engine"],
+        origin=f"recorded on {date.today()}",
+        settings=decisive_settings(preset),
+        weights=weights,
+    )
+    save_preset_measurement(preset.preset, measurement, file or FILE)
+    return f"{preset.preset}: mAP {measurement.mAP:.3f} on {measurement.dataset}, {measurement.engine}"
 
 
 def _measurement(numbers: dict[str, Any], numbers_file: Path) -> tuple[str, float]:

@@ -57,8 +57,15 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
         raise ConfigurationError(
             "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
         )
-    has_rejection_network = cascade or (not weights and config.scores.features != "shared")
-    names = weights or shipped_networks(config.scores.features, members)
+    if weights:
+        return ChosenWeights(tuple(find_weights(name) for name in weights), cascade)
+    scores = config.scores
+    names = shipped_networks(scores.features, members)
+    has_rejection_network = scores.features != "shared"
+    # a rejection network on crops that passes every region on and moves none would only cost time
+    is_idle = scores.min_probability == 0 and scores.half_resolution_min_probability == 0 and not scores.box_deltas
+    if scores.features == "cropped" and is_idle:
+        names, has_rejection_network = names[1:], False
     return ChosenWeights(tuple(find_weights(name) for name in names), has_rejection_network)
 
 

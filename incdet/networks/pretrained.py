@@ -36,8 +36,8 @@ def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
 
     Args:
         file: the weights.
-        config: `box_deltas` asks for the box regressor, which not all weights have, and the precision "int8" for the
-            activation ranges.
+        config: `box_deltas` asks for the box regressor, which not all weights have, the precision "int8" for the
+            activation ranges, and "fastest" for those that are there.
 
     Raises:
         WeightsError: the weights or a sidecar file are damaged, or eight bits lack their ranges.
@@ -47,7 +47,9 @@ def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
         network.box_regressor = None
     elif network.box_regressor is None:
         network.box_regressor = load_box_regressor(file, network.classifier.in_features)
-    ranges = load_activation_ranges(file) if config.precision == "int8" else {}
+    needs_ranges = config.precision == "int8"
+    takes_ranges = config.precision == "fastest" and activation_ranges_file(file).exists()
+    ranges = load_activation_ranges(file) if needs_ranges or takes_ranges else {}
     return LoadedNetwork(network, record, ranges)
 
 
@@ -63,7 +65,7 @@ def origin_of(
         others: further files that decide what is found, such as the weights of MultiBox.
     """
     sidecars = [box_regressor_file(file) for file in files if config.box_deltas]
-    if config.precision == "int8":
+    if config.precision in ("int8", "fastest"):
         sidecars += [activation_ranges_file(file) for file in files]
     present = [file for file in sidecars if file.exists()]
     hashes = named_hashes([*files, *present, *others])

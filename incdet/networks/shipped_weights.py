@@ -36,8 +36,8 @@ def shipped_networks(features: Literal["auto", "cropped", "shared"], num_members
     if features == "shared":
         if num_members not in (None, 1):
             raise ConfigurationError(
-                f"{num_members} members are wanted, but one network is shipped for shared features alone; leave the "
-                "number out, or leave out scores.features for the ensemble behind it"
+                f"{num_members} members are wanted, but one network is shipped for shared features alone, as in the "
+                "preset fast; leave the number out, or take the preset default for the ensemble behind it"
             )
         return (SHARED_NETWORK,)
     prefix = f"{REJECTION_NETWORK}-"

@@ -35,11 +35,14 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], device: torch.device) -> torch.dtype:
+def choose_precision(
+    name: Literal["auto", "float32", "bfloat16", "int8", "fastest"], device: torch.device
+) -> torch.dtype:
     """The type in which torch computes networks.
 
     Args:
-        name: a type, or "auto", which is bfloat16 where the device multiplies it natively and else float32.
+        name: a type, or "auto", which is bfloat16 where the device multiplies it natively and else float32; "fastest"
+            is the same, as torch computes no networks in eight bits.
         device: the device that computes.
 
     Raises:
@@ -50,7 +53,7 @@ def choose_precision(name: Literal["auto", "float32", "bfloat16", "int8"], devic
             "precision 'int8' is for regions computed by OpenVINO on a CPU (scores.engine=openvino, pip install "
             "'incdet[openvino]'); choose another scores.precision"
         )
-    if name != "auto":
+    if name in ("float32", "bfloat16"):
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     # emulated bfloat16 is slower than float32
     native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()

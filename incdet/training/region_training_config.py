@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from incdet.config.loading import apply_settings, make_config, merged
+from incdet.config.loading import apply_settings, make_config
+from incdet.config.section import merged
 from incdet.config.sections import ProposalsConfig
 from incdet.errors import ConfigurationError
 from incdet.networks.weights_record import Features, Preprocessing, WeightsRecord

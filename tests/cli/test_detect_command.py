@@ -276,3 +276,17 @@ def test_strips_of_few_pixels_do_not_end_the_batch(incdet, photo, size):
     PIL.Image.fromarray(np.full((size[1], size[0], 3), 90, np.uint8)).save("strip.png")
     code, out, _ = incdet("detect", "strip.png", photo, *ONE, "--json", "-")
     assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_a_preset_chooses_the_networks(incdet, photo):
+    code, out, err = incdet("detect", photo, *FEW, "--preset", "fast", "--json", "-", "--score-threshold", "0.3")
+    assert code == 0
+    assert json.loads(out)["detections"][0]["label"] == "cat"
+    assert "1 network, feature maps computed once for each photo" in err
+    code, _, err = incdet("detect", photo, *FEW, "--preset", "fast", "--members", "2")
+    assert code == 2
+    assert "as in the preset fast" in one_sentence(err)
+    # a preset and settings that exclude each other
+    code, _, err = incdet("detect", photo, "--preset", "paper", "--weights", "googlenet-voc-shared")
+    assert code == 3
+    assert "scores.features is cropped" in one_sentence(err)

@@ -5,6 +5,8 @@ import json
 import torch
 from command_line import one_sentence
 
+from incdet.output.preset_table import TimedPreset
+
 
 def test_info_computes_the_papers_table_of_a_network(incdet):
     code, out, _ = incdet("info", "--network", "table", "--json")
@@ -48,4 +50,19 @@ def test_info_lists_the_classes_of_the_challenge(incdet):
     assert "n02084071" in next(line for line in out.splitlines() if " dog " in line)
     code, _, err = incdet("info", "--classes", "ilsvrc", "--network", "table")
     assert code == 2
-    assert "leave one of them out" in one_sentence(err)
+    assert "leave all of them but one out" in one_sentence(err)
+
+
+def test_info_compares_presets_and_times_them(incdet, photo, monkeypatch):
+    code, out, _ = incdet("info", "--presets")
+    assert code == 0
+    assert all(f"│ {name} " in out for name in ("paper", "default", "fast"))
+    timed = {"fast": TimedPreset(1.5, "torch, float32")}
+    monkeypatch.setattr("incdet.cli.preset_timing.time_presets", lambda file, reporter: timed)
+    code, out, _ = incdet("info", "--presets", "--time", str(photo), "--json")
+    assert code == 0
+    assert json.loads(out)["fast"]["here"] == {"seconds": 1.5, "engine": "torch, float32"}
+    assert "here" not in json.loads(out)["paper"]
+    code, _, err = incdet("info", "--time", str(photo))
+    assert code == 2
+    assert "--presets" in one_sentence(err)

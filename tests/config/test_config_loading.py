@@ -70,7 +70,7 @@ def test_a_setting_can_hold_an_equals_sign_and_none():
         ("detection: {}", "'detection'", "'detections'"),
         ("iou_threshold: 0.5", "'iou_threshold'", "'detections.iou_threshold'"),
         ("proposals: {width: 400}", "'proposals.width'", "'proposals.selective_search.width'"),
-        ("zzzzzz: 1", "'zzzzzz'", "valid keys: device, images, proposals, scores, detections"),
+        ("zzzzzz: 1", "'zzzzzz'", "valid keys: preset, device, images, proposals, scores, detections"),
         ("1: 2", "'1'", "valid keys"),
     ],
 )
@@ -196,7 +196,7 @@ def test_the_message_names_the_setting_that_is_wrong(tmp_path):
     ("setting", "advice"),
     [
         ("scores.treshold=1", "did you mean one of proposals.multibox.iou_threshold, detections.score_threshold, "),
-        ("x=1", "valid keys: device, images"),
+        ("x=1", "valid keys: preset, device, images"),
         ("scores.zzzzzzz=1", "valid keys: scores.features, scores.photo_sides"),
     ],
 )

@@ -108,6 +108,8 @@ class Engine:
             network is a variant that OpenVINO's backend does not know.
         device: the device that computes.
         networks: all networks that will be computed.
+        has_ranges: whether eight bits are possible, because the ranges of all networks' feature maps are known; the
+            precision "fastest" takes them then.
 
     Attributes:
         device: the device that computes.
@@ -120,7 +122,9 @@ class Engine:
         PackageError: OpenVINO was asked for and is not installed.
     """
 
-    def __init__(self, config: ScoresConfig, device: torch.device, networks: Sequence[GoogLeNet]):
+    def __init__(
+        self, config: ScoresConfig, device: torch.device, networks: Sequence[GoogLeNet], has_ranges: bool = False
+    ) -> None:
         self.device = device
         self.name: Literal["torch", "openvino"] = "torch"
         known = all(network.architecture.plain for network in networks)
@@ -131,7 +135,8 @@ class Engine:
             if device.type != "cpu":
                 raise wrong_device_error()
         # torch's dtypes know no eight bits for networks, so `choose_precision` refuses them
-        eight_bits = self.name == "openvino" and config.precision == "int8"
+        wants_eight_bits = config.precision == "int8" or (config.precision == "fastest" and has_ranges)
+        eight_bits = self.name == "openvino" and wants_eight_bits
         precision = torch.int8 if eight_bits else choose_precision(config.precision, device)
         self.precision = PRECISIONS[precision]
 
