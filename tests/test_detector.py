@@ -92,11 +92,13 @@ def test_members_of_the_shipped_ensemble():
     assert alone.scorer.cascade.rejection_network is None
     with pytest.raises(ConfigurationError, match="7 members of the ensemble are wanted; expected 1 to 6"):
         Detector.from_pretrained(members=7, config=cropped)
-    with pytest.raises(ConfigurationError, match=r"2 members .* one network is shipped .* leave out scores.features"):
+    with pytest.raises(ConfigurationError, match=r"2 members .* one network is shipped .* take the preset default"):
         Detector.from_pretrained(members=2, config=few(scores={"features": "shared"}))
     assert shipped_networks("auto") == (SHARED_NETWORK, *shipped_networks("cropped")[1:])
     with pytest.raises(ConfigurationError, match="exclude each other"):
         Detector.from_pretrained(REJECTION_NETWORK, members=1)
+    with pytest.raises(ConfigurationError, match="either a preset or a configuration"):
+        Detector.from_pretrained(preset="fast", config=few())
     with pytest.raises(ConfigurationError, match="are a cascade already, or need none"):
         Detector.from_pretrained(cascade=True)
     with pytest.raises(WeightsError, match="one more behind a rejection network"):

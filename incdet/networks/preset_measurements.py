@@ -96,7 +96,7 @@ def save_preset_measurement(name: PresetName, measurement: PresetMeasurement, fi
 
     Args:
         name: The preset.
-        measurement: What was measured.
+        measurement: The measurement.
         file: File of the measurements; default those that are shipped.
 
     Raises:
