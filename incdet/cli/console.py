@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from incdet.cli.progress_lines import ProgressLines
 from incdet.errors import IncdetError, PackageError, reason
-from incdet.runtime.reporter import Reporter
+from incdet.runtime.compilation_notice import listen_to_compilation
+from incdet.runtime.reporter import Reporter, say_nothing
 from incdet.runtime.visible_text import visible, visible_lines
 
 
@@ -50,27 +52,59 @@ def warning(sentence: str) -> None:
     notes.print(f"warning: {visible(sentence)}", markup=False, style="yellow")
 
 
+_bars: list[Progress] = []
+"""The bars on the screen; a bar within the block of another one is a line below it."""
+
+
 @contextmanager
 def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on stderr; the block gets a function of (number done, note)."""
+    """Shows progress on stderr: a bar in a terminal, a line from time to time anywhere else.
+
+    Args:
+        description: Title of the work.
+        total: Number of things to do.
+        quiet: Whether nothing is shown.
+
+    Yields:
+        A function of (number done, note).
+    """
+    listen_to_compilation(None if quiet else _note)
+    if quiet or not notes.is_terminal:
+        lines = ProgressLines(description, total, say_nothing if quiet else _note)
+        yield lines.update
+        lines.finish()
+        return
+    progress = _bars[0] if _bars else _new_bars()
+    task = progress.add_task(description, total=total, note="")
+
+    def update(done: int, note: str = "") -> None:
+        progress.update(task, completed=done, note=visible(note))
+
+    if _bars:
+        yield update
+        progress.remove_task(task)
+        return
+    with progress:
+        _bars.append(progress)
+        try:
+            yield update
+        finally:
+            _bars.clear()
+
+
+def _new_bars() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False))
-    with Progress(*columns, *times, console=notes, disable=quiet) as progress:
-        task = progress.add_task(description, total=total, note="")
+    return Progress(*columns, *times, console=notes)
 
-        def update(done: int, note: str = "") -> None:
-            progress.update(task, completed=done, note=visible(note))
 
-        yield update
+def _note(sentence: str) -> None:
+    notes.print(visible(sentence), markup=False)
 
 
 def reporter(quiet: bool = False) -> Reporter:
     """The listener of long work in a terminal; `quiet` leaves the progress bars out."""
-
-    def note(sentence: str) -> None:
-        notes.print(visible(sentence), markup=False)
-
-    return Reporter(lambda title, total: progress_bar(title, total, quiet), note, warning)
+    return Reporter(lambda title, total: progress_bar(title, total, quiet), _note, warning)
 
 
 def failures_told(failures: Sequence[str]) -> int:

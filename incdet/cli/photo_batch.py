@@ -15,6 +15,7 @@ from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
 from incdet.output.result_pictures import stored_run
 from incdet.output.tables import summary_table, timing_table
+from incdet.runtime.counted_words import of_all
 from incdet.runtime.files import require_writable_folder, write_text
 from incdet.runtime.visible_text import visible
 
@@ -236,7 +237,7 @@ class Batch:
                 notes.print(f"{len(self.failures)} failed, {len(self.lines)} done", markup=False)
             num_earlier = len(self.lines) - len(self.seconds)
             if num_earlier:
-                notes.print(f"{num_earlier} of {len(self.photos)} photos were done before", markup=False)
+                notes.print(f"done before: {of_all(num_earlier, len(self.photos), 'photo')}", markup=False)
             places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
             if places and self.lines:
                 notes.print(f"results: {visible(' and '.join(places))}", markup=False)

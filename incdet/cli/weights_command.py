@@ -18,6 +18,7 @@ from incdet.cli.options import (
     examples,
 )
 from incdet.data.collection import Collection
+from incdet.runtime.counted_words import counted
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -61,7 +62,10 @@ def import_weights(source: Source, class_list: ClassList, output: ImportedFile) 
     network, record = import_googlenet(source, names)
     save_weights(output, network.state_dict(), record, torch.float32)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    notes.print(f"{record.architecture}: {len(names)} classes, {parameters:,} parameters -> {output}", markup=False)
+    notes.print(
+        f"{record.architecture}: {counted(len(names), 'class', 'classes')}, {parameters:,} parameters -> {output}",
+        markup=False,
+    )
 
 
 LargeFile = Annotated[

@@ -16,6 +16,7 @@ import numpy as np
 
 from incdet.data.xml_annotations import BoxConvention, parse_annotation, read_content
 from incdet.errors import DataError, OutputError
+from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.runtime.worker_processes import map_in_processes
 from incdet.structures import GroundTruth
@@ -74,8 +75,8 @@ def unknown_objects(unknown: Counter[str], owner: str) -> str:
         unknown: Number of objects by class name.
         owner: The owner of the class list, for the sentence.
     """
-    names = ", ".join(sorted(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
-    return f"{sum(unknown.values()):,} objects of {len(unknown)} classes that {owner} lacks ({names}) do not count"
+    objects, classes = counted(sum(unknown.values()), "object"), counted(len(unknown), "class", "classes")
+    return f"left out: {objects} of {classes} that {owner} lacks ({first_ones(sorted(unknown))})"
 
 
 def _require_files(files: Sequence[Path]) -> None:
@@ -83,9 +84,10 @@ def _require_files(files: Sequence[Path]) -> None:
     folders = [folder for folder in {file.parent for file in files} if folder.is_dir()]
     present = {file for folder in folders for file in folder.iterdir()}
     if missing := [file for file in files if file not in present]:
-        first = ", ".join(file.name for file in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        first = first_ones(file.name for file in missing)
         raise DataError(
-            f"{len(missing):,} of {len(files):,} annotations are missing in {missing[0].parent} ({first}); get all of "
+            f"{of_all(len(missing), len(files), 'annotation')} {'is' if len(missing) == 1 else 'are'} missing in "
+            f"{missing[0].parent} ({first}); get all of "
             "them or evaluate a split that has them, because mAP on a part is another number"
         )
 

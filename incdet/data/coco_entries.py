@@ -13,6 +13,7 @@ from incdet.data.dataset import CocoObjects
 from incdet.data.impossible_boxes import ImpossibleBoxes
 from incdet.errors import DataError
 from incdet.ops.boxes import boxes_from_xywh
+from incdet.runtime.counted_words import of_all
 from incdet.structures import LARGEST_COORDINATE, GroundTruth
 
 
@@ -190,7 +191,7 @@ def _read_annotations(
         first = f"the first is {orphans[0][0]} on image {orphans[0][1]!r}"
         lies, image_word = ("lies", "an image") if len(orphans) == 1 else ("lie", "images")
         warn(
-            f"{len(orphans):,} of {len(entries):,} annotations in {file} {lies} on {image_word} that the file does "
+            f"{of_all(len(orphans), len(entries), 'annotation')} in {file} {lies} on {image_word} that the file does "
             f"not list ({first}): left out"
         )
     impossible.tell(str(file), warn)

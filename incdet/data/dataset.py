@@ -10,6 +10,7 @@ import numpy as np
 from incdet.config.class_choice import find_classes
 from incdet.errors import DataError
 from incdet.ops.even_spacing import evenly_spaced
+from incdet.runtime.counted_words import counted, first_ones
 from incdet.structures import GroundTruth
 
 Warn = Callable[[str], None]
@@ -85,10 +86,10 @@ class Dataset:
             DataError: It knows other classes, or numbers them differently.
         """
         if class_names != self.class_names:
+            known = f"{counted(len(class_names), 'class', 'classes')} ({first_ones(class_names)})"
+            own = f"{counted(len(self.class_names), 'class', 'classes')} ({first_ones(self.class_names)})"
             raise DataError(
-                f"the detector knows {len(class_names)} classes ({', '.join(class_names[:3])}, ...), {self.name} has "
-                f"{len(self.class_names)} ({', '.join(self.class_names[:3])}, ...); give weights that were trained for "
-                "it"
+                f"the detector knows {known}, but {self.name} has {own}; give weights that were trained for it"
             )
 
     def without_classes(self, names: Sequence[str]) -> "Dataset":
@@ -127,6 +128,13 @@ class Dataset:
         if count is None or count >= len(self):
             return self
         return self.subset(evenly_spaced(len(self), count))
+
+    def by_file_name(self) -> list[int]:
+        """Returns the indices of the photos in the order of their files' names without ending.
+
+        The same photos have this order in every layout, while files of annotations list them in any.
+        """
+        return sorted(range(len(self)), key=lambda index: self.image_paths[index].stem)
 
     def subset(self, indices: list[int]) -> "Dataset":
         """Returns the data set with only these photos, in this order."""

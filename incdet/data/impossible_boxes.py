@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from incdet.runtime.counted_words import counted
 from incdet.structures import GroundTruth
 
 TOLERANCE = 2.0
@@ -45,8 +46,7 @@ class ImpossibleBoxes:
             warn: Function that takes the sentence.
         """
         if self.number:
-            boxes = "box" if self.number == 1 else "boxes"
-            warn(f"{self.number:,} impossible {boxes} in {owner} ({self.first}): left out")
+            warn(f"{counted(self.number, 'impossible box', 'impossible boxes')} in {owner} ({self.first}): left out")
 
 
 def warn_of_impossible_boxes(truths: Sequence[GroundTruth], files: Sequence[Path], warn: Callable[[str], None]) -> None:
@@ -83,8 +83,8 @@ def warn_of_odd_boxes(truths: Sequence[GroundTruth], paths: Sequence[Path], warn
     is_flat, is_outside, is_beyond = _kinds(boxes, sizes)
     for which, what in (
         (is_flat, "without area"),
-        (is_outside, "wholly outside their photos"),
-        (is_beyond & ~is_outside, "partly outside their photos, of which training learns the visible part"),
+        (is_outside, "wholly outside the photo"),
+        (is_beyond & ~is_outside, "partly outside the photo; training learns the visible part"),
     ):
         rows = np.flatnonzero(which)
         if len(rows):
@@ -92,7 +92,7 @@ def warn_of_odd_boxes(truths: Sequence[GroundTruth], paths: Sequence[Path], warn
             corners = ", ".join(f"{value:g}" for value in boxes[row])
             width, height = sizes[row].astype(int).tolist()
             place = f"the first, [{corners}], is in {paths[photos[row]].name}, {width}x{height}"
-            warn(f"{len(rows):,} {'box' if len(rows) == 1 else 'boxes'} {what} ({place})")
+            warn(f"{counted(len(rows), 'box', 'boxes')} {what} ({place})")
 
 
 def _kinds(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -60,7 +60,11 @@ def folders_with_xml(root: Path) -> list[Path]:
     return [folder for folder in subfolders(root) if files_ending_in(folder, ".xml") and photos_by_name(folder)]
 
 
-def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -> DataError:
+class MissingSplitError(DataError):
+    """A split that a data set does not have."""
+
+
+def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -> MissingSplitError:
     """Returns the error about a split that a data set lacks.
 
     Args:
@@ -70,7 +74,7 @@ def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -
         known: The splits that the data set has.
     """
     found = ", ".join(sorted(set(known))) or "none"
-    return DataError(
+    return MissingSplitError(
         f"cannot read the split '{split}' of {root}: there is no {expected}; splits found: {found}; check the folder "
         "and the name of the split"
     )

@@ -18,6 +18,7 @@ from incdet.data.layouts import (
 )
 from incdet.data.xml_annotations import VOC_BOXES, names_of_annotations, read_image_list
 from incdet.errors import DataError
+from incdet.runtime.counted_words import counted, first_ones
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -64,7 +65,7 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         owner = str(root / CLASSES_FILE) if (root / CLASSES_FILE).is_file() else "PASCAL VOC"
         if not any(len(truth) for truth in truths):
             raise DataError(
-                f"none of the {sum(unknown.values())} objects of {root} {split} has a class of {owner}: they are "
+                f"{root} {split} has {counted(sum(unknown.values()), 'object')}, none of a class of {owner}, but of "
                 f"{', '.join(sorted(unknown))}; write these classes into {root / CLASSES_FILE}, one a line"
             )
         warn(unknown_objects(unknown, owner))
@@ -108,7 +109,7 @@ def _read_together(root: Path, split: str, folders: list[Path], warn: Warn) -> t
     names = [file.stem for file in files_ending_in(folder, ".xml")]
     alone = sorted(photos_by_name(folder).keys() - set(names))
     if alone:
-        warn(f"{len(alone)} photos in {folder} have no annotation and are left out ({', '.join(alone[:3])})")
+        warn(f"left out in {folder}: {counted(len(alone), 'photo')} without annotation ({first_ones(alone)})")
     return names, folder, folder
 
 

@@ -18,6 +18,7 @@ from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_spli
 from incdet.data.yolo_labels import read_labels
 from incdet.errors import DataError, ImageError
 from incdet.images import SUFFIXES, find_images, read_size
+from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.runtime.text_files import read_text
 from incdet.structures import GroundTruth
 
@@ -67,12 +68,14 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         truths.append(GroundTruth(photo.stem, width, height, boxes, class_ids, np.zeros(len(boxes), np.bool_)))
     if len(unlabelled) == len(photos):
         raise DataError(
-            f"none of the {len(photos)} photos of {root} {split} has a file of labels; for {photos[0]} "
+            f"{counted(len(photos), 'photo')} of {root} {split}, and none has a file of labels; for {photos[0]} "
             f"{_usual_label_file(photos[0])} is expected"
         )
     if unlabelled:
-        first = ", ".join(photo.name for photo in unlabelled[:3])
-        warn(f"{len(unlabelled)} of {len(photos)} photos have no file of labels and count as empty ({first})")
+        first = first_ones(photo.name for photo in unlabelled)
+        share = of_all(len(unlabelled), len(photos), "photo")
+        verbs = "has no file of labels and counts" if len(unlabelled) == 1 else "have no file of labels and count"
+        warn(f"{share} {verbs} as empty ({first})")
     return Dataset(
         name=f"{root.resolve().name} {split}",
         class_names=description.class_names,

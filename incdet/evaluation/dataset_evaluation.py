@@ -29,6 +29,7 @@ from incdet.evaluation.predictions import has_coco_results
 from incdet.evaluation.rules import Rules
 from incdet.evaluation.stored_evaluation import FILE_NAME, save_evaluation
 from incdet.evaluation.submission import submission_text
+from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.runtime.files import atomic_file, write_text
 from incdet.runtime.json_files import write_json
 from incdet.runtime.picture_files import save_picture
@@ -69,8 +70,9 @@ def evaluate_dataset(
         evaluation = evaluate_columns(dataset.class_names, len(dataset), objects, detections, rules, blacklist)
     empty = np.flatnonzero(evaluation.num_objects == 0).tolist()
     if empty:
-        names = ", ".join(dataset.class_names[class_id] for class_id in empty[:3])
-        missing = f"{len(empty)} of {len(dataset.class_names)} classes have no objects in {dataset.name} ({names})"
+        names = first_ones(dataset.class_names[class_id] for class_id in empty)
+        share = of_all(len(empty), len(dataset.class_names), "class", "classes")
+        missing = f"{share} {'has' if len(empty) == 1 else 'have'} no objects in {dataset.name} ({names})"
         warn(f"{missing}: mAP is the mean over the others")
     return evaluation
 
@@ -106,13 +108,14 @@ def _in_pairs(detections: Iterable[Detections], dataset: Dataset) -> list[tuple[
     found = list(detections)
     if len(found) != len(dataset):
         raise DataError(
-            f"there are detections in {len(found)} photos and {dataset.name} has {len(dataset)}; give those of every "
-            "photo, in the order of the data set"
+            f"there are detections in {counted(len(found), 'photo')} and {dataset.name} has {len(dataset)}; give those "
+            "of every photo, in the order of the data set"
         )
     for entry in found:
         if entry.class_names != dataset.class_names:
+            classes = counted(len(entry.class_names), "class", "classes")
             raise DataError(
-                f"the detections in {entry.image} are of {len(entry.class_names)} classes, and those of {dataset.name} "
+                f"the detections in {entry.image} are of {classes}, and those of {dataset.name} "
                 f"are {len(dataset.class_names)} others; give detections by weights that were trained for it"
             )
     return list(zip(found, dataset.ground_truths, strict=True))

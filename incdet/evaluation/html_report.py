@@ -21,6 +21,7 @@ from incdet.evaluation.precision_recall import envelope_at
 from incdet.evaluation.rules import FALSE
 from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
 from incdet.images import read_image
+from incdet.runtime.counted_words import counted
 from incdet.runtime.visible_text import visible
 
 _MAX_TILES = 24
@@ -75,8 +76,10 @@ def html_report(
         f"<h1>{escape(dataset.name)}</h1>",
         f'<div><span class="number">{100 * evaluation.mean_average_precision:.2f}</span> % mAP, '
         f"median AP {100 * evaluation.median_average_precision:.2f} %</div>",
-        f"<p>{evaluation.rules} rules: {evaluation.num_images:,} images, {len(evaluation.detections):,} detections, "
-        f"{int(evaluation.num_objects.sum()):,} objects of {int((evaluation.num_objects > 0).sum())} classes.</p>",
+        f"<p>{evaluation.rules} rules: {counted(evaluation.num_images, 'image')}, "
+        f"{counted(len(evaluation.detections), 'detection')}, "
+        f"{counted(int(evaluation.num_objects.sum()), 'object')} of "
+        f"{counted(int((evaluation.num_objects > 0).sum()), 'class', 'classes')}.</p>",
         "<h2>What costs mAP</h2>",
         _errors(analysis),
         "<h2>By object size</h2>",

@@ -7,6 +7,7 @@ from typing import Any
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.rules import IGNORED, TRUE
 from incdet.ops.decimals import plain_number
+from incdet.runtime.counted_words import counted
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8)
 """Score thresholds of the table in reports."""
@@ -40,9 +41,11 @@ class OperatingPoint:
 
     def describe(self) -> str:
         """Returns the numbers as a sentence."""
-        right = f"{100 * self.precision:.0f} % of them right" if self.num_detections else "so none is right"
+        right = f", {100 * self.precision:.0f} % of them right" if self.num_detections else ""
         found = f"{100 * self.recall:.0f} % of the objects are found" if self.num_objects else "no objects to be found"
-        return f"from a score of {self.score_threshold:g} on: {self.num_detections:,} detections, {right}; {found}"
+        return (
+            f"from a score of {self.score_threshold:g} on: {counted(self.num_detections, 'detection')}{right}; {found}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain numbers; NaN becomes null."""

@@ -18,6 +18,7 @@ from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.split_images import leave_out_other_images, look_up
 from incdet.evaluation.submission import read_submission
 from incdet.output.writers import read_detections
+from incdet.runtime.counted_words import counted, of_all
 from incdet.runtime.text_files import UNREADABLE, open_text
 
 Reader = Callable[[Path, Dataset, Warn], DetectionColumns]
@@ -87,7 +88,8 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
         known = set(names)
         first = next(truth.image for truth in dataset.ground_truths if truth.image not in known)
         warn(
-            f"{num_missing:,} of {len(dataset):,} images have no line in {file} ({first}, ...): nothing is found there"
+            f"{of_all(num_missing, len(dataset), 'image')} {'has' if num_missing == 1 else 'have'} no line in {file} "
+            f"({first}{', ...' if num_missing > 1 else ''}): nothing is found there"
         )
     # annotations may state another size than the photo that was detected in
     rescaled = []
@@ -127,6 +129,6 @@ def _warn_of_inverted_boxes(columns: DetectionColumns, file: Path, warn: Warn) -
     if inverted.any():
         first = " ".join(f"{value:g}" for value in boxes[np.flatnonzero(inverted)[0]])
         warn(
-            f"{int(inverted.sum()):,} boxes in {file} have their corners exchanged or no pixel (the first is xmin ymin "
-            f"xmax ymax = {first}): they count as false detections"
+            f"{counted(int(inverted.sum()), 'box', 'boxes')} in {file} without a pixel or with corners exchanged (the "
+            f"first is xmin ymin xmax ymax = {first}): false detections"
         )

@@ -12,6 +12,7 @@ from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
 from incdet.evaluation.error_analysis import ErrorAnalysis
 from incdet.evaluation.recall import Coverage, overlap_statistics
+from incdet.runtime.counted_words import counted
 
 _MAX_CLASSES = 10
 """Number of classes in the table of a comparison."""
@@ -104,7 +105,7 @@ def coverage_table(coverage: Coverage, title: str) -> Table:
 
 def accuracy_table(accuracy: AccuracyTable) -> Table:
     """Top-1 and top-5 accuracy of every number of networks and crops."""
-    table = Table(title=f"{accuracy.num_images} photos")
+    table = Table(title=counted(accuracy.num_images, "photo"))
     for heading in ("networks", "crops", "cost", "top-1", "top-5"):
         table.add_column(heading, justify="right")
     for row in accuracy.rows:

@@ -8,6 +8,7 @@ import numpy as np
 
 from incdet.data.dataset import Dataset, Warn
 from incdet.errors import DataError
+from incdet.runtime.counted_words import counted, first_ones, of_all
 
 ABSENT, _OTHER = -1, -2
 """Positions of ids that nobody knows, and of images that belong to the collection but not to the split."""
@@ -51,10 +52,11 @@ def leave_out_other_images(
     if inside.all():
         return inside
     others = list(dict.fromkeys(image_ids[row] for row in np.flatnonzero(~inside).tolist()))
-    first = ", ".join(map(str, others[:3])) + (", ..." if len(others) > 3 else "")
-    count = f"{int((~inside).sum()):,} of {len(inside):,} detections in {file}"
-    where = f"{len(others):,} images that {dataset.name} lacks ({first})"
+    first = first_ones(others)
+    num_outside = int((~inside).sum())
+    count = f"{of_all(num_outside, len(inside), 'detection')} in {file} {'is' if num_outside == 1 else 'are'}"
+    where = f"{counted(len(others), 'image')} that {dataset.name} lacks ({first})"
     if not inside.any():
-        raise DataError(f"{count} are on {where}; check --split and --predictions")
-    warn(f"{count} are on {where}: left out")
+        raise DataError(f"{count} on {where}; check --split and --predictions")
+    warn(f"{count} on {where}: left out")
     return inside

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.run_folders import weights_of_run
 from incdet.runtime.urls import missing_file_hint
 
 REJECTION_NETWORK = "googlenet-voc"
@@ -51,15 +52,15 @@ def find_weights(name_or_file: str | Path) -> Path:
     """Finds the file of weights.
 
     Args:
-        name_or_file: name of shipped weights, or path of a file.
+        name_or_file: name of shipped weights, path of a file, or folder of a finished training.
 
     Raises:
-        WeightsError: it is neither a shipped name nor an existing file.
+        WeightsError: it is neither a shipped name nor an existing file, or the training in the folder is not finished.
     """
     shipped = shipped_weights()
     if str(name_or_file) in shipped:
         return shipped[str(name_or_file)]
-    file = Path(name_or_file)
+    file = weights_of_run(Path(name_or_file))
     if not file.is_file():
         names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
         found = missing_file_hint(name_or_file, f"neither a file nor shipped; shipped weights: {names}")

@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from incdet.runtime.counted_words import counted
 from incdet.runtime.provenance import peak_memory_gigabytes
 from incdet.runtime.visible_text import visible
 
@@ -45,7 +46,7 @@ def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
         total = sum(counts.values())
         common = ", ".join(f"{escape(label)} x {count}" for label, count in counts.most_common(_MAX_LABELS) if label)
         table.add_section()
-        table.add_row(*[f"{len(lines)} photos", str(total), common][: len(table.columns)])
+        table.add_row(*[counted(len(lines), "photo"), str(total), common][: len(table.columns)])
     return table
 
 
@@ -53,13 +54,13 @@ def _hint(best: Mapping[str, Any]) -> str:
     """Returns how near the best detection came to the threshold, and the threshold to try.
 
     >>> _hint({"score_threshold": 0.75, "label": "person", "score": 0.69})
-    'best below 0.75: person 0.69; --score-threshold 0.5'
+    'Nothing from 0.75 on; the best is person 0.69: try --score-threshold 0.5.'
     """
     lower = next((threshold for threshold in _HINTS if threshold <= best["score"]), 0.01)
     # rounded down, so that a score just below the threshold does not look equal to it
     score = int(100 * best["score"]) / 100
-    text = f"best below {best['score_threshold']:g}: {escape(best['label'])} {score:.2f}"
-    return f"{text}; --score-threshold {lower:g}"
+    text = f"Nothing from {best['score_threshold']:g} on; the best is {escape(best['label'])} {score:.2f}"
+    return f"{text}: try --score-threshold {lower:g}."
 
 
 def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incdet.errors import ImageError, reason
+from incdet.runtime.counted_words import counted
 from incdet.runtime.provenance import RUN_FILE
 from incdet.runtime.urls import missing_file_hint
 
@@ -57,7 +58,7 @@ class PassedOver:
             (self.linked_folders, "linked folder", "linked folders"),
             (self.other_formats, "file of another image format", "files of other image formats"),
         )
-        counts = [f"{number} {one if number == 1 else many}" for number, one, many in kinds if number]
+        counts = [counted(number, one, many) for number, one, many in kinds if number]
         return f"passed over in folders: {', '.join(counts)} (such as {self.example})" if counts else None
 
 

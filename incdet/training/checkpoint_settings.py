@@ -9,17 +9,21 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from incdet.errors import WeightsError, reason
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
-"""Name of the file in the folder of a run that holds the state of the training."""
-
+from incdet.errors import ConfigurationError, WeightsError, reason
+from incdet.networks.run_folders import CHECKPOINT_FILE
+from incdet.runtime.counted_words import counted, first_ones
 
 DATA_KEY = "data_set"
 """Key of the configuration under which stands what the checkpoint was trained on: names, classes, checksums."""
 
 _MAX_SHOWN = 10
 """Number of classes that a message names."""
+
+_MAX_CHANGES = 5
+"""Number of changed settings that a message names."""
+
+_NAMES = {"samples_per_step": "the number of samples a step (optimization.batch_size, times the processes)"}
+"""What is said of values that are no settings themselves."""
 
 
 def check_checkpoint(folder: Path, configuration: dict[str, Any]) -> None:
@@ -30,7 +34,8 @@ def check_checkpoint(folder: Path, configuration: dict[str, Any]) -> None:
         configuration: settings that decide the result now, without those that only a running training knows.
 
     Raises:
-        WeightsError: the checkpoint cannot be read, or it was written under another configuration.
+        WeightsError: the checkpoint cannot be read, or belongs to other data.
+        ConfigurationError: it was written under other settings.
     """
     file = folder / CHECKPOINT_FILE
     if not file.exists():
@@ -55,7 +60,8 @@ def require_same_settings(
         only_known: whether settings of the checkpoint that `configuration` lacks are passed over; default false.
 
     Raises:
-        WeightsError: a setting differs, or the file is no checkpoint; the message names the first key that differs.
+        WeightsError: the file is no checkpoint, or belongs to other data.
+        ConfigurationError: settings differ; the message names them with both values.
     """
     if not {"step", "configuration"} <= metadata.keys():
         raise WeightsError(f"{file} is not a checkpoint of incdet (it says no step); delete it to start afresh")
@@ -73,27 +79,37 @@ def require_same_settings(
             f"the checkpoint {file} belongs to {_class_list(earlier[classes])}, but the data set has "
             f"{_class_list(now.get(classes))}; use the data set that it was trained on, or another output folder"
         )
-    # settings are compared one by one, so that the message can name the one that differs
-    for key in sorted(keys):
-        if earlier.get(key) == now.get(key):
-            continue
+    different = [key for key in sorted(keys) if earlier.get(key) != now.get(key)]
+    for key in different:
         if key.startswith(DATA_KEY):
             raise WeightsError(
                 f"the checkpoint {file} belongs to other data: {key.removeprefix(DATA_KEY + '.')} of "
                 f"{now.get(f'{DATA_KEY}.name')} changed since then; use the data that it was trained on, or another "
                 "output folder"
             )
-        raise WeightsError(
-            f"the checkpoint {file} was written with {key} = {earlier.get(key)}, now it is {now.get(key)}; use the "
-            "old value or another output folder"
+    if different:
+        changes = []
+        for key in different:
+            then = _shown(earlier.get(key))
+            if key == "optimization.steps" and "steps" in metadata and then == "auto":
+                then += f" ({metadata['steps']})"
+            changes.append(f"{_NAMES.get(key, key)} is {then} there and {_shown(now.get(key))} now")
+        raise ConfigurationError(
+            f"the training in {file.parent} was begun with other settings: {first_ones(changes, _MAX_CHANGES)}; use "
+            f"those of the training there, or give another folder with --output, or delete {file} to start afresh"
         )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as a setting has it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _class_list(classes: Any) -> str:
     """Returns a number of classes with their names, in words."""
     names = [str(name) for name in classes] if isinstance(classes, list | tuple) else [str(classes)]
     shown = ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
-    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({shown})"
+    return f"{counted(len(names), 'class', 'classes')} ({shown})"
 
 
 def _flat(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Checkpoints: everything that a training needs to go on exactly where it stopped, in one safetensors file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: ParameterAverage,
     configuration: dict[str, Any],
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Writes parameters, momentum and average, atomically.
 
@@ -36,6 +38,7 @@ def save_checkpoint(
         optimizer: its optimiser, whose momentum is stored.
         average: its average.
         configuration: settings that decide the result.
+        about: further texts about the run, by name.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -49,7 +52,7 @@ def save_checkpoint(
         if buffer is not None:
             tensors[f"momentum.{name}"] = buffer
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    metadata = {"step": str(step), "configuration": json.dumps(configuration, sort_keys=True)}
+    metadata = {**(about or {}), "step": str(step), "configuration": json.dumps(configuration, sort_keys=True)}
     metadata["checksum"] = tensor_checksum(stored, _beginning(metadata))
     with atomic_file(file) as stream:
         stream.write(serialize(stored, metadata))
@@ -75,8 +78,8 @@ def load_checkpoint(
         Number of finished steps.
 
     Raises:
-        WeightsError: the file cannot be read, or it was written under another configuration; the message names the
-            first key that differs.
+        WeightsError: the file cannot be read, or belongs to other data.
+        ConfigurationError: it was written under other settings.
     """
     metadata, tensors = _read(file)
     step = _finished_steps(file, metadata)

@@ -107,7 +107,15 @@ class ClassificationTask:
             self.processes,
             self.warn,
         )
-        return Task(self.network, new_layers, len(self.training_indices), batches, self.losses, self.validate)
+        return Task(
+            self.network,
+            new_layers,
+            len(self.training_indices),
+            batches,
+            self.losses,
+            self.validate,
+            num_validation=len(self.validation_indices),
+        )
 
     def data_identity(self) -> dict[str, Any]:
         """Returns what the photos and their classes are; see `identify_photos`."""

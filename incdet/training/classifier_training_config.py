@@ -29,6 +29,8 @@ class ClassifierTrainingConfig(RunConfig):
         distortions: strength of the distortions of the crops.
     """
 
+    command: ClassVar[str] = "classifier"
+
     old_names: ClassVar[Mapping[str, str]] = {**RunConfig.old_names, "held_out": "validation_images"}
 
     data: PhotosConfig

@@ -5,7 +5,9 @@ import numpy as np
 from incdet.data.dataset import Dataset, Warn
 from incdet.errors import DataError, ImageError
 from incdet.images import read_size
-from incdet.training.training_data import DataConfig, split_validation
+from incdet.runtime.counted_words import counted, first_ones, of_all
+from incdet.training.training_data import DataConfig, PhotosOfTraining
+from incdet.training.validation_photos import split_validation
 
 MAX_NAMES = 5
 """Largest number of names in one sentence."""
@@ -20,8 +22,9 @@ def check_photos(dataset: Dataset) -> None:
     missing = [path for path in dataset.image_paths if not path.is_file()]
     if missing:
         raise DataError(
-            f"cannot train on {dataset.name}: {len(missing):,} of {len(dataset):,} photos are missing, such as "
-            f"{missing[0]}; put them there, or correct the annotations"
+            f"cannot train on {dataset.name}: {of_all(len(missing), len(dataset), 'photo')} "
+            f"{'is' if len(missing) == 1 else 'are'} missing, such as {missing[0]}; put what is missing there, or "
+            "correct the annotations"
         )
     unreadable = []
     for path in dataset.image_paths:
@@ -30,7 +33,11 @@ def check_photos(dataset: Dataset) -> None:
         except ImageError as error:
             unreadable.append(str(error))
     if unreadable:
-        raise DataError(f"cannot train on {dataset.name}: {len(unreadable):,} photos are unreadable; {unreadable[0]}")
+        share = of_all(len(unreadable), len(dataset), "photo")
+        raise DataError(
+            f"cannot train on {dataset.name}: {share} {'is' if len(unreadable) == 1 else 'are'} unreadable; "
+            f"{unreadable[0]}"
+        )
 
 
 def check_objects(dataset: Dataset, warn: Warn) -> None:
@@ -46,13 +53,16 @@ def check_objects(dataset: Dataset, warn: Warn) -> None:
     counts = count_objects(dataset)
     if not counts.any():
         raise DataError(
-            f"cannot train on {dataset.name}: none of its {len(dataset):,} photos shows an object of the "
-            f"{len(dataset.class_names)} classes; check the annotations and the names of the classes"
+            f"cannot train on {dataset.name}: no object of its {counted(len(dataset), 'photo')} is of its "
+            f"{counted(len(dataset.class_names), 'class', 'classes')}; check the annotations and the names of the "
+            "classes"
         )
     absent = [dataset.class_names[class_id] for class_id in np.flatnonzero(counts == 0)]
     if absent:
-        names = ", ".join(absent[:MAX_NAMES]) + (", ..." if len(absent) > MAX_NAMES else "")
-        warn(f"{len(absent)} of {len(counts)} classes have no objects in {dataset.name} and are not learnt ({names})")
+        names = first_ones(absent, MAX_NAMES)
+        share = of_all(len(absent), len(counts), "class", "classes")
+        verbs = ("has", "is") if len(absent) == 1 else ("have", "are")
+        warn(f"{share} {verbs[0]} no objects in {dataset.name} and {verbs[1]} not learnt ({names})")
 
 
 def count_objects(dataset: Dataset) -> np.ndarray:
@@ -63,22 +73,25 @@ def count_objects(dataset: Dataset) -> np.ndarray:
     return counts
 
 
-def describe_photos(dataset: Dataset, config: DataConfig) -> str:
+def describe_photos(photos: PhotosOfTraining, config: DataConfig) -> str:
     """Returns a sentence that says what is learnt: photos, objects of each class, photos for validation.
 
     Args:
-        dataset: The photos of the split.
+        photos: The photos of the training.
         config: The choice of the photos.
 
     Raises:
         DataError: No photo is left to train on.
     """
-    training, validation = split_validation(dataset, config.validation_images)
-    counts = count_objects(dataset)
+    dataset = photos.dataset
+    training, validation = split_validation(dataset, config.validation_images, photos.validation)
+    counts = count_objects(training)
+    # classes with the most objects come first
     order = np.argsort(-counts, kind="stable")
-    names = [f"{dataset.class_names[class_id]} {counts[class_id]:,}" for class_id in order[:MAX_NAMES]]
-    classes = ", ".join(names) + (", ..." if len(order) > MAX_NAMES else "")
-    return (
-        f"{dataset.name}: {len(training):,} photos to learn, {len(validation):,} for validation "
-        f"(data.validation_images); {counts.sum():,} objects of {len(counts)} classes: {classes}"
-    )
+    classes = first_ones((f"{dataset.class_names[class_id]} {counts[class_id]:,}" for class_id in order), MAX_NAMES)
+    objects = f"{counted(int(counts.sum()), 'object')} of {counted(len(counts), 'class', 'classes')} ({classes})"
+    learnt = f"{dataset.name}: {counted(len(training), 'photo')} to learn, which show {objects}"
+    others = f"{counted(len(validation), 'other photo')} for validation"
+    if photos.validation is None:
+        return f"{learnt}; {others}, kept out of the same split (data.validation_images)"
+    return f"{learnt}; {others}, of {validation.name} (data.validation_split)"

@@ -18,6 +18,7 @@ from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import fingerprint, save_box_regressor
 from incdet.networks.weights import load_network
 from incdet.pipeline.proposal_cache import ProposalCache
+from incdet.runtime.counted_words import counted
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.annotated_sample import PhotoSample
@@ -61,8 +62,9 @@ def fit_box_regression(
     features = RegionFeatures(box_features(network), record.preprocessing, cache / "features" / fingerprint(file)[:16])
     examples = collect_examples(features, _annotated(photos, proposals, reporter), regions_per_photo, seed)
     fit = fit_regressor(examples)
+    regions = counted(len(examples), "region")
     measured_on = (
-        f"{len(examples)} regions of {len(photos)} photos of {sample.describe()}, {regions_per_photo} a photo at most"
+        f"{regions} of {counted(len(photos), 'photo')} of {sample.describe()}, {regions_per_photo} a photo at most"
     )
     fitted = {
         "on": measured_on,

@@ -20,6 +20,7 @@ from incdet.ops.region_pooling import regions_in_cells
 from incdet.pipeline.photo_features import choose_levels, photo_input
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
+from incdet.runtime.counted_words import counted
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import Image
 from incdet.training.annotated_sample import PhotoSample
@@ -62,7 +63,9 @@ def calibrate(
             crops = _crops(paths, proposals, record.preprocessing, regions_per_photo, seed)
             num_regions = len(crops)
             ranges = activation_ranges(network, torch.split(crops, CPU_ROWS))
-        measured_on = f"{num_regions} regions of {len(paths)} photos of {sample.describe()}, seed {seed}"
+        measured_on = (
+            f"{counted(num_regions, 'region')} of {counted(len(paths), 'photo')} of {sample.describe()}, seed {seed}"
+        )
         beside = save_activation_ranges(file, ranges, measured_on)
         reporter.note(f"wrote {beside}: {len(ranges)} ranges")
 

@@ -2,10 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from incdet.runtime.reporter import say_nothing
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
@@ -19,15 +21,16 @@ class Interruption:
 
     Args:
         alone: whether this is the only process of the training.
+        tell: takes a sentence at once when a signal comes.
 
     Attributes:
         requested: whether a signal has come.
         cut_step: whether a second signal left a step half done.
     """
 
-    def __init__(self, alone: bool):
+    def __init__(self, alone: bool, tell: Callable[[str], None] = say_nothing):
         self.requested = self.cut_step = False
-        self._alone, self._in_step = alone, False
+        self._alone, self._in_step, self._tell = alone, False, tell
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -53,8 +56,13 @@ class Interruption:
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         # a first signal waits for the end of the step, or for the other processes; a second one means it
-        wait = (self._in_step or not self._alone) and not self.requested
-        self.requested = True
+        is_first, self.requested = not self.requested, True
+        wait = is_first and (self._in_step or not self._alone)
+        when = "after this step" if wait else "now"
+        if is_first:
+            # the signal may have come in the middle of a line that this process writes
+            with suppress(RuntimeError):
+                self._tell(f"stopping {when}, then storing the checkpoint; a second Ctrl-C ends at once without it")
         if not wait:
             self.cut_step = self._in_step
             raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from incdet.errors import IncdetError, WeightsError
+from incdet.networks.run_folders import CHECKPOINT_FILE
+from incdet.runtime.counted_words import counted
 from incdet.runtime.distributed import Processes
+from incdet.runtime.reporter import say_nothing
 from incdet.training.averaging import ParameterAverage, averaged_network
-from incdet.training.checkpoint_settings import CHECKPOINT_FILE
 from incdet.training.checkpoints import load_checkpoint, save_checkpoint
 from incdet.training.interruption import Interruption
 from incdet.training.optimization import LearningRate, OptimizationConfig, parameter_groups
@@ -21,6 +24,10 @@ from incdet.training.schedule import Schedule
 
 Progress = Callable[[int, dict[str, float]], None]
 """Takes the number of finished steps and the loss terms of the last one."""
+
+
+def nothing_more() -> None:
+    """Does nothing when all steps are taken."""
 
 
 class NamedBatch(Protocol):
@@ -57,6 +64,7 @@ class Task(Generic[Batch]):
             resuming is exact.
         losses: network and batch -> named terms [B], one value per sample; the sum of their means is minimised.
         validate: network -> named numbers for the log.
+        num_validation: number of samples that a validation judges the network on.
         weights: network -> the tensors that are stored as its weights, by their names in the file.
     """
 
@@ -67,6 +75,7 @@ class Task(Generic[Batch]):
     losses: Callable[[nn.Module, Batch], dict[str, Tensor]]
     validate: Callable[[nn.Module], dict[str, float]]
     weights: Callable[[nn.Module], dict[str, Tensor]] = state_without_auxiliary_heads
+    num_validation: int = 0
 
 
 class Trainer(Generic[Batch]):
@@ -80,6 +89,8 @@ class Trainer(Generic[Batch]):
         seed: seed of dropout.
         processes: the processes that train the same network; None is this one alone.
         tensorboard: whether TensorBoard's events are written, too.
+        tell: takes a sentence about whatever takes a while besides the steps.
+        command: name of the training on the command line, which is stored with checkpoints.
 
     Raises:
         PackageError: TensorBoard is wanted and not installed.
@@ -94,7 +105,10 @@ class Trainer(Generic[Batch]):
         seed: int,
         processes: Processes | None = None,
         tensorboard: bool = False,
+        tell: Callable[[str], None] = say_nothing,
+        command: str = "",
     ) -> None:
+        self.tell, self.command = tell, command
         self.task, self.config, self.schedule, self.folder, self.seed = task, config, schedule, folder, seed
         self.processes = processes or Processes()
         self.samples_per_step = config.batch_size * self.processes.count
@@ -123,7 +137,8 @@ class Trainer(Generic[Batch]):
                 number of processes may change between runs as long as they take equally large steps together.
 
         Raises:
-            WeightsError: the checkpoint is damaged or belongs to another configuration, or not all processes see it.
+            WeightsError: the checkpoint is damaged or belongs to other data, or not all processes see it.
+            ConfigurationError: it was written under other settings.
         """
         self.configuration = configuration | {"samples_per_step": self.samples_per_step}
         if self._checkpoint_file.exists():
@@ -143,24 +158,31 @@ class Trainer(Generic[Batch]):
         """Stores the state after the last finished step."""
         if self.processes.leads:
             save_checkpoint(
-                self._checkpoint_file, self.step, self.task.network, self.optimizer, self.average, self.configuration
+                self._checkpoint_file,
+                self.step,
+                self.task.network,
+                self.optimizer,
+                self.average,
+                self.configuration,
+                {"steps": str(self.steps), "command": self.command},
             )
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: Progress, finished: Callable[[], None] = nothing_more) -> None:
         """Trains to the last step; when interrupted, stores the state and raises KeyboardInterrupt again.
 
         A second interruption does not wait for the end of the step, and loses the steps since the last checkpoint.
 
         Args:
             progress: called after every step.
+            finished: called when all steps are taken, before the last validation, which an error may end.
 
         Raises:
             NonFiniteLossError: the loss or its gradient is NaN or infinite.
         """
-        interruption = Interruption(alone=self.processes.count == 1)
+        interruption = Interruption(self.processes.count == 1, self.tell if self.processes.leads else say_nothing)
         try:
             with interruption:
-                self._run(progress, interruption)
+                self._run(progress, interruption, finished)
         except KeyboardInterrupt:
             # a step that was cut off is repeated from the checkpoint before it
             if not interruption.cut_step:
@@ -168,10 +190,10 @@ class Trainer(Generic[Batch]):
             raise
         self.checkpoint()
 
-    def _run(self, progress: Progress, interruption: Interruption) -> None:
+    def _run(self, progress: Progress, interruption: Interruption, finished: Callable[[], None]) -> None:
         network = self.processes.parallel(self.task.network, self.device)
         # a run that was interrupted during a validation makes up for it
-        self._validate_if_due()
+        self._validate_if_due(finished)
         if self.step >= self.steps:
             return
         window = LogWindow()
@@ -189,7 +211,7 @@ class Trainer(Generic[Batch]):
             progress(self.step, terms)
             if self._is_due(self.schedule.checkpoint_every):
                 window.pause(self.checkpoint)
-            window.pause(self._validate_if_due)
+            window.pause(partial(self._validate_if_due, finished))
 
     def _update(self, network: nn.Module, batch: Batch) -> dict[str, float]:
         """Takes one step and returns its loss terms, averaged over all processes."""
@@ -242,10 +264,14 @@ class Trainer(Generic[Batch]):
             rate = self.learning_rate(self.step - 1)
             self.log.add({"step": self.step, **window.means(), "learning_rate": rate, "samples_per_second": speed})
 
-    def _validate_if_due(self) -> None:
+    def _validate_if_due(self, finished: Callable[[], None]) -> None:
         if self.step == 0 or not (self._is_due(self.schedule.validate_every) or self.step == self.steps):
             return
         if self.log is not None and not self.log.validated(self.step):
+            if self.step == self.steps:
+                finished()
+            if self.task.num_validation:
+                self.tell(f"validation after step {self.step}: {counted(self.task.num_validation, 'photo')}")
             numbers = self.task.validate(averaged_network(self.task.network, self.average).eval())
             if self.schedule.validate_without_averaging:
                 own = self.task.validate(self.task.network.eval())

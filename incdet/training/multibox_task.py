@@ -28,7 +28,7 @@ from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.box_batches import BoxBatch, box_batches
-from incdet.training.training_data import split_validation
+from incdet.training.validation_photos import split_validation
 
 VALIDATION_BATCH = 32
 """Number of photos that a validation looks at at a time."""
@@ -38,11 +38,13 @@ class MultiBoxTask:
     """The training of MultiBox as a task of the training loop.
 
     Args:
-        dataset: photos in which every object is annotated; some of them are kept out for validation.
+        dataset: photos in which every object is annotated; some of them are kept out for validation,
+            unless `validation` has others.
         initial: the network whose convolutions training starts from, and its record.
         config: the whole configuration.
         processes: the processes that train the same network; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        validation: photos of another split, which judge the network.
 
     Raises:
         PackageError: SciPy is needed for the matching or the clusters and is not installed.
@@ -57,13 +59,14 @@ class MultiBoxTask:
         config: MultiBoxTrainingConfig,
         processes: Processes | None = None,
         warn: Warn = no_warning,
+        validation: Dataset | None = None,
     ) -> None:
         config.require_packages()
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         # validation photos may show the classes that are left out: their coverage is what is wanted
-        training, self.validation = split_validation(dataset, config.data.validation_images)
+        training, self.validation = split_validation(dataset, config.data.validation_images, validation)
         self.training = training.without_classes(config.left_out_classes)
         if not len(self.training):
             raise DataError(
@@ -102,7 +105,15 @@ class MultiBoxTask:
             self.processes,
             self.warn,
         )
-        return Task(self.network, ("head.",), len(self.training), batches, self.losses, self.validate)
+        return Task(
+            self.network,
+            ("head.",),
+            len(self.training),
+            batches,
+            self.losses,
+            self.validate,
+            num_validation=len(self.validation),
+        )
 
     def inputs(self, batch: BoxBatch) -> Tensor:
         """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""

@@ -50,6 +50,8 @@ class MultiBoxTrainingConfig(RunConfig):
         sampling: the crops that the network learns from.
     """
 
+    command: ClassVar[str] = "multibox"
+
     data: DataConfig
     initial_weights: str
     form: Form = "grids"

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ from incdet.config.sections import ImagesConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_photos, use_one_thread
+from incdet.runtime.counted_words import counted, of_all
 from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.reporter import Reporter
 from incdet.structures import Proposals
 
 _KEY = re.compile("[0-9a-f]{24}")
@@ -66,6 +68,30 @@ class PhotoProposals:
         if note is not None:
             save_arrays(note, key=np.array(image_key(image)), size=np.array([image.width, image.height]))
         return ProposedPhoto(image.width, image.height, proposals)
+
+    def compute_missing(self, paths: Sequence[Path], reporter: Reporter) -> None:
+        """Computes what is missing for these photos, says where it is kept, and shows progress.
+
+        Args:
+            paths: the photos.
+            reporter: listener.
+        """
+        missing = self._missing(paths)
+        if not missing:
+            reporter.note(f"proposals of {counted(len(paths), 'photo')}: all found in {self.cache.folder}")
+            return
+        share = of_all(len(missing), len(paths), "photo")
+        reporter.note(f"proposals of {share} are computed now, and kept in {self.cache.folder} for later runs")
+        reporter.follow("proposals", self.fill(missing), len(missing))
+
+    def _missing(self, paths: Iterable[Path]) -> list[Path]:
+        """The photos whose proposals are not known."""
+        missing = []
+        for path in paths:
+            note = self._note_of(path)
+            if note is None or self._load(note) is None:
+                missing.append(path)
+        return missing
 
     def fill(self, paths: Iterable[Path], num_processes: int | None = None) -> Iterator[Path]:
         """Computes what is missing for these photos in parallel and yields each path when it is done.

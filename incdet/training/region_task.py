@@ -57,7 +57,15 @@ class RegionsTask(RegionTraining):
         )
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("classifier.",)
-        return Task(self.network, new_layers, epoch_size, batches, self.losses, self.validate)
+        return Task(
+            self.network,
+            new_layers,
+            epoch_size,
+            batches,
+            self.losses,
+            self.validate,
+            num_validation=len(self.validation),
+        )
 
     def inputs(self, batch: RegionBatch) -> Tensor:
         """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""

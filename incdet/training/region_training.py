@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.dataset import Dataset
 from incdet.data.identity import identify_datasets
 from incdet.data.impossible_boxes import learnable
 from incdet.data.photo_frame import fit_to_photo
@@ -20,12 +20,13 @@ from incdet.networks.weights_record import WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
+from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.new_layers import copy_with_dropout, replace_classifier
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.samples.batch_loading import BadPhotos
-from incdet.training.training_data import split_validation
+from incdet.training.validation_photos import split_validation
 
 VALIDATION_BATCH = 64
 """Number of regions that a validation classifies at a time."""
@@ -35,18 +36,21 @@ class RegionTraining(ABC):
     """The training of a region classifier, without its samples and its losses.
 
     Args:
-        dataset: photos in which every object is annotated; some of them are kept out for validation.
+        dataset: photos in which every object is annotated; some of them are kept out for validation, unless
+            `validation` has others.
         cache: the cache of their proposals.
         initial: the network to start from, and its record.
         config: the whole configuration.
         processes: the processes that train the same network; None is this one alone.
         extra: photos that only lend their objects; see `DataConfig`.
-        warn: takes a sentence about every photo that cannot be used.
+        reporter: listener of whatever takes a while; it is warned of every photo that cannot be used.
+        validation: photos of another split, which judge the network.
 
     Attributes:
         training: the photos that are learnt, those of `extra` last.
         num_exhaustive: number of photos, the first ones, in which every object is annotated.
-        validation: the photos that are kept out of training.
+        validation: the photos that judge the network, which are kept out of training.
+        validated_on: description of these photos, in words.
         keeps_classifier: whether the network already names regions of these classes and goes on with its last layer.
         frozen: the layers that do not learn.
         data_identity: names and checksums of the photos and annotations; see `identify_datasets`.
@@ -64,16 +68,20 @@ class RegionTraining(ABC):
         config: RegionsTrainingConfig,
         processes: Processes | None = None,
         extra: Dataset | None = None,
-        warn: Warn = no_warning,
+        reporter: Reporter = SILENT,
+        validation: Dataset | None = None,
     ) -> None:
-        self.warn = warn
+        self.reporter, self.warn = reporter, reporter.warn
         self.config, self.processes, self.classes = config, processes or Processes(), dataset.class_names
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.proposals = PhotoProposals(cache)
         self.data_identity = identify_datasets([dataset] if extra is None else [dataset, extra])
         # photos of `extra` come last, because only the first ones lend background
-        self.training, self.validation = split_validation(dataset, config.data.validation_images)
+        self.training, self.validation = split_validation(dataset, config.data.validation_images, validation)
+        self.validated_on = "photos of the training split kept out of training"
+        if validation is not None:
+            self.validated_on = f"photos of {validation.name}"
         self.num_exhaustive = len(self.training)
         if extra is not None:
             self.training = self.training.joined(extra)
@@ -108,16 +116,18 @@ class RegionTraining(ABC):
             DataError: too many photos cannot be used.
         """
         bad = BadPhotos(len(self.training), self.warn)
-        for path, truth in self.training:
-            try:
-                photo = self.proposals(path)
-                fitting = learnable(fit_to_photo(truth, photo.width, photo.height, path))
-            except ImageError as error:
-                bad.add(str(error))
-                # without regions it is never drawn
-                yield _without_objects(truth), no_proposals()
-                continue
-            yield fitting, photo.proposals
+        with self.reporter.progress("regions", len(self.training)) as update:
+            for done, (path, truth) in enumerate(self.training, 1):
+                try:
+                    photo = self.proposals(path)
+                    fitting = learnable(fit_to_photo(truth, photo.width, photo.height, path))
+                except ImageError as error:
+                    bad.add(str(error))
+                    # without regions it is never drawn
+                    yield _without_objects(truth), no_proposals()
+                else:
+                    yield fitting, photo.proposals
+                update(done, path.name)
         bad.tell_number()
 
     def keep_frozen_statistics(self) -> None:
@@ -136,15 +146,17 @@ class RegionTraining(ABC):
             detect: photo -> its detections.
         """
         detections, truths = [], []
-        for path, truth in self.validation:
-            try:
-                image = read_image(path)
-                fitting = fit_to_photo(truth, image.width, image.height, path)
-            except ImageError as error:
-                self.warn(f"{error}; it is left out of the validation")
-                continue
-            detections.append(detect(image))
-            truths.append(fitting)
+        with self.reporter.progress("validation", len(self.validation)) as update:
+            for done, (path, truth) in enumerate(self.validation, 1):
+                try:
+                    image = read_image(path)
+                    fitting = fit_to_photo(truth, image.width, image.height, path)
+                except ImageError as error:
+                    self.warn(f"{error}; it is left out of the validation")
+                    continue
+                detections.append(detect(image))
+                truths.append(fitting)
+                update(done, path.name)
         if not truths:
             return {}
         evaluation = evaluate_detections(self.classes, truths, detections)
@@ -161,7 +173,7 @@ class RegionTraining(ABC):
             logged: numbers of the last validation in the log.
         """
         number = self.config.data.validation_proposals
-        what = f"mAP of {number} proposals a photo, photos of the training split kept out of training"
+        what = f"mAP of {number} proposals a photo, {self.validated_on}"
         first = self.config.frozen_stages + 1
         trained = {1: "all layers", 6: "the classifier"}.get(first, f"stages {first} to 5")
         return WeightsRecord(

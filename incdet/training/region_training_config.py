@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,8 @@ class RegionsTrainingConfig(RunConfig):
             memory; its processes and their workers share it.
         members: changes of these settings for every member of an ensemble; see `member`.
     """
+
+    command: ClassVar[str] = "regions"
 
     data: DataConfig
     initial_weights: str

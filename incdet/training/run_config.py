@@ -33,6 +33,9 @@ class RunConfig(Section):
             is one, or, where a GPU trains, all cores but one.
     """
 
+    command: ClassVar[str] = ""
+    """Name of the training on the command line, after `incdet train`."""
+
     old_names: ClassVar[Mapping[str, str]] = {"compare_averaging": "validate_without_averaging"}
 
     optimization: OptimizationConfig

@@ -55,6 +55,11 @@ class SharedRegionsTask(RegionTraining):
         )
         gigabytes = config.memory_gigabytes / self.processes.count_here
         self._cached_features = MemoryStore(self._features, _num_bytes, gigabytes)
+        if config.shared.cache_features:
+            self.reporter.note(
+                "feature maps of a photo are computed when it is first drawn, and kept in memory: the first steps take "
+                "longer than the others"
+            )
 
     def _has_regions(self) -> np.ndarray:
         """[N] bool: Whether a photo has any region that can be drawn.
@@ -92,7 +97,8 @@ class SharedRegionsTask(RegionTraining):
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("googlenet.classifier.",)
         network = SharedNetwork(self.network)
-        return Task(network, new_layers, len(self.training), batches, self.losses, self.validate, plain_state)
+        epoch_size, num_validation = len(self.training), len(self.validation)
+        return Task(network, new_layers, epoch_size, batches, self.losses, self.validate, plain_state, num_validation)
 
     def losses(self, network: nn.Module, batch: PhotoBatch) -> dict[str, Tensor]:
         """Returns the losses [B] of the photos, the means over their regions: cross entropy and box deltas."""

@@ -44,12 +44,13 @@ def check_region_trainings(
     # annotations come last, because a large data set takes a while; most members of an ensemble share them
     listener = _first_listener(options)
     for data, seed in {config.data: config.seed for config, _ in reversed(trainings)}.items():
-        dataset, extra = options.photos.of_data_set(data, seed, listener.warn)
-        check_photos(dataset)
-        if extra is not None:
-            check_photos(extra)
+        photos = options.photos.of_data_set(data, seed, listener.warn)
+        dataset, extra = photos.dataset, photos.extra
+        for part in photos:
+            if part is not None:
+                check_photos(part)
         check_objects(dataset if extra is None else dataset.joined(extra), listener.warn)
-        listener.note(describe_photos(dataset, data))
+        listener.note(describe_photos(photos, data))
 
 
 def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions) -> None:
@@ -65,8 +66,10 @@ def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, option
     """
     config.require_packages()
     _check_run(config, folder, options, config.initial_weights)
-    dataset, _ = options.photos.of_data_set(config.data, config.seed, _first_listener(options).warn)
-    find_classes(config.left_out_classes, dataset.class_names, dataset.name)
+    listener = _first_listener(options)
+    photos = options.photos.of_data_set(config.data, config.seed, listener.warn)
+    find_classes(config.left_out_classes, photos.dataset.class_names, photos.dataset.name)
+    listener.note(describe_photos(photos, config.data))
 
 
 def check_classifier_training(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -12,11 +12,8 @@ from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.impossible_boxes import learnable
 from incdet.data.layouts import find_layout
 from incdet.data.readers import Collection, read_dataset
-from incdet.errors import DataError
-from incdet.ops.even_spacing import evenly_spaced_with_ends
-
-MAX_VALIDATION_PHOTOS = 32
-"""Largest number of photos that are kept out of training where nothing else is said."""
+from incdet.runtime.counted_words import of_all
+from incdet.training.validation_photos import find_validation_split, read_validation_split
 
 
 class DataConfig(Section):
@@ -26,8 +23,12 @@ class DataConfig(Section):
         dataset: layout of the data set, as for `incdet evaluate`; "auto" tells it by the files in the folder.
         root: folder of the data set.
         split: split of the data set that is learnt.
-        validation_images: number of photos of the split, evenly spaced, that are kept out of training; the validation
-            judges the network on them. None keeps a tenth, at most 32.
+        validation_images: number of photos of the split, evenly spaced by their names, that are kept out of training;
+            the validation judges the network on them. None keeps none where the data set has a split `val`, which then
+            judges the network, and otherwise a tenth, at most 32. With `validation_split` it is the number of photos
+            of that split.
+        validation_split: split whose photos judge the network, at most 100 where `validation_images` gives no number.
+            None takes `val` where the data set has it and `validation_images` is not given.
         validation_proposals: number of proposals, the best ones, that the validation uses of each photo.
         extra_split: split whose objects are learnt, too, but no background, because not every object in its photos is
             annotated, as in ILSVRC's train; None is none.
@@ -39,6 +40,7 @@ class DataConfig(Section):
     root: str
     split: str = "train"
     validation_images: int | None = Field(None, ge=0)
+    validation_split: str | None = None
     validation_proposals: int = Field(300, ge=1)
     extra_split: str | None = None
     extra_boxes_per_class: int = Field(1000, ge=1)
@@ -52,8 +54,29 @@ class DataConfig(Section):
         return find_layout(Path(self.root)) if self.dataset == "auto" else Collection(self.dataset)
 
 
-def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning) -> tuple[Dataset, Dataset | None]:
-    """Reads the photos of the split, without blacklisted ones, and those of the extra split, with objects drawn.
+class PhotosOfTraining(NamedTuple):
+    """The photos of a training as they are read.
+
+    Attributes:
+        dataset: photos of the split that is learnt. Some are kept out for validation where `validation` is None.
+        extra: photos that only lend their objects; None without such a split.
+        validation: photos of another split, which judge the network; None where photos of `dataset` do.
+    """
+
+    dataset: Dataset
+    extra: Dataset | None = None
+    validation: Dataset | None = None
+
+    @property
+    def image_paths(self) -> tuple[Path, ...]:
+        """Files of all photos."""
+        parts = [part.image_paths for part in (self.dataset, self.extra, self.validation) if part is not None]
+        return sum(parts, ())
+
+
+def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning) -> PhotosOfTraining:
+    """Reads the photos of the split, without blacklisted ones, those of the extra split, with objects drawn, and those
+    that judge the network.
 
     R-CNN's choice for ILSVRC is val1 and up to 1000 boxes of each class from train.
 
@@ -62,11 +85,8 @@ def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning)
         seed: seed of the drawing.
         warn: takes a sentence about every oddity of the annotations; see `read_dataset`.
 
-    Returns:
-        The photos of the split and those of the extra split, which is None without `extra_split`.
-
     Raises:
-        DataError: the data set cannot be read.
+        DataError: the data set cannot be read, or the split of the validation has photos or classes that do not fit.
     """
     collection, root = config.collection(), Path(config.root)
     dataset = read_dataset(collection, root, config.split, warn=warn)
@@ -74,10 +94,23 @@ def read_training_photos(config: DataConfig, seed: int, warn: Warn = no_warning)
     blacklisted = {position for position, _ in dataset.blacklist}
     if blacklisted:
         dataset = dataset.subset([index for index in range(len(dataset)) if index not in blacklisted])
-    if config.extra_split is None:
-        return dataset, None
-    extra = read_dataset(collection, root, config.extra_split, warn=warn)
-    return dataset, limit_objects_per_class(extra, config.extra_boxes_per_class, seed)
+    extra = None
+    if config.extra_split is not None:
+        extra = read_dataset(collection, root, config.extra_split, warn=warn)
+        extra = limit_objects_per_class(extra, config.extra_boxes_per_class, seed)
+    return PhotosOfTraining(dataset, extra, _validation_split(config, collection, dataset, warn))
+
+
+def _validation_split(config: DataConfig, collection: Collection, dataset: Dataset, warn: Warn) -> Dataset | None:
+    """Reads the photos of another split that judge the network; None where some of `dataset` do."""
+    root = Path(config.root)
+    if config.validation_split is not None:
+        split, wanted = config.validation_split, config.validation_images
+        return read_validation_split(dataset, collection, root, split, wanted, warn)
+    # a number of photos means photos of the split that is learnt
+    if config.validation_images is not None:
+        return None
+    return find_validation_split(dataset, collection, root, config.split, warn)
 
 
 def without_unknown_places(dataset: Dataset, warn: Warn) -> Dataset:
@@ -93,7 +126,7 @@ def without_unknown_places(dataset: Dataset, warn: Warn) -> Dataset:
             kept.append(index)
     if len(kept) == len(dataset):
         return dataset
-    warn(f"{len(dataset) - len(kept):,} of {len(dataset):,} photos with impossible boxes are not learnt from")
+    warn(f"not learnt because of impossible boxes: {of_all(len(dataset) - len(kept), len(dataset), 'photo')}")
     return dataset.subset(kept)
 
 
@@ -122,42 +155,3 @@ def limit_objects_per_class(dataset: Dataset, max_per_class: int, seed: int) -> 
         limited.append(replace(truth, ignored=~kept[start:end]))
         start = end
     return replace(dataset, ground_truths=tuple(limited)).subset(np.unique(photos[kept]).tolist())
-
-
-def num_validation_photos(num_photos: int, wanted: int | None) -> int:
-    """Returns the number of photos that are kept out of training.
-
-    >>> [num_validation_photos(number, None) for number in (1, 8, 40, 3482)]
-    [0, 1, 4, 32]
-
-    Args:
-        num_photos: number of photos of the split.
-        wanted: `DataConfig.validation_images`; None is a tenth of the photos, between 1 and 32, but not the only one.
-    """
-    if wanted is not None:
-        return wanted
-    return min(max(num_photos // 10, 1), MAX_VALIDATION_PHOTOS, num_photos - 1)
-
-
-def split_validation(dataset: Dataset, wanted: int | None) -> tuple[Dataset, Dataset]:
-    """Splits a data set into photos to train on and evenly spaced photos for validation.
-
-    Args:
-        dataset: the photos.
-        wanted: number of photos for validation; see `num_validation_photos`.
-
-    Returns:
-        The photos to train on and those for validation.
-
-    Raises:
-        DataError: no photo is left to train on.
-    """
-    num_validation = num_validation_photos(len(dataset), wanted)
-    validation = evenly_spaced_with_ends(len(dataset), num_validation).tolist()
-    training = sorted(set(range(len(dataset))) - set(validation))
-    if not training:
-        raise DataError(
-            f"no photo is left to train on: {dataset.name} has {len(dataset)}, and data.validation_images keeps "
-            f"{num_validation} for validation; lower it, or give more photos"
-        )
-    return dataset.subset(training), dataset.subset(validation)

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from incdet.data.dataset import Dataset, Warn
+from incdet.data.dataset import Warn
 from incdet.runtime.optional_packages import require_package
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.samples.photo_sources import PhotosConfig, PhotoSource, open_photos
-from incdet.training.training_data import DataConfig, read_training_photos
+from incdet.training.training_data import DataConfig, PhotosOfTraining, read_training_photos
 
 
 class TrainingPhotos:
     """Photos of trainings, each read once: for the checks before the start, and for every member of an ensemble."""
 
     def __init__(self) -> None:
-        self._data_sets: dict[tuple[DataConfig, int], tuple[Dataset, Dataset | None]] = {}
+        self._data_sets: dict[tuple[DataConfig, int], PhotosOfTraining] = {}
         self._sources: dict[PhotosConfig, PhotoSource] = {}
 
-    def of_data_set(self, config: DataConfig, seed: int, warn: Warn) -> tuple[Dataset, Dataset | None]:
+    def of_data_set(self, config: DataConfig, seed: int, warn: Warn) -> PhotosOfTraining:
         """Returns what `read_training_photos` does; warnings come with the first reading alone."""
         # the seed draws objects of the extra split alone
         key = config, seed if config.extra_split is not None else 0

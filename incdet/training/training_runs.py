@@ -12,6 +12,7 @@ import torch
 
 from incdet.data.identity import identify_datasets
 from incdet.networks.engines.selection import check_shared_features
+from incdet.networks.run_folders import CONFIGURATION_FILE, WEIGHTS_FILE
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network, save_weights
 from incdet.networks.weights_record import WeightsRecord
@@ -36,9 +37,6 @@ from incdet.training.run_config import RunConfig
 from incdet.training.shared_region_task import SharedRegionsTask
 from incdet.training.training_data import without_unknown_places
 from incdet.training.training_options import TrainingOptions
-
-WEIGHTS_FILE = "weights.safetensors"
-"""Name of the file of trained weights in the folder of a run."""
 
 VALIDATION = "validation_"
 """Beginning of the names of a validation's numbers in the log."""
@@ -75,10 +73,11 @@ def _prepare_regions(
     config: RegionsTrainingConfig, cache: Path, processes: Processes, options: TrainingOptions
 ) -> RegionsTask | SharedRegionsTask:
     """The data, its proposals (found by one process, read by all) and the network."""
-    reporter = options.reporter
-    warn = reporter.warn if processes.leads else SILENT.warn
-    dataset, extra = options.photos.of_data_set(config.data, config.seed, warn)
-    paths = dataset.image_paths + (extra.image_paths if extra else ())
+    listener = options.reporter if processes.leads else SILENT
+    photos = options.photos.of_data_set(config.data, config.seed, listener.warn)
+    dataset, extra, validation = photos
+    paths = photos.image_paths
+    listener.note(f"starting from the weights {config.initial_weights}")
     initial = load_network(find_weights(config.initial_weights))
     # settings that do not fit the weights are an error before the proposals take their time
     region_preprocessing(config, initial[1])
@@ -86,11 +85,11 @@ def _prepare_regions(
         check_shared_features(initial[0])
     proposals = ProposalCache(cache, config.proposals, config.device)
     if processes.leads:
-        reporter.follow("proposals", PhotoProposals(proposals).fill(paths), len(paths))
+        PhotoProposals(proposals).compute_missing(paths, listener)
     processes.wait()
     if config.features == "shared":
-        return SharedRegionsTask(dataset, proposals, initial, config, processes, extra, warn)
-    return RegionsTask(dataset, proposals, initial, config, processes, extra, warn)
+        return SharedRegionsTask(dataset, proposals, initial, config, processes, extra, listener, validation)
+    return RegionsTask(dataset, proposals, initial, config, processes, extra, listener, validation)
 
 
 def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions | None = None) -> None:
@@ -110,10 +109,10 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
     with joined_processes(config.device) as processes:
         # every process reads the annotations, but photos of its own; warnings about the data are said once
         warn = options.reporter.warn if processes.leads else SILENT.warn
-        dataset, _ = options.photos.of_data_set(config.data, config.seed, warn)
-        dataset = without_unknown_places(dataset, warn)
+        photos = options.photos.of_data_set(config.data, config.seed, warn)
+        dataset = without_unknown_places(photos.dataset, warn)
         initial = load_network(find_weights(config.initial_weights))
-        task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn)
+        task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn, photos.validation)
         _train(task.task(), config, folder, processes, options, task.record, identify_datasets([dataset]))
         if processes.leads:
             _tell_commands(multibox_commands(folder / WEIGHTS_FILE), options.reporter)
@@ -149,7 +148,15 @@ def _train(
     data_identity: dict[str, Any],
 ) -> None:
     trainer: Trainer[Any] = Trainer(
-        task, config.optimization, config.schedule(), folder, config.seed, processes, options.tensorboard
+        task,
+        config.optimization,
+        config.schedule(),
+        folder,
+        config.seed,
+        processes,
+        options.tensorboard,
+        options.reporter.note,
+        config.command,
     )
     run_training(trainer, config, record, options.reporter, data_identity)
 
@@ -162,6 +169,8 @@ def run_training(
     data_identity: dict[str, Any] | None = None,
 ) -> None:
     """Trains from where the folder's checkpoint is to the end, then writes weights.safetensors, averaged, in float16.
+
+    The weights are there before the last validation, whose numbers are added to their record.
 
     Args:
         trainer: Trainer of the task.
@@ -183,18 +192,25 @@ def run_training(
     if trainer.log is None:  # another process logs and writes
         trainer.run(lambda step, terms: None)
         return
-    write_text(trainer.folder / "config.json", config.model_dump_json(indent=2) + "\n")
+    write_text(trainer.folder / CONFIGURATION_FILE, config.model_dump_json(indent=2) + "\n")
     reporter.note(_beginning(trainer))
+    file = trainer.folder / WEIGHTS_FILE
+
+    def write_weights(numbers: dict[str, float]) -> None:
+        tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
+        save_weights(file, tensors, record(numbers), torch.float16)
+
+    def write_before_validation() -> None:
+        write_weights({})
+        reporter.note(f"wrote {file}")
+
     with reporter.progress("training", trainer.steps) as update:
         update(trainer.step, "")
-        trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"))
-    file = trainer.folder / WEIGHTS_FILE
-    tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
+        trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"), write_before_validation)
     numbers = trainer.log.last(VALIDATION)
-    save_weights(file, tensors, record(numbers), torch.float16)
+    write_weights(numbers)
     if numbers:
-        reporter.note("validation: " + _in_words(numbers))
-    reporter.note(f"wrote {file}")
+        reporter.note(f"validation: {_in_words(numbers)}, noted in {file}")
     if lock is not None:
         lock.release()
 

@@ -109,7 +109,7 @@ def test_ilsvrc_rules_give_the_hand_calculated_numbers_and_exactly_these_keys(ev
         "pooled_AP": pytest.approx((1 + 3 / 4 + 3 / 4) / 3, abs=1e-12),
         "placed": {"num_placed": 3, "top1": 1, "top5": 1},
     }
-    assert "warning: 1 of 3 classes have no objects in tiny val (computer mouse)" in notes
+    assert "warning: 1 of 3 classes has no objects in tiny val (computer mouse)" in notes
     assert "brown bear" in notes, "the table goes to stderr when the numbers go to stdout"
 
 
@@ -153,7 +153,7 @@ def test_output_explains_the_number_and_json_is_a_file(folder, incdet):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda folder: None, "1 of 3 classes have no objects"),
+        (lambda folder: None, "1 of 3 classes has no objects"),
         (lambda folder: (folder / "submission.txt").write_text(""), "holds no detections"),
         (lambda folder: next((folder / "tiny").rglob("*blacklist.txt")).unlink(), "blacklist"),
         (lambda folder: (folder / "submission.txt").write_text(SUBMISSION + "1 1 0.5 9 9 0 0\n"), "corners exchanged"),

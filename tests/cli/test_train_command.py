@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -37,7 +38,15 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(incdet, shared
     kill_after_first_checkpoint(*command, "cut", folder=tmp_path)
     assert (tmp_path / "cut" / "member-2" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "cut" / "member-2" / "weights.safetensors").exists()
-    code, _, err = incdet(*command, "cut")
+    for weights in ("cut/member-2", "cut/member-2/weights.safetensors"):
+        code, _, err = incdet("detect", "photo.jpg", "--weights", weights)
+    assert code == 3
+    sentence = one_sentence(err)
+    assert "no weights in cut/member-2: the training there is unfinished at step 1 of 3; continue it with" in sentence
+    # the command that it names does what the first one does
+    words = shlex.split(sentence.partition("continue it with incdet ")[2])
+    assert words == ["train", "regions", "cut/member-2/config.json", "--output", "cut/member-2"]
+    code, _, err = incdet(*words)
     assert code == 0, err
     assert "from step 1 of 3" in err
     folders = [tmp_path / name / "member-2" for name in ("whole", "cut")]
@@ -79,11 +88,11 @@ def losses_of(folder):
 def test_training_on_shared_features_goes_on_to_the_same_weights(incdet, tmp_path, shared_recipe):
     code, _, err = incdet(*shared_recipe, "whole")
     assert code == 0, err
-    assert "2 photos to learn, 0 for validation" in err
+    assert "2 photos to learn, which show 2 objects of 20 classes (cat 2, " in err
     assert err.rstrip().endswith("next: incdet detect photo.jpg --weights whole/weights.safetensors")
     code, _, err = incdet(*shared_recipe, "whole", "--set", "seed=7")
-    assert code == 3
-    assert "whole/checkpoint.safetensors was written with seed = 1, now it is 7" in one_sentence(err)
+    assert code == 2
+    assert "in whole was begun with other settings: seed is 1 there and 7 now; use" in one_sentence(err)
     kill_after_first_checkpoint(*shared_recipe, "cut", folder=tmp_path)
     code, _, err = incdet(*shared_recipe, "cut")
     assert code == 0, err

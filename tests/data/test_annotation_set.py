@@ -194,7 +194,7 @@ def test_an_error_in_another_process_arrives_as_a_data_error_that_names_the_file
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ([4], r"^1 of 7 annotations are missing in .*annotations \(photo5\.xml\); "),
+        ([4], r"^1 of 7 annotations is missing in .*annotations \(photo5\.xml\); "),
         ([6, 0, 3], r"^3 of 7 annotations are missing in .* \(photo9\.xml, photo6\.xml, photo3\.xml\); "),
         (range(7), r"^7 of 7 annotations are missing in .* \(photo9\.xml, photo8\.xml, photo7\.xml, \.\.\.\); "),
     ],

@@ -199,7 +199,7 @@ def test_objects_of_unknown_classes_are_counted_in_a_warning(root):
     dataset, warnings = read(root)
     assert [len(truth) for truth in dataset.ground_truths] == [1, 0, 1, 1, 1]
     assert len(warnings) == 1
-    assert warnings[0].startswith("5 objects of 4 classes that ")
+    assert warnings[0].startswith("left out: 5 objects of 4 classes that ")
     assert "map_det.txt lacks (n6, n7, n8" in warnings[0]
 
 

@@ -150,7 +150,7 @@ def test_roboflows_photos_without_xml_are_counted(tmp_path):
     said = []
     assert len(read_dataset("voc", tmp_path, "train", warn=said.append)) == 2
     assert len(said) == 1
-    assert said[0].startswith("1 photos in ")
+    assert said[0].startswith("left out in ")
     assert "alone" in said[0]
 
 

@@ -34,7 +34,7 @@ def test_own_classes_and_objects_of_unknown_ones(tmp_path):
     write(tmp_path / "Annotations" / "a.xml", xml(objects))
     said = []
     assert len(read_dataset("voc", tmp_path, "val", warn=said.append).ground_truths[0]) == 1
-    assert said == ["3 objects of 2 classes that PASCAL VOC lacks (lama, polar bear) do not count"]
+    assert said == ["left out: 3 objects of 2 classes that PASCAL VOC lacks (lama, polar bear)"]
     write(tmp_path / "classes.txt", "lama\n\n polar bear \nsheep\n")
     own = read_dataset("voc", tmp_path, "val", warn=said.append)
     assert own.class_names == ("lama", "polar bear", "sheep")

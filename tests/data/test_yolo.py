@@ -98,9 +98,9 @@ def test_photos_without_labels_are_counted_and_a_set_without_any_is_refused(root
     (root / "labels" / "train" / "b.txt").unlink()
     said = []
     assert len(read_yolo(root, "train", said.append)) == 2
-    assert said == ["1 of 2 photos have no file of labels and count as empty (b.png)"]
+    assert said == ["1 of 2 photos has no file of labels and counts as empty (b.png)"]
     (root / "labels" / "train" / "a.txt").unlink()
-    with pytest.raises(DataError, match=r"none of the 2 photos.*labels/train/a\.txt"):
+    with pytest.raises(DataError, match=r"2 photos of .*, and none has a file of labels; .*labels/train/a\.txt"):
         read_yolo(root, "train")
 
 

@@ -19,10 +19,10 @@ def shown(lines):
 @pytest.mark.parametrize(
     ("score", "words"),
     [
-        (0.69, "best below 0.75: dog 0.69; --score-threshold 0.5"),
-        (0.7499, "best below 0.75: dog 0.74; --score-threshold 0.5"),
-        (0.31, "best below 0.75: dog 0.31; --score-threshold 0.3"),
-        (0.015, "best below 0.75: dog 0.01; --score-threshold 0.01"),
+        (0.69, "Nothing from 0.75 on; the best is dog 0.69: try --score-threshold 0.5."),
+        (0.7499, "Nothing from 0.75 on; the best is dog 0.74: try --score-threshold 0.5."),
+        (0.31, "Nothing from 0.75 on; the best is dog 0.31: try --score-threshold 0.3."),
+        (0.015, "Nothing from 0.75 on; the best is dog 0.01: try --score-threshold 0.01."),
     ],
 )
 def test_a_photo_without_detections_says_how_near_the_best_came(score, words):
@@ -34,4 +34,4 @@ def test_a_photo_without_detections_says_how_near_the_best_came(score, words):
 def test_a_photo_with_detections_names_the_best_and_one_without_any_says_nothing():
     text = shown([detections_json(detections([[0, 0, 5, 5]], [0.9], [1])), detections_json(detections([], [], []))])
     assert "dog 0.90" in text
-    assert "below" not in text
+    assert "Nothing" not in text

@@ -6,17 +6,18 @@ from safetensors.torch import save_file
 from tiny_training import CONFIGURATION, draw, losses, make_trainer, nothing, state_of, trained
 from torch import nn
 
-from incdet.errors import OutputError, WeightsError
+from incdet.errors import ConfigurationError, OutputError, WeightsError
 from incdet.networks.conv_units import BatchNorm
+from incdet.networks.run_folders import CHECKPOINT_FILE
 from incdet.runtime import files as storage
-from incdet.training.checkpoint_settings import CHECKPOINT_FILE, check_checkpoint
+from incdet.training.checkpoint_settings import check_checkpoint
 from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
 from incdet.training.schedule import Schedule
 
 
-def refused(folder, configuration, *words):
-    with pytest.raises(WeightsError) as caught:
+def refused(folder, configuration, *words, error=WeightsError):
+    with pytest.raises(error) as caught:
         make_trainer(folder).resume(configuration)
     message = str(caught.value)
     assert "\n" not in message
@@ -24,9 +25,9 @@ def refused(folder, configuration, *words):
 
 
 def test_a_checkpoint_of_another_configuration_names_the_key_and_both_values(uninterrupted):
-    refused(uninterrupted, CONFIGURATION | {"seed": 4}, "seed = 3", "4")
-    refused(uninterrupted, CONFIGURATION | {"added": 1}, "added = None", "1")
-    refused(uninterrupted, {"seed": 3}, "steps")
+    refused(uninterrupted, CONFIGURATION | {"seed": 4}, "seed is 3 there and 4 now", error=ConfigurationError)
+    refused(uninterrupted, CONFIGURATION | {"added": 1}, "added is null there and 1 now", error=ConfigurationError)
+    refused(uninterrupted, {"seed": 3}, "steps is 40 there and null now", error=ConfigurationError)
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", None], ids=["empty", "text", "cut"])
@@ -44,8 +45,8 @@ def test_a_checkpoint_without_incdets_metadata_is_refused(tmp_path, uninterrupte
 def test_settings_are_compared_before_anything_is_loaded(tmp_path, uninterrupted):
     check_checkpoint(tmp_path, CONFIGURATION)
     check_checkpoint(uninterrupted, CONFIGURATION)
-    with pytest.raises(WeightsError, match=r"written with seed = 3, now it is 4; use the old value"):
-        check_checkpoint(uninterrupted, CONFIGURATION | {"seed": 4})
+    with pytest.raises(ConfigurationError, match=r"seed is 3 there and 4 now, steps is 40 there and 7 now; use those"):
+        check_checkpoint(uninterrupted, CONFIGURATION | {"seed": 4, "steps": 7})
     (tmp_path / CHECKPOINT_FILE).write_text("no checkpoint")
     with pytest.raises(WeightsError, match="cannot read the checkpoint"):
         check_checkpoint(tmp_path, CONFIGURATION)

@@ -9,7 +9,7 @@ from incdet.data.readers import read_dataset
 from incdet.errors import DataError
 from incdet.training.data_checks import check_objects, check_photos, describe_photos
 from incdet.training.next_steps import classifier_commands, multibox_commands, region_commands
-from incdet.training.training_data import DataConfig
+from incdet.training.training_data import DataConfig, PhotosOfTraining
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def test_whole_photos_pass(photos):
 
 def test_missing_and_damaged_photos_are_counted_and_one_is_named(photos, tmp_path):
     gone = tmp_path / "gone.jpg"
-    with pytest.raises(DataError, match=r"1 of \d+ photos are missing, such as .*gone\.jpg"):
+    with pytest.raises(DataError, match=r"1 of \d+ photos is missing, such as .*gone\.jpg"):
         check_photos(replace(photos, image_paths=(gone, *photos.image_paths[1:])))
     gone.write_text("no photo")
-    with pytest.raises(DataError, match=r"1 photos are unreadable; .*gone\.jpg"):
+    with pytest.raises(DataError, match=r"1 of \d+ photos is unreadable; .*gone\.jpg"):
         check_photos(replace(photos, image_paths=(gone, *photos.image_paths[1:])))
 
 
@@ -36,16 +36,19 @@ def test_classes_without_objects_are_told_and_no_objects_at_all_are_refused(phot
     assert len(said) == 1
     assert "of 20 classes have no objects" in said[0]
     ignored = [replace(truth, ignored=np.ones(len(truth), bool)) for truth in photos.ground_truths]
-    with pytest.raises(DataError, match=r"none of its .* photos shows an object"):
+    with pytest.raises(DataError, match=r"no object of its .* photos is of its 20 classes"):
         check_objects(replace(photos, ground_truths=tuple(ignored)), said.append)
 
 
 def test_what_is_learnt_is_said(photos):
     four = photos.subset([0, 1, 0, 1])
-    sentence = describe_photos(four, DataConfig(root="here"))
-    assert "3 photos to learn, 1 for validation" in sentence
-    assert f"{sum(len(truth) for truth in four.ground_truths)} objects of 20 classes" in sentence
-    assert "4 photos to learn, 0 for validation" in describe_photos(four, DataConfig(root="here", validation_images=0))
+    sentence = describe_photos(PhotosOfTraining(four), DataConfig(root="here"))
+    assert "3 photos to learn, which show 3 objects of 20 classes (cat 3, aeroplane 0, " in sentence
+    assert sentence.endswith("; 1 other photo for validation, kept out of the same split (data.validation_images)")
+    sentence = describe_photos(PhotosOfTraining(four), DataConfig(root="here", validation_images=0))
+    assert "4 photos to learn, which show 4 objects" in sentence
+    sentence = describe_photos(PhotosOfTraining(four, None, photos), DataConfig(root="here"))
+    assert sentence.endswith(f"; 2 other photos for validation, of {photos.name} (data.validation_split)")
 
 
 def test_commands_for_the_result(small_voc, tmp_path):

@@ -22,13 +22,19 @@ def test_alone_a_signal_between_steps_interrupts_at_once(number):
 
 
 def test_a_signal_in_a_step_waits_and_a_second_one_does_not():
-    with Interruption(alone=True) as interruption:
+    said = []
+    with Interruption(True, said.append) as interruption:
         with interruption.step():
             send()
             assert interruption.requested
+            # people know at once that they were heard
+            assert said == [
+                "stopping after this step, then storing the checkpoint; a second Ctrl-C ends at once without it"
+            ]
         with pytest.raises(KeyboardInterrupt), interruption.step():
             send()
         assert interruption.cut_step
+    assert len(said) == 1
 
 
 def test_of_several_processes_none_leaves_before_all_agree():

@@ -127,6 +127,18 @@ def test_a_validation_that_was_interrupted_is_made_up_for(tmp_path, uninterrupte
     assert log_without_speeds(tmp_path) == log_without_speeds(uninterrupted)
 
 
+def test_the_end_of_the_steps_is_told_before_the_last_validation(tmp_path):
+    trainer, order = make_trainer(tmp_path, steps=10), []
+    trainer.schedule = replace(trainer.schedule, validate_every=5)
+    trainer.task.num_validation, trainer.tell = 3, order.append
+    validate = trainer.task.validate
+    trainer.task.validate = lambda network: order.append("validate") or validate(network)
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing, lambda: order.append("finished"))
+    said = [f"validation after step {step}: 3 photos" for step in (5, 10)]
+    assert order == [said[0], "validate", "finished", said[1], "validate"]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_names_step_term_and_images(tmp_path, value):
     def penalty(step):

@@ -6,7 +6,8 @@ from annotation_files import write
 
 from incdet.data.ilsvrc import read_ilsvrc
 from incdet.errors import DataError
-from incdet.training.training_data import DataConfig, limit_objects_per_class, read_training_photos, split_validation
+from incdet.training.training_data import DataConfig, limit_objects_per_class, read_training_photos
+from incdet.training.validation_photos import split_validation
 
 
 def annotation(*class_ids):
@@ -44,7 +45,7 @@ def counts(dataset):
 
 def test_val_without_blacklisted_photos_and_some_objects_of_train(root):
     config = DataConfig(dataset="ilsvrc", root=str(root), split="val", extra_split="train", extra_boxes_per_class=3)
-    dataset, extra = read_training_photos(config, seed=1)
+    dataset, extra, _ = read_training_photos(config, seed=1)
     assert [truth.image for truth in dataset.ground_truths] == ["v_90", "v_70", "v_40", "v_10"]
     assert counts(extra) == [3, 0, 3]
     joined = dataset.joined(extra)
@@ -54,7 +55,7 @@ def test_val_without_blacklisted_photos_and_some_objects_of_train(root):
 
 
 def test_someone_must_be_left_to_train_on(root):
-    dataset, _ = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
+    dataset, *_ = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
     assert [len(part) for part in split_validation(dataset, None)] == [3, 1]
     assert [len(part) for part in split_validation(dataset.subset([0]), None)] == [1, 0]
     for number in (len(dataset), 32):
@@ -63,7 +64,7 @@ def test_someone_must_be_left_to_train_on(root):
 
 
 def test_no_extra_split_no_extra_photos(root):
-    _, extra = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
+    _, extra, _ = read_training_photos(DataConfig(dataset="ilsvrc", root=str(root), split="val"), seed=1)
     assert extra is None
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from incdet.data.dataset import Warn
 from incdet.errors import DataError, ImageError
+from incdet.runtime.counted_words import of_all
 from incdet.runtime.distributed import Processes
 from incdet.runtime.worker_processes import follow_parent, num_cores
 
@@ -137,16 +138,15 @@ class BadPhotos:
         self.warn(f"{problem}; another photo takes its place")
         if len(self.problems) > MAX_BAD_SHARE * self.num_photos:
             raise DataError(
-                f"{len(self.problems):,} of {self.num_photos:,} photos cannot be used, more than "
+                f"{of_all(len(self.problems), self.num_photos, 'photo')} cannot be used, more than "
                 f"{MAX_BAD_SHARE:.0%}; the last: {problem}"
             )
 
     def tell_number(self) -> None:
         """Says how many photos could not be used, if any."""
         if self.problems:
-            place = "its place" if len(self.problems) == 1 else "their places"
-            number = f"{len(self.problems):,} of {self.num_photos:,}"
-            self.warn(f"{number} photos could not be used: others took {place}")
+            took = "another took its place" if len(self.problems) == 1 else "others took their places"
+            self.warn(f"{of_all(len(self.problems), self.num_photos, 'photo')} could not be used: {took}")
 
 
 def warn_about_replaced_photos(

@@ -16,6 +16,7 @@ from incdet.data.shards import ShardPhotos
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
 from incdet.ops.even_spacing import evenly_spaced_with_ends
+from incdet.runtime.counted_words import counted
 from incdet.runtime.photo_search import is_hidden_folder
 from incdet.structures import Image
 
@@ -96,6 +97,8 @@ class ObjectPhotos:
     """A `PhotoSource` of the objects of a detection data set, cut out of their photos; ignored ones are left out."""
 
     def __init__(self, dataset: Dataset):
+        # the same photos are kept out of training whatever the order in which the annotations list them
+        dataset = dataset.subset(dataset.by_file_name())
         self.class_names, self._dataset = dataset.class_names, dataset
         # of every sample, the photo and the object's row in the photo's annotation; ignored objects get no sample
         rows = [np.flatnonzero(~truth.ignored) for truth in dataset.ground_truths]
@@ -173,7 +176,7 @@ def hold_out_photos(source: PhotoSource, num_photos: int) -> tuple[np.ndarray, n
     groups = np.unique(source.groups)
     if num_photos >= len(groups):
         raise ConfigurationError(
-            f"validation_images is {num_photos}, but there are {len(groups)} photos in all; keep out fewer of them"
+            f"validation_images is {num_photos}, but the data has only {counted(len(groups), 'photo')}; keep out fewer"
         )
     # whole photos are kept out: objects of one photo on both sides would make the validation too easy
     chosen = groups[evenly_spaced_with_ends(len(groups), num_photos)]

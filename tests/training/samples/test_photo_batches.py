@@ -122,7 +122,7 @@ def test_another_photo_takes_the_place_of_one_that_cannot_be_read(photos, tmp_pa
     assert {name for batch in found for name in batch.names} == {str(paths[0])}
     assert "damaged.png" in told[0]
     assert "\n" not in told[0]
-    assert told[1:] == ["1 of 2 photos could not be used: others took its place"]
+    assert told[1:] == ["1 of 2 photos could not be used: another took its place"]
 
 
 def test_gain_and_shift_change_the_colours(photos):

@@ -185,5 +185,5 @@ def test_photos_held_out_are_evenly_spaced_and_objects_of_a_photo_stay_together(
     training, kept_out = hold_out_photos(Grouped(), 2)
     assert (training.tolist(), kept_out.tolist()) == ([2], [0, 1, 3, 4, 5])
     assert len(hold_out_photos(source, 0)[1]) == 0
-    with pytest.raises(ConfigurationError, match="12 photos in all"):
+    with pytest.raises(ConfigurationError, match="only 12 photos"):
         hold_out_photos(source, 12)

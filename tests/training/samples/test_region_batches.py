@@ -140,7 +140,7 @@ def test_regions_of_a_photo_that_cannot_be_read_are_replaced(sampler, paths, tmp
         assert len(batch.names) == len(batch.crops) == len(batch.targets)
         assert all(str(paths[0]) in name for name in batch.names)
     assert [("1.png" in sentence, "\n" in sentence) for sentence in told[:1]] == [(True, False)]
-    assert told[1:] == ["1 of 2 photos could not be used: others took its place"]
+    assert told[1:] == ["1 of 2 photos could not be used: another took its place"]
 
 
 def test_too_many_photos_that_cannot_be_read_end_it_with_a_sentence(sampler, tmp_path):
