@@ -122,7 +122,7 @@ ReportFolder = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder for the report; with a detector: of the run (default: runs/eval_map).",
+        help="Folder for the report; with a detector: of the run (default: runs/evaluation).",
         rich_help_panel=RESULTS,
     ),
 ]

@@ -37,7 +37,7 @@ from incdet.runtime.json_files import json_text
 from incdet.runtime.urls import missing_file_hint
 from incdet.runtime.worker_processes import num_cores
 
-DEFAULT_FOLDER = Path("runs/eval_map")
+DEFAULT_FOLDER = Path("runs/evaluation")
 """Folder of a detector's run where none is given."""
 
 AnyEvaluation = Evaluation | CocoEvaluation

@@ -36,6 +36,13 @@ NONE, LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND, BOTH = range(6)
 ERROR_NAMES = ("", "localisation", "classification", "duplicate", "background", "both")
 
 
+TIDE_NOTE = (
+    "mAP gained: how much higher mAP would be if all errors of this kind were mended and the others left as they are "
+    "(TIDE, Bolya et al. 2020)."
+)
+"""What the costs of errors mean, for people."""
+
+
 @dataclass(frozen=True, eq=False)
 class SizeResult:
     """The results on objects of one size. False detections count by their own size.

@@ -14,13 +14,14 @@ from incdet.errors import ImageError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes, inclusive_areas
 from incdet.evaluation.confusion import ConfusionMatrix
-from incdet.evaluation.error_analysis import ERROR_NAMES, ErrorAnalysis
+from incdet.evaluation.error_analysis import ERROR_NAMES, TIDE_NOTE, ErrorAnalysis
 from incdet.evaluation.operating_points import THRESHOLDS, operating_points
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.precision_recall import envelope_at
 from incdet.evaluation.rules import FALSE
 from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
 from incdet.images import read_image
+from incdet.ops.decimals import shown_number
 from incdet.runtime.counted_words import counted
 from incdet.runtime.visible_text import visible
 
@@ -71,11 +72,11 @@ def html_report(
         dataset: The data set, for names and photos. A photo that cannot be read becomes an empty frame with boxes.
         plots: PNG images, shown as they are; may be empty.
     """
-    title = escape(f"{dataset.name}: mAP {evaluation.mean_average_precision:.4f}")
+    title = escape(f"{dataset.name}: mAP {shown_number(evaluation.mean_average_precision)}")
     body = [
         f"<h1>{escape(dataset.name)}</h1>",
-        f'<div><span class="number">{100 * evaluation.mean_average_precision:.2f}</span> % mAP, '
-        f"median AP {100 * evaluation.median_average_precision:.2f} %</div>",
+        f'<div><span class="number">{shown_number(evaluation.mean_average_precision)}</span> mAP, '
+        f"median AP {shown_number(evaluation.median_average_precision)}</div>",
         f"<p>{evaluation.rules} rules: {counted(evaluation.num_images, 'image')}, "
         f"{counted(len(evaluation.detections), 'detection')}, "
         f"{counted(int(evaluation.num_objects.sum()), 'object')} of "
@@ -122,11 +123,15 @@ def _errors(analysis: ErrorAnalysis) -> str:
     largest = max(*np.nan_to_num(list(analysis.costs.values())), 1e-9)
     ranked = sorted(analysis.costs.items(), key=lambda item: -item[1])
     rows = (
-        _row(name, f"{points:.2f}", f"{analysis.counts[name]:,}", _bar(max(float(np.nan_to_num(points)), 0) / largest))
+        _row(
+            name,
+            shown_number(points / 100, sign="+"),
+            f"{analysis.counts[name]:,}",
+            _bar(max(float(np.nan_to_num(points)), 0) / largest),
+        )
         for name, points in ranked
     )
-    text = "mAP points gained when all errors of one kind are mended and no others (TIDE, Bolya et al. 2020)."
-    return _table(("error", "mAP points", "number", ""), rows) + f"<p>{text}</p>"
+    return _table(("error", "mAP gained", "number", ""), rows) + f"<p>{TIDE_NOTE}</p>"
 
 
 def _bar(share: float) -> str:
@@ -135,7 +140,12 @@ def _bar(share: float) -> str:
 
 def _sizes(analysis: ErrorAnalysis) -> str:
     rows = (
-        _row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
+        _row(
+            size.name,
+            shown_number(size.mean_average_precision),
+            shown_number(size.recall),
+            f"{size.num_objects:,}",
+        )
         for size in analysis.sizes
     )
     text = "Small is below 32 x 32 pixels, large from 96 x 96 pixels."

@@ -10,8 +10,9 @@ from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.classification_accuracy import AccuracyTable
 from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
-from incdet.evaluation.error_analysis import ErrorAnalysis
+from incdet.evaluation.error_analysis import TIDE_NOTE, ErrorAnalysis
 from incdet.evaluation.recall import Coverage, overlap_statistics
+from incdet.ops.decimals import shown_number
 from incdet.runtime.counted_words import counted
 
 _MAX_CLASSES = 10
@@ -25,12 +26,13 @@ def evaluation_table(evaluation: Evaluation | CocoEvaluation, title: str) -> Tab
     # a class without objects has no AP and no row
     for name, ap, recall, count in zip(evaluation.class_names, *columns, strict=True):
         if count:
-            table.add_row(escape(name), f"{ap:.4f}", f"{recall:.4f}", str(count))
+            table.add_row(escape(name), shown_number(ap), shown_number(recall), str(count))
     table.add_section()
     recall = float(np.nanmean(evaluation.recall)) if evaluation.num_objects.any() else float("nan")
     total = str(int(evaluation.num_objects.sum()))
-    table.add_row("mean (mAP)", f"{evaluation.mean_average_precision:.4f}", f"{recall:.4f}", total, style="bold")
-    table.add_row("median", f"{evaluation.median_average_precision:.4f}", "", "")
+    mean, median = shown_number(evaluation.mean_average_precision), shown_number(evaluation.median_average_precision)
+    table.add_row("mean (mAP)", mean, shown_number(recall), total, style="bold")
+    table.add_row("median", median, "", "")
     return table
 
 
@@ -38,7 +40,7 @@ def coco_table(evaluation: CocoEvaluation) -> Table:
     """Returns COCO's twelve numbers."""
     table = _table("COCO", "number", "value")
     for name, value in evaluation.numbers.items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(name, shown_number(value))
     return table
 
 
@@ -60,13 +62,13 @@ def networks_table(
     values = {name: _mean_and_pooled(evaluation) for name, evaluation in by_network.items()}
     for name, (mean, pooled) in values.items():
         interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
-        table.add_row(escape(name), f"{mean:.4f}", interval, f"{pooled:.4f}")
+        table.add_row(escape(name), shown_number(mean), interval, shown_number(pooled))
     table.add_section()
     # the rejection network of a cascade is no member and stays out of the mean
     members = [pair for name, pair in values.items() if name.startswith("member")]
     summaries = {"mean member": np.mean(members, axis=0), "the ensemble": _mean_and_pooled(ensemble)}
     for name, (mean, pooled) in summaries.items():
-        table.add_row(name, f"{mean:.4f}", "", f"{pooled:.4f}")
+        table.add_row(name, shown_number(mean), "", shown_number(pooled))
     return table
 
 
@@ -77,10 +79,11 @@ def _mean_and_pooled(evaluation: Evaluation | CocoEvaluation) -> tuple[float, fl
 
 
 def error_table(analysis: ErrorAnalysis) -> Table:
-    """Returns the error types with their cost in mAP points, the most expensive first."""
-    table = _table("what costs mAP (TIDE)", "error", "mAP points", "number")
+    """Returns the error types with their cost in mAP, the most expensive first."""
+    table = _table("what costs mAP (TIDE)", "error", "mAP gained", "number")
+    table.caption = TIDE_NOTE
     for name, points in sorted(analysis.costs.items(), key=lambda item: -item[1]):
-        table.add_row(name, f"{points:.2f}", f"{analysis.counts[name]:,}")
+        table.add_row(name, shown_number(points / 100, sign="+"), f"{analysis.counts[name]:,}")
     return table
 
 
@@ -88,7 +91,8 @@ def size_table(analysis: ErrorAnalysis) -> Table:
     """Returns mAP and recall of small, medium and large objects."""
     table = _table("by object size", "objects", "mAP", "recall", "number")
     for size in analysis.sizes:
-        table.add_row(size.name, f"{size.mean_average_precision:.4f}", f"{size.recall:.4f}", f"{size.num_objects:,}")
+        mean, recall = shown_number(size.mean_average_precision), shown_number(size.recall)
+        table.add_row(size.name, mean, recall, f"{size.num_objects:,}")
     return table
 
 
@@ -123,10 +127,13 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
         if not np.isnan(differences[class_id]):
             first, second = comparison.average_precision[:, class_id]
             difference = f"{differences[class_id]:+.4f}"
-            table.add_row(escape(comparison.class_names[class_id]), f"{first:.4f}", f"{second:.4f}", difference)
+            table.add_row(
+                escape(comparison.class_names[class_id]), shown_number(first), shown_number(second), difference
+            )
     table.add_section()
     first, second = comparison.mean_average_precision
-    table.add_row("mean (mAP)", f"{first:.4f}", f"{second:.4f}", f"{second - first:+.4f}", style="bold")
+    means = shown_number(first), shown_number(second), shown_number(second - first, sign="+")
+    table.add_row("mean (mAP)", *means, style="bold")
     return table
 
 

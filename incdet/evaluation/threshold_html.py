@@ -7,6 +7,7 @@ import numpy as np
 
 from incdet.evaluation.confusion import BACKGROUND_NAME, ConfusionMatrix
 from incdet.evaluation.operating_points import OperatingPoint
+from incdet.ops.decimals import shown_number
 
 _MAX_CLASSES = 40
 """Number of classes up to which the whole matrix is shown; of more classes it would be wider than any screen."""
@@ -32,18 +33,13 @@ def threshold_section(points: Sequence[OperatingPoint], matrix: ConfusionMatrix)
 
 
 def _points_table(points: Sequence[OperatingPoint]) -> str:
-    rows = "".join(
-        f"<tr><td>{point.score_threshold:g}</td><td>{point.num_detections:,}</td><td>{_share(point.precision)}</td>"
-        f"<td>{_share(point.recall)}</td></tr>"
-        for point in points
-    )
+    rows = ""
+    for point in points:
+        precision, recall = shown_number(point.precision, 3), shown_number(point.recall, 3)
+        cells = (f"{point.score_threshold:g}", f"{point.num_detections:,}", precision, recall)
+        rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     headings = "".join(f"<th>{heading}</th>" for heading in ("score from", "detections", "precision", "recall"))
     return f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _share(value: float) -> str:
-    """Returns a share in decimals; a dash where there is nothing to divide by."""
-    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _confusions(matrix: ConfusionMatrix) -> str:

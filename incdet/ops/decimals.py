@@ -34,3 +34,17 @@ def plain_number(value: float) -> float | None:
     (0.5, None)
     """
     return None if math.isnan(value) else float(value)
+
+
+def shown_number(value: float, digits: int = 4, sign: str = "") -> str:
+    """Returns a number as people read it: a dash where there is nothing to calculate it from.
+
+    >>> shown_number(0.51239), shown_number(float("nan")), shown_number(0.5, 2, "+")
+    ('0.5124', '-', '+0.50')
+
+    Args:
+        value: Number; NaN is none.
+        digits: Number of decimals.
+        sign: "+" shows the sign of positive numbers, too.
+    """
+    return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"

@@ -1,5 +1,6 @@
 """The commands that use what a training has made, for its last lines."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,12 @@ def region_commands(weights: Sequence[Path], data: DataConfig) -> list[str]:
     collection = data.collection()
     if _has_validation_split(collection, data):
         root = shlex.quote(data.root)
-        rules = " --rules voc" if collection == Collection.coco else ""
-        commands.append(f"incdet evaluate --dataset {collection} --root {root} --split val{rules} {options}")
+        # of an ensemble, the folder of all members
+        folder = Path(os.path.commonpath([file.parent for file in weights]))
+        report = f"--output {shlex.quote(str(folder / 'evaluation'))}"
+        commands.append(
+            f"incdet evaluate --dataset {collection} --root {root} --split val --rules voc {options} {report}"
+        )
     return commands
 
 

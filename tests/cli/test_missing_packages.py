@@ -68,7 +68,7 @@ def test_detect_propose_and_evaluate_need_the_core_alone(small_voc, tmp_path):
     program = ALONE.format(path=sys.path, packages=OF_EXTRAS, commands=commands)
     result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.stdout.splitlines()[-1] == "[0, 0, 0, 0]", result.stderr
-    report = (tmp_path / "runs" / "eval_map" / "report.html").read_text()
+    report = (tmp_path / "runs" / "evaluation" / "report.html").read_text()
     assert "There are no plots, because they need matplotlib" in report
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import require_parsing
 
 from incdet.data.readers import read_dataset
 from incdet.errors import DataError
@@ -60,5 +61,8 @@ def test_commands_for_the_result(small_voc, tmp_path):
     detect, evaluate = region_commands(weights * 2, other)
     assert detect.count("--weights") == 2
     assert evaluate.startswith("incdet evaluate --dataset voc --root ")
+    assert evaluate.endswith(f"--output '{tmp_path}/my run/evaluation'")
+    for command in (detect, evaluate, multibox_commands(weights[0])[0], classifier_commands(weights[0])[0]):
+        require_parsing(command)
     assert multibox_commands(weights[0])[0].endswith(f"--set 'proposals.multibox.weights={weights[0]}'")
     assert classifier_commands(weights[0]) == [f"incdet classify photo.jpg --weights {quoted}"]
