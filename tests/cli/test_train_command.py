@@ -39,7 +39,7 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(incdet, shared
     assert (tmp_path / "cut" / "member-2" / "checkpoint.safetensors").exists()
     assert not (tmp_path / "cut" / "member-2" / "weights.safetensors").exists()
     for weights in ("cut/member-2", "cut/member-2/weights.safetensors"):
-        code, _, err = incdet("detect", "photo.jpg", "--weights", weights)
+        code, _, err = incdet("evaluate", "--dataset", "voc", "--root", "voc", "--weights", weights)
     assert code == 3
     sentence = one_sentence(err)
     assert "no weights in cut/member-2: the training there is unfinished at step 1 of 3; continue it with" in sentence

@@ -44,17 +44,17 @@ def task_of(small_voc, tmp_path_factory):
     dataset = read_dataset(Collection("voc"), small_voc, "val")
     folder = tmp_path_factory.mktemp("cache")
 
-    def make(classes, order=(0, 1), size=224, processes=None, extra=None, **more):
-        """The first photo in this order validates, the other one is trained on; those of `extra` lend objects."""
+    def make(classes, size=224, processes=None, extra=None, **more):
+        """The first photo validates, the other one is trained on; those of `extra` lend objects."""
         config = training(small_voc, **more)
         torch.manual_seed(0)
         about = {"classes": classes or dataset.class_names, "preprocessing": Preprocessing(size=size)}
         record = WeightsRecord(**about, background=True, origin="a test", licence="none")
         start = GoogLeNet(record.num_columns)
         before = {name: value.clone() for name, value in start.state_dict().items()}
-        photos, cache = dataset.subset(list(order)), ProposalCache(folder, config.proposals)
+        cache = ProposalCache(folder, config.proposals)
         lent = None if extra is None else dataset.subset(list(extra))
-        return before, RegionsTask(photos, cache, (start, record), config, processes, lent)
+        return before, RegionsTask(dataset, cache, (start, record), config, processes, lent)
 
     return make
 
@@ -145,7 +145,9 @@ def test_an_epoch_is_as_many_regions_with_an_object_as_there_are_objects(task_of
 def test_validation_is_detection_in_the_photos_kept_out(task_of):
     """Against the stages one by one; the photo is annotated at half the size of its file."""
     data = {"root": "here", "validation_images": 1, "validation_proposals": 24}
-    _, task = task_of(None, order=(1, 0), size=96, context=24, data=data)
+    _, task = task_of(None, size=96, context=24, data=data)
+    # the photo that is annotated at half its size
+    task.validation = task.training
     (path,), (truth,) = task.validation.image_paths, task.validation.ground_truths
     image, network = read_image(path), task.network.eval()
     boxes = task.proposals.cache(image)[:24].boxes
