@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from incdet.ops.boxes import boxes_to_xywh, clip_boxes
 from incdet.ops.class_colors import class_mark
 from incdet.ops.decimals import shortest_decimals
 from incdet.ops.drawing import cut_boxes, draw_labelled_boxes
-from incdet.ops.nms import nms, vote_on_boxes
+from incdet.ops.nms import nms_by_class, vote_on_boxes
 from incdet.runtime.files import write_text
 from incdet.runtime.json_files import json_text
 from incdet.runtime.picture_files import save_picture
@@ -222,6 +222,22 @@ class Detections:
         ]
 
 
+class Candidates(NamedTuple):
+    """Pairs of a region and a class that may become detections, best score first.
+
+    Attributes:
+        regions: [N] int64, rows of the region scores.
+        boxes: [N, 4] float32, xyxy pixels.
+        values: [N] float32 in [0, 1], probability of the class.
+        class_ids: [N] int64.
+    """
+
+    regions: np.ndarray
+    boxes: np.ndarray
+    values: np.ndarray
+    class_ids: np.ndarray
+
+
 def select_detections(
     scores: RegionScores, image: Image, class_names: tuple[str, ...], config: DetectionsConfig
 ) -> Detections:
@@ -237,14 +253,9 @@ def select_detections(
         class_names: The C classes.
         config: Thresholds and limits.
     """
-    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
-    # a region may be detected as several classes: one candidate for each probability [R, C] above the threshold
-    regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
-    boxes, values = scores.boxes[regions], scores.probabilities[regions, class_ids]
-    # equal scores keep the regions' order
-    order = np.argsort(-values, kind="stable")
-    boxes, values, class_ids = boxes[order], values[order], class_ids[order].astype(np.int64)
-    kept = _suppress_by_class(boxes, class_ids, config.iou_threshold)[: config.max_per_image]
+    candidates = list_candidates(scores, class_names, config)
+    boxes, values, class_ids = candidates.boxes, candidates.values, candidates.class_ids
+    kept = keep_best(candidates, config)
     found = boxes[kept]
     if config.voting_iou is not None:
         found = clip_boxes(vote_on_boxes(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
@@ -260,17 +271,20 @@ def select_detections(
     )
 
 
-def _suppress_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Returns the rows that survive NMS among the boxes of their class, ascending.
+def list_candidates(scores: RegionScores, class_names: tuple[str, ...], config: DetectionsConfig) -> Candidates:
+    """Returns every pair of a region and a class above the score threshold; arguments as for `select_detections`."""
+    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
+    # a region may be detected as several classes: one candidate for each probability [R, C] above the threshold
+    regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
+    values = scores.probabilities[regions, class_ids]
+    # equal scores keep the regions' order
+    order = np.argsort(-values, kind="stable")
+    regions = regions[order]
+    return Candidates(regions, scores.boxes[regions], values[order], class_ids[order].astype(np.int64))
 
-    Args:
-        boxes: [N, 4] float32, best score first.
-        class_ids: [N] int64.
-        iou_threshold: IoU with a better box above which a box is removed.
-    """
-    survivors = [np.zeros(0, np.int64)]
-    for class_id in np.unique(class_ids):
-        rows = np.flatnonzero(class_ids == class_id)
-        # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
-        survivors.append(rows[nms(boxes[rows].astype(np.float64), iou_threshold)])
-    return np.sort(np.concatenate(survivors))
+
+def keep_best(candidates: Candidates, config: DetectionsConfig) -> np.ndarray:
+    """Returns the rows of candidates that become detections, [K] int64, ascending."""
+    # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
+    boxes = candidates.boxes.astype(np.float64)
+    return nms_by_class(boxes, candidates.class_ids, config.iou_threshold)[: config.max_per_image]

@@ -20,6 +20,7 @@ from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork
 from incdet.networks.pretrained import Origin, load_pretrained, origin_of
 from incdet.pipeline.cascade import Thresholds
+from incdet.pipeline.explanation import DetectionExplanation, explain_detections
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
@@ -200,6 +201,16 @@ class Detector:
     def select(self, scores: RegionScores, image: Image) -> Detections:
         """Detections from region scores, under `config.detections`."""
         return select_detections(scores, image, self.class_names, self.config.detections)
+
+    def explain(self, proposals: Proposals, scores: RegionScores) -> list[DetectionExplanation]:
+        """Tells where each detection of `select` comes from, in the same order.
+
+        Args:
+            proposals: the R regions of a photo.
+            scores: their class probabilities.
+        """
+        names, config = self.scorer.network_names, self.config.detections
+        return explain_detections(proposals, scores, self.class_names, names, config)
 
     def detect_many(
         self,

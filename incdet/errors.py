@@ -17,6 +17,10 @@ class ImageError(IncdetError):
     exit_code = 1
 
 
+class PhotoSizeError(ImageError):
+    """A photo with more pixels than the limit, or with none."""
+
+
 class DataError(IncdetError):
     """A data set, annotation or predictions file that is missing or malformed."""
 

@@ -11,7 +11,7 @@ import PIL.ExifTags
 import PIL.Image
 
 from incdet.config.sections import ImagesConfig
-from incdet.errors import ImageError, reason
+from incdet.errors import ImageError, PhotoSizeError, reason
 from incdet.ops.jpeg_data import END_MARKER, has_whole_picture
 from incdet.runtime.photo_search import SUFFIXES as SUFFIXES  # callers of `read_image` need both
 from incdet.runtime.photo_search import find_images as find_images
@@ -132,7 +132,9 @@ def _decode(file: IO[bytes], name: str, config: ImagesConfig) -> np.ndarray:
             f"cannot read {name}: it is not an image of a known format; convert it to JPEG or PNG"
         ) from None
     except PIL.Image.DecompressionBombError:
-        raise ImageError(f"refused {name}: its stated size is that of a decompression bomb; shrink it first") from None
+        raise PhotoSizeError(
+            f"refused {name}: its stated size is that of a decompression bomb; shrink it first"
+        ) from None
     except ImageError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in Pillow, assertions included
@@ -197,12 +199,12 @@ def _open_whatever_its_size(file: IO[bytes]) -> PIL.Image.Image:
 def _check_size(width: int, height: int, name: str, config: ImagesConfig) -> None:
     megapixels = width * height / 1e6
     if megapixels > config.max_megapixels:
-        raise ImageError(
+        raise PhotoSizeError(
             f"refused {name}: {width}x{height} is {megapixels:.0f} megapixels and the limit is "
             f"{config.max_megapixels:g}; shrink it or raise images.max_megapixels"
         )
     if width == 0 or height == 0:
-        raise ImageError(f"refused {name}: it has no pixels ({width}x{height})")
+        raise PhotoSizeError(f"refused {name}: it has no pixels ({width}x{height})")
 
 
 def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -26,6 +26,24 @@ def nms(boxes: np.ndarray, iou_threshold: float, limit: int | None = None) -> np
     return _nms(np.ascontiguousarray(boxes), iou_threshold, len(boxes) if limit is None else limit)
 
 
+def nms_by_class(boxes: np.ndarray, class_ids: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Non-maximum suppression among the boxes of each class.
+
+    Args:
+        boxes: [N, 4] float32 or float64, xyxy, best first; the Jaccard index is computed in their type.
+        class_ids: [N] int64.
+        iou_threshold: IoU with a better box of the class above which a box is removed.
+
+    Returns:
+        Rows of the kept boxes, [K] int64, ascending.
+    """
+    survivors = [np.zeros(0, np.int64)]
+    for class_id in np.unique(class_ids):
+        rows = np.flatnonzero(class_ids == class_id)
+        survivors.append(rows[nms(boxes[rows], iou_threshold)])
+    return np.sort(np.concatenate(survivors))
+
+
 @kernel
 def _nms(boxes: np.ndarray, iou_threshold: float, limit: int) -> np.ndarray:
     """The result of `nms` for boxes that lie row by row in memory."""
