@@ -21,6 +21,7 @@ from incdet.cli import (
     evaluate_command,
     info_command,
     propose_command,
+    serve_command,
     train_command,
     weights_command,
 )
@@ -35,6 +36,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str, tuple[str, ...]], ...] = (
     ("detect", detect_command.detect, DETECT, detect_command.EXAMPLES),
     ("propose", propose_command.propose, DETECT, propose_command.EXAMPLES),
     ("classify", classify_command.classify, DETECT, classify_command.EXAMPLES),
+    ("serve", serve_command.serve, DETECT, serve_command.EXAMPLES),
     ("evaluate", evaluate_command.evaluate, EVALUATE, evaluate_command.EXAMPLES),
     ("coverage", coverage_command.coverage, EVALUATE, coverage_command.EXAMPLES),
     ("compare", compare_command.compare, EVALUATE, compare_command.EXAMPLES),
@@ -50,7 +52,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str, tuple[str, ...]], ...] = (
 """Name, function, panel and examples of every command that has no sub-commands."""
 
 ORDER = (
-    *("detect", "propose", "classify"),
+    *("detect", "propose", "classify", "serve"),
     *("evaluate", "coverage", "compare", "evaluate-classification"),
     *("train", "weights"),
     *("config", "info"),

@@ -1,7 +1,8 @@
 """`incdet detect`: photos -> pictures with boxes, and files of detections."""
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +25,9 @@ from incdet.cli.options import (
     device_setting,
     preset_setting,
 )
+
+if TYPE_CHECKING:
+    from incdet.config.sections import Config
 
 EXAMPLES = (
     "incdet detect photo.jpg holiday/ --output found",
@@ -123,22 +127,8 @@ def detect(
     quiet: QuietTable = False,
 ) -> int:
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
-    from incdet.config.class_choice import split_names
-    from incdet.config.loading import load_config
-    from incdet.config.sections import Config
-
     more = [*preset_setting(preset), *device_setting(device)]
-    if score_threshold is not None:
-        more.append(f"detections.display_threshold={score_threshold}")
-    if classes is not None:
-        more.append(f"detections.classes={json.dumps(split_names(classes))}")
-    if engine is not None:
-        more.append(f"scores.engine={engine.value}")
-    effective = load_config(Config, config, [*more, *(settings or ())])
-    if score_threshold is not None and score_threshold < effective.detections.score_threshold:
-        # detections below this threshold are dropped long before they could be shown
-        more.append(f"detections.score_threshold={score_threshold}")
-        effective = load_config(Config, config, [*more, *(settings or ())])
+    effective = detection_config(score_threshold, classes, engine, more, config, settings)
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
     from incdet.networks.chosen_weights import check_detector
@@ -156,3 +146,43 @@ def detect(
 
     ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
     return detect_photos(given, kinds, ensemble, effective, options, workers)
+
+
+def detection_config(
+    score_threshold: float | None,
+    classes: str | None,
+    engine: EngineName | None,
+    more: list[str],
+    config: Path | None,
+    settings: list[str] | None,
+) -> "Config":
+    """The effective configuration of a command that detects.
+
+    Args:
+        score_threshold: Lowest probability that is shown; None is that of the configuration.
+        classes: Classes that are looked for, between commas; None looks for all.
+        engine: Library that computes networks; None is that of the configuration.
+        more: Settings that other options stand for.
+        config: File of the configuration; None is the default.
+        settings: Settings that win over everything else.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+    from incdet.config.class_choice import split_names
+    from incdet.config.loading import load_config
+    from incdet.config.sections import Config
+
+    more = list(more)
+    if score_threshold is not None:
+        more.append(f"detections.display_threshold={score_threshold}")
+    if classes is not None:
+        more.append(f"detections.classes={json.dumps(split_names(classes))}")
+    if engine is not None:
+        more.append(f"scores.engine={engine.value}")
+    effective = load_config(Config, config, [*more, *(settings or ())])
+    if score_threshold is not None and score_threshold < effective.detections.score_threshold:
+        # detections below this threshold are dropped long before they could be shown
+        more.append(f"detections.score_threshold={score_threshold}")
+        effective = load_config(Config, config, [*more, *(settings or ())])
+    return effective

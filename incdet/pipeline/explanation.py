@@ -130,10 +130,11 @@ def _list_opinions(
     scores: RegionScores, region: int, class_names: tuple[str, ...], network_names: Sequence[str], num_best: int
 ) -> tuple[NetworkOpinion, ...]:
     """Returns what each network says about one region."""
+    names: Sequence[str] = network_names
     if scores.by_network is None:
         rows, names = scores.probabilities[None, region], ("all networks",)
     else:
-        rows, names = scores.by_network[:, region], tuple(network_names)
+        rows = scores.by_network[:, region]
     # where no member saw the region, the rows of all members are copies of the first row, the rejection network's
     is_copied = len(rows) > 1 and bool((rows[1:] == rows[0]).all())
     opinions = []

@@ -12,7 +12,7 @@ from incdet.networks.importers import caffemodel
 
 OF_EXTRAS = (
     "matplotlib", "scipy", "pycocotools", "faster_coco_eval", "tensorboard", "google.protobuf", "openvino",
-    "webdataset", "skimage",
+    "webdataset", "skimage", "fastapi", "uvicorn", "python_multipart",
 )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def test_a_report_without_matplotlib_says_what_is_missing(incdet, core_alone, pr
         (["train", "multibox", "multibox_voc", "--set", "loss.matching=bipartite"], "train"),
         (["train", "multibox", "multibox_voc", "--set", "form=pooled"], "train"),
         (["train", "classifier", "classifier_voc", "--tensorboard", "--set", "data.root=nowhere"], "train"),
+        (["serve"], "web"),
         (["weights", "import", "n.caffemodel", "--class-list", "words.txt", "--output", "w"], "caffe"),
     ],
 )

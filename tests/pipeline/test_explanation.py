@@ -1,4 +1,4 @@
-"""Explanations of detections: proposals, networks, and what NMS left out, checked by hand-made scores and a real photo."""
+"""Explanations of detections: proposals, networks, what NMS left out; by hand-made scores and on a real photo."""
 
 import numpy as np
 import pytest

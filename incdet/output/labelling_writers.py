@@ -1,0 +1,53 @@
+"""Detections as files of labelling programs: YOLO's text files and LabelMe's JSON."""
+
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from incdet.detections import Detections
+from incdet.ops.decimals import shortest_decimals
+
+_YOLO_DIGITS = 8
+"""Decimals of YOLO's shares: of a photo of 10,000 pixels a hundred-millionth is a ten-thousandth of a pixel."""
+
+LABELME_VERSION = "5.0.0"
+"""Version of LabelMe's form that is written."""
+
+
+def yolo_text(detections: Detections) -> str:
+    """Returns YOLO's labels of one photo, a line for each detection: class, centre x and y, width, height.
+
+    The numbers are shares of the photo's sides. Scores are left out, because readers of labels expect five columns.
+    """
+    low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
+    sides = np.array([detections.width, detections.height])
+    columns = np.concatenate([(low + high) / 2 / sides, (high - low) / sides], axis=1)
+    rows = zip(detections.class_ids.tolist(), columns.tolist(), strict=True)
+    return "".join(f"{class_id} {' '.join(f'{value:.{_YOLO_DIGITS}f}' for value in row)}\n" for class_id, row in rows)
+
+
+def labelme_document(detections: Detections) -> dict[str, Any]:
+    """Returns LabelMe's JSON of one photo: a rectangle for each detection, its score in the description."""
+    scores = shortest_decimals(detections.scores)
+    shapes: list[dict[str, Any]] = []
+    for label, score, box in zip(detections.labels, scores, shortest_decimals(detections.boxes), strict=True):
+        shapes.append(
+            {
+                "label": label,
+                "points": [box[:2], box[2:]],
+                "group_id": None,
+                "description": f"score {score}",
+                "shape_type": "rectangle",
+                "flags": {},
+            }
+        )
+    return {
+        "version": LABELME_VERSION,
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": PurePath(detections.image).name,
+        "imageData": None,
+        "imageHeight": detections.height,
+        "imageWidth": detections.width,
+    }
