@@ -17,7 +17,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 MAX_README_LINES = 150
-PACKAGE_FOLDERS = "training|pipeline|ops|networks|config|data|cli|evaluation|output|proposers|runtime"
+PACKAGE_FOLDERS = "training|pipeline|ops|networks|config|data|cli|evaluation|output|proposers|runtime|web"
 REMAINING_TOOLS = {"tools/eval_map.py", "tools/train_multibox.py"}
 
 
