@@ -53,7 +53,7 @@ class PhotoJob:
     """A photo on its way through the worker.
 
     Args:
-        work: What is done with it.
+        work: The work on it.
         deadline: Time by `time.monotonic` after which nobody waits for the result any more.
 
     Attributes:

@@ -37,41 +37,9 @@ _LINE_ERRORS: Responses = {status: ERRORS[status] for status in (400, 401, 408, 
 
 def add_plain_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> None:
     """Adds the routes of this module to an application."""
-    info = describe_server(setup)
-    samples = sample_files()
+    _add_page_routes(app)
+    _add_server_routes(app, setup, queue)
     class_names = setup.detector.class_names
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(PAGE / "index.html")
-
-    @app.get("/samples/{name}", include_in_schema=False)
-    async def sample(name: str) -> Response:
-        # the name is looked up in a fixed list, never on the disk
-        if name not in samples:
-            raise RequestError(404, "not_found", "there is no such sample; /v1/info lists them")
-        return FileResponse(samples[name])
-
-    @app.get("/healthz", response_model=HealthResponse, tags=["server"], responses={421: ERRORS[421]})
-    async def health() -> Response:
-        """Tells that the server is there."""
-        return JSONResponse({"status": "ok"})
-
-    @app.get("/v1/info", response_model=InfoResponse, tags=["server"], responses=_ACCESS_ERRORS)
-    async def server_info() -> Response:
-        """Tells networks, classes with their colours, and limits."""
-        return JSONResponse(info)
-
-    @app.get(
-        "/metrics",
-        tags=["server"],
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_ACCESS_ERRORS},
-    )
-    async def metrics() -> Response:
-        """Tells the numbers of requests, seconds of stages and photos, in the text form of Prometheus."""
-        text = queue.metrics.text(queue.num_photos, queue.worker.num_waiting, setup.limits.max_photos)
-        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     @app.post(
         "/v1/convert",
@@ -94,6 +62,48 @@ def add_plain_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
         body = await read_body(request, setup.limits)
         result = await run_in_threadpool(_convert, body, class_names, options)
         return Response(result.content, headers={"Content-Type": result.media_type})
+
+
+def _add_page_routes(app: FastAPI) -> None:
+    """Adds the page and the samples."""
+    samples = sample_files()
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/samples/{name}", include_in_schema=False)
+    async def sample(name: str) -> Response:
+        # the name is looked up in a fixed list, never on the disk
+        if name not in samples:
+            raise RequestError(404, "not_found", "there is no such sample; /v1/info lists them")
+        return FileResponse(samples[name])
+
+
+def _add_server_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> None:
+    """Adds what the server tells about itself."""
+    info = describe_server(setup)
+
+    @app.get("/healthz", response_model=HealthResponse, tags=["server"], responses={421: ERRORS[421]})
+    async def health() -> Response:
+        """Tells that the server is there."""
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/v1/info", response_model=InfoResponse, tags=["server"], responses=_ACCESS_ERRORS)
+    async def server_info() -> Response:
+        """Tells networks, classes with their colours, and limits."""
+        return JSONResponse(info)
+
+    @app.get(
+        "/metrics",
+        tags=["server"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_ACCESS_ERRORS},
+    )
+    async def metrics() -> Response:
+        """Tells the numbers of requests, seconds of stages and photos, in the text form of Prometheus."""
+        text = queue.metrics.text(queue.num_photos, queue.worker.num_waiting, setup.limits.max_photos)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 
 def _convert(body: bytes, class_names: tuple[str, ...], options: ConvertOptions) -> FormattedResult:
