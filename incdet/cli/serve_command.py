@@ -5,11 +5,20 @@ from typing import Annotated
 import typer
 
 from incdet.cli.detect_command import Cascade, Classes, Engine, Members, ScoreThreshold, Weights
-from incdet.cli.options import NETWORKS, SCREEN, ConfigFile, DeviceOption, Settings, device_setting
+from incdet.cli.options import (
+    NETWORKS,
+    SCREEN,
+    ConfigFile,
+    DeviceOption,
+    PresetOption,
+    Settings,
+    device_setting,
+    preset_setting,
+)
 
 EXAMPLES = (
     "incdet serve",
-    "incdet serve --port 9000 --weights mine.safetensors --set proposals.limit=1000",
+    "incdet serve --port 9000 --preset fast",
 )
 
 SERVER = "Server"
@@ -76,6 +85,7 @@ def serve(
     max_photos: MaxPhotos = 16,
     upload_seconds: UploadSeconds = 20.0,
     photo_seconds: PhotoSeconds = 60.0,
+    preset: PresetOption = None,
     score_threshold: ScoreThreshold = None,
     classes: Classes = None,
     weights: Weights = None,
@@ -98,7 +108,8 @@ def serve(
 
     for package in ("fastapi", "uvicorn", "python_multipart"):
         require_package(package, "the page and the API", "web")
-    effective = detection_config(score_threshold, classes, engine, device_setting(device), config, settings)
+    more = [*preset_setting(preset), *device_setting(device)]
+    effective = detection_config(score_threshold, classes, engine, more, config, settings)
     check_detector(weights or (), members, cascade, effective)
     require_opencv_engine(effective.proposals)
     (num_crops,) = choose_crops([crops])

@@ -158,7 +158,7 @@ def test_wrong_forms_are_told(client, cat):
     assert error_of(client.get("/v1/detect")) == (405, "wrong_method")
 
 
-def test_what_the_server_says_of_itself(client, served_detector):
+def test_what_the_server_says_of_itself(client, served_detector, cat):
     info = InfoResponse.model_validate(client.get("/v1/info").json(), extra="forbid")
     assert tuple(entry.name for entry in info.classes) == served_detector.class_names
     assert info.limits.max_bytes == 3_000_000
@@ -166,8 +166,9 @@ def test_what_the_server_says_of_itself(client, served_detector):
     assert client.get("/healthz").json() == {"status": "ok"}
     sample = client.get(f"/samples/{info.samples[0]}")
     assert sample.headers["content-type"] == "image/png"
+    assert client.post("/v1/propose", content=cat).status_code == 200
     metrics = client.get("/metrics").text
     assert 'incdet_requests_total{path="/healthz",status="200"}' in metrics
-    assert 'incdet_stage_seconds_count{stage="scores"}' in metrics
+    assert 'incdet_stage_seconds_count{stage="proposals"}' in metrics
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/v1/detect", "/v1/explain", "/v1/propose", "/v1/hierarchy", "/v1/classify", "/v1/info"} <= paths.keys()
