@@ -18,7 +18,8 @@ from incdet.images import ImageSource, read_image
 from incdet.networks.chosen_weights import check_detector_records, choose_weights
 from incdet.networks.engines.selection import Engine
 from incdet.networks.ensemble import LoadedNetwork
-from incdet.networks.pretrained import Origin, load_pretrained, origin_of
+from incdet.networks.pretrained import load_pretrained
+from incdet.networks.weights_origin import Origin, origin_of
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.explanation import DetectionExplanation, explain_detections
 from incdet.pipeline.scorer_choice import ScorerChoice
@@ -28,7 +29,6 @@ from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
 from incdet.runtime.device import choose_device
 from incdet.runtime.forks import ProcessMark
-from incdet.runtime.provenance import describe_run
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image, Proposals, RegionScores
 
@@ -148,13 +148,12 @@ class Detector:
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""
         origin = self.origin or Origin({}, None, ())
-        roles = {"rejection_network": origin.rejection_network, "members": list(origin.members)}
         features: dict[str, Any] = {"features": self.features}
         shared = self.scorer.rejection_scorer if isinstance(self.scorer, SharedCascadeScorer) else self.scorer
         if isinstance(shared, SharedRegionScorer):
             # where the configuration leaves them to the weights
             features["photo_sides"] = list(shared.photo_sides)
-        return describe_run(self.config, origin.hashes, ensemble=roles, engine=self.engine.describe(), **features)
+        return origin.describe(self.config, engine=self.engine.describe(), **features)
 
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.

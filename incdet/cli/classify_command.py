@@ -79,6 +79,16 @@ def classify(
     check_classifier(weights or (), effective)
     if not given.files:
         return 1
+    from incdet.cli.finished_runs import nothing_to_do
+    from incdet.networks.shipped_weights import find_weights
+    from incdet.runtime.file_hashes import named_hashes
+    from incdet.runtime.provenance import describe_run
+
+    hashes = named_hashes([find_weights(name) for name in weights or ()])
+    if nothing_to_do(
+        given, kinds, "classifications", options, describe_run(effective, hashes, crops=num_crops, top=top)
+    ):
+        return 0
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.classification_batch import classify_photos
 

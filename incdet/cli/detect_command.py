@@ -141,6 +141,13 @@ def detect(
     require_opencv_engine(effective.proposals)
     if not given.files:
         return 1
+    from incdet.cli.finished_runs import nothing_to_do
+    from incdet.networks.chosen_weights import known_of_detector
+
+    if nothing_to_do(
+        given, kinds, "detections", options, known_of_detector(weights or (), members, cascade, effective)
+    ):
+        return 0
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
 

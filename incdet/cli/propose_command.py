@@ -87,6 +87,14 @@ def propose(
     require_opencv_engine(effective.proposals)
     if not given.files:
         return 1
+    from incdet.cli.finished_runs import nothing_to_do
+    from incdet.networks.chosen_weights import proposer_files
+    from incdet.runtime.file_hashes import named_hashes
+    from incdet.runtime.provenance import describe_run
+
+    known = describe_run(effective, named_hashes(proposer_files(effective.proposals)))
+    if nothing_to_do(given, kinds, "proposals", options, known):
+        return 0
     # the proposers' libraries are loaded once the arguments are known to be right
     from incdet.cli.proposal_batch import propose_in_photos
 

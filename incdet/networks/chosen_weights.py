@@ -6,7 +6,7 @@ any network is loaded.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from incdet.config.class_choice import find_classes
 from incdet.config.sections import Config, ProposalsConfig
@@ -14,6 +14,7 @@ from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.engines.openvino_presence import check_openvino
 from incdet.networks.record_files import load_classifier_record, load_multibox_record
 from incdet.networks.shipped_weights import find_weights, shipped_networks
+from incdet.networks.weights_origin import origin_of
 from incdet.networks.weights_record import (
     DetectorFeatures,
     WeightsRecord,
@@ -136,6 +137,20 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     check_proposers(config.proposals)
     check_openvino(config.scores, config.device)
     return common
+
+
+def known_of_detector(
+    weights: Sequence[str | Path], members: int | None, cascade: bool, config: Config
+) -> dict[str, Any]:
+    """Returns what decides a detector's results, without what only its networks know; arguments: `choose_weights`."""
+    chosen = choose_weights(weights, members, cascade, config)
+    others = proposer_files(config.proposals)
+    return origin_of(chosen.files, chosen.has_rejection_network, config.scores, others).describe(config)
+
+
+def proposer_files(config: ProposalsConfig) -> tuple[Path, ...]:
+    """Returns the files of weights that proposers use."""
+    return (find_weights(config.multibox.weights),) if "multibox" in config.methods else ()
 
 
 def check_classifier(weights: Sequence[str | Path], config: Config) -> tuple[str, ...]:

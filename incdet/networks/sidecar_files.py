@@ -16,6 +16,8 @@ from incdet.errors import WeightsError, reason
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.tensor_checksums import tensor_checksum
 from incdet.networks.weights import REGRESSION_KEY, load_tensors, read_tensors
+from incdet.networks.weights_origin import activation_ranges_file as activation_ranges_file  # users of either need it
+from incdet.networks.weights_origin import box_regressor_file as box_regressor_file
 from incdet.runtime.files import atomic_file, write_text
 
 MIN_RANGE, MAX_RANGE = 1e-9, 1e30
@@ -29,11 +31,6 @@ def fingerprint(weights: Path) -> str:
         WeightsError: the file is no readable safetensors file.
     """
     return tensor_checksum(read_tensors(weights))
-
-
-def activation_ranges_file(weights: Path) -> Path:
-    """Path of the activation ranges of weights, whether they exist or not."""
-    return weights.with_suffix(".int8.json")
 
 
 def save_activation_ranges(weights: Path, ranges: dict[str, float], measured_on: str) -> Path:
@@ -92,11 +89,6 @@ def _range_end(name: str, value: Any) -> float:
 
 def _checksum_of_ranges(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def box_regressor_file(weights: Path) -> Path:
-    """Path of the box regression of weights, whether it exists or not."""
-    return weights.with_suffix(".boxes.safetensors")
 
 
 def save_box_regressor(weights: Path, regressor: BoxRegressor, fitted: dict[str, Any]) -> Path:

@@ -1,0 +1,67 @@
+"""Which files a detector is loaded from: its weights and the sidecar files beside them, known without torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from incdet.config.sections import Config, ScoresConfig
+from incdet.runtime.file_hashes import named_hashes
+from incdet.runtime.provenance import describe_run
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The files that a detector was loaded from.
+
+    Attributes:
+        hashes: name of each file, sidecar files included -> its SHA-256.
+        rejection_network: name of the rejection network's weights; None without one.
+        members: names of the members' weights.
+    """
+
+    hashes: dict[str, str]
+    rejection_network: str | None
+    members: tuple[str, ...]
+
+    def describe(self, config: Config, **more: Any) -> dict[str, Any]:
+        """Returns what decides the results of a detector, for `run.json`.
+
+        Args:
+            config: the effective configuration.
+            more: what only the loaded networks know, by its key.
+        """
+        roles = {"rejection_network": self.rejection_network, "members": list(self.members)}
+        return describe_run(config, self.hashes, ensemble=roles, **more)
+
+
+def activation_ranges_file(weights: Path) -> Path:
+    """Path of the activation ranges of weights, whether they exist or not."""
+    return weights.with_suffix(".int8.json")
+
+
+def box_regressor_file(weights: Path) -> Path:
+    """Path of the box regression of weights, whether it exists or not."""
+    return weights.with_suffix(".boxes.safetensors")
+
+
+def origin_of(
+    files: Sequence[Path], has_rejection_network: bool, config: ScoresConfig, others: Sequence[Path] = ()
+) -> Origin:
+    """The record of the files that networks were loaded from.
+
+    Args:
+        files: the weights, those of the rejection network, if any, first.
+        has_rejection_network: whether the first file is a rejection network.
+        config: the configuration that `load_pretrained` had; decides which sidecar files were read.
+        others: further files that decide what is found, such as the weights of MultiBox.
+    """
+    sidecars = [box_regressor_file(file) for file in files if config.box_deltas]
+    if config.precision in ("int8", "fastest"):
+        sidecars += [activation_ranges_file(file) for file in files]
+    present = [file for file in sidecars if file.exists()]
+    hashes = named_hashes([*files, *present, *others])
+    # files that share a name are told by their whole path
+    names = [file.name if file.name in hashes else str(file) for file in files]
+    rejection_network = names.pop(0) if has_rejection_network else None
+    return Origin(hashes, rejection_network, tuple(names))
