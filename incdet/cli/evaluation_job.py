@@ -24,6 +24,7 @@ from incdet.evaluation.dataset_evaluation import (
     write_report,
     write_submission,
 )
+from incdet.evaluation.error_analysis import TIDE_NOTE
 from incdet.evaluation.operating_points import operating_point
 from incdet.evaluation.placed_objects import placed_objects
 from incdet.evaluation.plots import missing_plots
@@ -242,7 +243,9 @@ class EvaluationJob:
         screen = table_console(self.json_file)
         threshold = self._display_threshold()
         analysis = write_report(evaluation, data, output, threshold)
-        screen.print(error_table(analysis), size_table(analysis))
+        screen.print(error_table(analysis))
+        screen.print(TIDE_NOTE, style="dim")
+        screen.print(size_table(analysis))
         shown = operating_point(evaluation, threshold)
         screen.print(shown.describe())
         notes.print(f"wrote {output / 'report.html'}", markup=False)

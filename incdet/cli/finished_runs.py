@@ -32,8 +32,8 @@ def nothing_to_do(
         kinds: Kinds of files that are written.
         name: Name of the results: "detections", "proposals" or "classifications".
         options: Places of the results.
-        known: What decides the results, as far as it is known without loading a network. What the run before noted
-            besides, such as the library that computes, follows from it.
+        known: Values that decide the results, as far as they are known without loading a network. Others that the run
+            before noted, such as the library that computes, follow from them.
     """
     if not kinds or options.overwrite or options.json_file is not None or given.failures:
         return False

@@ -10,7 +10,7 @@ from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.classification_accuracy import AccuracyTable
 from incdet.evaluation.coco_rules import CocoEvaluation
 from incdet.evaluation.comparison import Comparison
-from incdet.evaluation.error_analysis import TIDE_NOTE, ErrorAnalysis
+from incdet.evaluation.error_analysis import ErrorAnalysis
 from incdet.evaluation.recall import Coverage, overlap_statistics
 from incdet.ops.decimals import shown_number
 from incdet.runtime.counted_words import counted
@@ -81,7 +81,6 @@ def _mean_and_pooled(evaluation: Evaluation | CocoEvaluation) -> tuple[float, fl
 def error_table(analysis: ErrorAnalysis) -> Table:
     """Returns the error types with their cost in mAP, the most expensive first."""
     table = _table("what costs mAP (TIDE)", "error", "mAP gained", "number")
-    table.caption = TIDE_NOTE
     for name, points in sorted(analysis.costs.items(), key=lambda item: -item[1]):
         table.add_row(name, shown_number(points / 100, sign="+"), f"{analysis.counts[name]:,}")
     return table

@@ -29,7 +29,7 @@ class Origin:
 
         Args:
             config: the effective configuration.
-            more: what only the loaded networks know, by its key.
+            more: values that only the loaded networks know, by their keys.
         """
         roles = {"rejection_network": self.rejection_network, "members": list(self.members)}
         return describe_run(config, self.hashes, ensemble=roles, **more)
