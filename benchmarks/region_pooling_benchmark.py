@@ -22,11 +22,11 @@ from incdet.cli.console import call_with_sentence, notes, progress_bar
 from incdet.config.sections import SelectiveSearchConfig
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
+from incdet.networks.photo_levels import photo_input
 from incdet.networks.shipped_weights import SHARED_NETWORK, find_weights
 from incdet.networks.weights import load_network
 from incdet.ops.even_spacing import evenly_spaced
 from incdet.ops.region_pooling import pool_regions, pool_regions_by_torchvision, regions_in_cells
-from incdet.pipeline.photo_features import photo_input
 from incdet.proposers.selective_search import propose
 from incdet.runtime.files import write_text
 

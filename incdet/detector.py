@@ -86,7 +86,9 @@ class Detector:
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks], has_ranges)
         choice = ScorerChoice(self.config.scores, self.device, self.engine)
         self.scorer = choice.make(self.features, members, rejection_network)
-        self.proposers = Proposers(self.config.proposals, self.config.device)
+        shared = self._shared_scorer
+        photo_levels = None if shared is None else shared.store
+        self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels)
         self.origin: Origin | None = None
         self._made_here = ProcessMark()
 
@@ -145,12 +147,18 @@ class Detector:
         other.scorer = self.scorer.with_thresholds(thresholds)
         return other
 
+    @property
+    def _shared_scorer(self) -> SharedRegionScorer | None:
+        """The part of the scorer that computes feature maps of whole photos; None where all networks see crops."""
+        scorer = self.scorer.rejection_scorer if isinstance(self.scorer, SharedCascadeScorer) else self.scorer
+        return scorer if isinstance(scorer, SharedRegionScorer) else None
+
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""
         origin = self.origin or Origin({}, None, ())
         features: dict[str, Any] = {"features": self.features}
-        shared = self.scorer.rejection_scorer if isinstance(self.scorer, SharedCascadeScorer) else self.scorer
-        if isinstance(shared, SharedRegionScorer):
+        shared = self._shared_scorer
+        if shared is not None:
             # where the configuration leaves them to the weights
             features["photo_sides"] = list(shared.photo_sides)
         return origin.describe(self.config, engine=self.engine.describe(), **features)

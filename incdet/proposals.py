@@ -8,13 +8,17 @@ import numpy as np
 
 from incdet.config.sections import ProposalsConfig
 from incdet.images import ImageSource, read_image
+from incdet.networks.record_files import load_multibox_record
+from incdet.networks.shipped_weights import find_weights
 from incdet.ops.boxes import box_iou
 from incdet.proposers import selective_search
 from incdet.proposers.photo_crops import PhotoCropper
 from incdet.structures import Image, Proposals
 
 if TYPE_CHECKING:
+    from incdet.networks.photo_levels import PhotoLevels
     from incdet.proposers.multibox_proposer import MultiBoxProposer
+    from incdet.proposers.shared_multibox_proposer import SharedMultiBoxProposer
 
 Method = Literal["selective_search", "multibox"]
 
@@ -25,6 +29,8 @@ class Proposers:
     Args:
         config: the methods and their settings.
         device: "auto", "cpu" or "cuda", which computes networks.
+        photo_levels: computes feature maps of photos for the classification of regions, too; a MultiBox that was
+            trained on such feature maps reads them. None where nobody else needs any.
 
     Attributes:
         config: the methods and their settings.
@@ -35,14 +41,26 @@ class Proposers:
         ConfigurationError: the device is not there.
     """
 
-    def __init__(self, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"):
+    def __init__(
+        self,
+        config: ProposalsConfig,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        photo_levels: "PhotoLevels | None" = None,
+    ):
         self.config = config
-        self._multibox = _load_multibox(config, device) if "multibox" in config.methods else None
-        self.files: tuple[Path, ...] = () if self._multibox is None else (self._multibox.file,)
+        self._multibox = _load_multibox(config, device, photo_levels) if "multibox" in config.methods else None
+        self.files: tuple[Path, ...] = () if self._multibox is None else self._multibox.files
+        used_levels = getattr(self._multibox, "photo_levels", None)
+        self._shared_levels = photo_levels if used_levels is photo_levels else None
+
+    @property
+    def shares_features(self) -> bool:
+        """Whether MultiBox reads feature maps that the classification of regions needs, too."""
+        return self._shared_levels is not None
 
     @property
     def photo_cropper(self) -> PhotoCropper | None:
-        """Cuts the photo crops that MultiBox sees, which other processes can do ahead; None without MultiBox."""
+        """Cuts the photo crops that MultiBox sees, which other processes can do ahead; None where it sees none."""
         return None if self._multibox is None else self._multibox.photo_cropper
 
     def __call__(self, image: Image, num_threads: int | None = None) -> Proposals:
@@ -71,17 +89,28 @@ class Proposers:
         assert self._multibox is not None
         return self._multibox(image, photo_crops)
 
+    def shared_seconds(self, image: Image) -> float:
+        """Returns the time that feature maps of a photo have taken so far which its regions need, too."""
+        return 0.0 if self._shared_levels is None else self._shared_levels.shared_seconds(image)
+
     def join(self, by_method: Mapping[Method, Proposals]) -> Proposals:
         """Joins what each method found, in the configured order, without near-duplicates, at most `config.limit`."""
         parts = [by_method[method] for method in self.config.methods]
         return merge_proposals(parts, self.config.duplicate_iou)[: self.config.limit]
 
 
-def _load_multibox(config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"]) -> "MultiBoxProposer":
+def _load_multibox(
+    config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"], photo_levels: "PhotoLevels | None"
+) -> "MultiBoxProposer | SharedMultiBoxProposer":
     # torch takes seconds to load: only where a network proposes
     from incdet.proposers.multibox_proposer import MultiBoxProposer
+    from incdet.proposers.shared_multibox_proposer import SharedMultiBoxProposer
     from incdet.runtime.device import choose_device
 
+    # the weights say which feature maps they were trained on
+    _, description = load_multibox_record(find_weights(config.multibox.weights))
+    if description.form == "shared":
+        return SharedMultiBoxProposer(config.multibox, choose_device(device), photo_levels)
     return MultiBoxProposer(config.multibox, choose_device(device))
 
 

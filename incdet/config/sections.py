@@ -48,6 +48,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 """Named sets of diversification strategies of selective search."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+PhotoSide = Annotated[int, Field(ge=96, le=4096)]
 
 
 class ImagesConfig(Section):
@@ -115,7 +116,10 @@ class MultiBoxConfig(Section):
         iou_threshold: Jaccard index (IoU) with a better box above which a box is left out.
         crop_sides: Sides of the multi-scale crops, as shares of the photo's sides. The network sees the whole photo and
             then crops of each size, which cover the photo and overlap their neighbours by at least a quarter of their
-            side. An empty list leaves only the whole photo, as in the paper.
+            side. An empty list leaves only the whole photo, as in the paper. Weights for shared features ignore it.
+        photo_sides: Lengths to which the shorter side of a photo is resized for weights that were trained on shared
+            features, in pixels. Feature maps that the classification of regions computes at the same lengths are used
+            for both. None takes those of the weights. Weights for crops ignore it.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {"part_sides": "crop_sides"}
@@ -124,6 +128,7 @@ class MultiBoxConfig(Section):
     limit: int = Field(200, ge=1)
     iou_threshold: Unit = 0.6
     crop_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = (0.67, 0.4, 0.25)
+    photo_sides: tuple[PhotoSide, ...] | None = Field(None, min_length=1, max_length=8)
 
 
 class ProposalsConfig(Section):
@@ -188,7 +193,7 @@ class ScoresConfig(Section):
     }
 
     features: Literal["auto", "cropped", "shared"] = "auto"
-    photo_sides: tuple[Annotated[int, Field(ge=96, le=4096)], ...] | None = Field(None, min_length=1, max_length=8)
+    photo_sides: tuple[PhotoSide, ...] | None = Field(None, min_length=1, max_length=8)
     rounds: int = Field(2, ge=1, le=10)
     round_min_probability: Unit = 0.05
     region_iou: Unit = 0.65

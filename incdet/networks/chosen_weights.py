@@ -134,7 +134,8 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     records = [load_classifier_record(file) for file in chosen.files]
     rejection_network = records.pop(0) if chosen.has_rejection_network else None
     common = check_detector_records(records, rejection_network, config)
-    check_proposers(config.proposals)
+    if "multibox" in config.proposals.methods:
+        load_multibox_record(find_weights(config.proposals.multibox.weights))
     check_openvino(config.scores, config.device)
     return common
 
@@ -169,10 +170,13 @@ def check_classifier(weights: Sequence[str | Path], config: Config) -> tuple[str
 
 
 def check_proposers(config: ProposalsConfig) -> None:
-    """Makes sure that the weights of MultiBox are there, where it is asked for.
+    """Makes sure that the weights of MultiBox are there, where it is asked for, to propose without a detector.
 
     Raises:
-        WeightsError: they are missing, have no record, or name classes.
+        WeightsError: they are missing, have no record, or name classes, or the network is missing whose feature maps
+            they were trained on.
     """
     if "multibox" in config.methods:
-        load_multibox_record(find_weights(config.multibox.weights))
+        _, description = load_multibox_record(find_weights(config.multibox.weights))
+        if description.form == "shared":
+            load_classifier_record(find_weights(description.network))

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from incdet.errors import WeightsError, reason
 from incdet.networks.architectures import ARCHITECTURES
-from incdet.networks.multibox_description import MultiBoxDescription
+from incdet.networks.multibox_description import MultiBoxDescription, SharedMultiBoxDescription
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.urls import missing_file_hint
 
@@ -73,7 +73,7 @@ def load_classifier_record(file: Path) -> WeightsRecord:
     return record
 
 
-def load_multibox_record(file: Path) -> tuple[WeightsRecord, MultiBoxDescription]:
+def load_multibox_record(file: Path) -> tuple[WeightsRecord, MultiBoxDescription | SharedMultiBoxDescription]:
     """Loads the record of a network that proposes boxes, and its description there.
 
     Raises:

@@ -13,11 +13,13 @@ from incdet.networks.architectures import ARCHITECTURES
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBox
+from incdet.networks.multibox_description import SharedMultiBoxDescription
 from incdet.networks.quantization import dequantize
 from incdet.networks.record_files import RECORD_KEY as RECORD_KEY  # users of files of weights need these three
 from incdet.networks.record_files import REGRESSION_KEY as REGRESSION_KEY
 from incdet.networks.record_files import load_classifier_record, load_multibox_record, unreadable_because
 from incdet.networks.record_files import load_record as load_record
+from incdet.networks.shared_multibox import SharedMultiBox
 from incdet.networks.tensor_checksums import tensor_checksum
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import atomic_file
@@ -63,10 +65,32 @@ def load_multibox(file: Path) -> tuple[MultiBox, WeightsRecord]:
             the record.
     """
     record, description = load_multibox_record(file)
+    if isinstance(description, SharedMultiBoxDescription):
+        raise WeightsError(
+            f"the weights {file} propose boxes from feature maps that others share; give weights of a MultiBox on crops"
+        )
     tensors = dequantize(read_checked_tensors(file, record), str(file))
     if len(description.priors) > _MAX_PRIORS:
         raise WeightsError(f"the record of {file} names {len(description.priors):,} priors; the file is damaged")
     network = MultiBox.from_description(description, ARCHITECTURES[record.architecture])
+    load_tensors(network, tensors, str(file))
+    return network.eval(), record
+
+
+def load_shared_multibox(file: Path) -> tuple[SharedMultiBox, WeightsRecord]:
+    """Loads the layers that propose boxes from shared feature maps.
+
+    Returns:
+        The layers in float32 and in evaluation mode, and their record.
+
+    Raises:
+        WeightsError: the file is unreadable, has no record, is of another kind, or its tensors do not fit the record.
+    """
+    record, description = load_multibox_record(file)
+    if not isinstance(description, SharedMultiBoxDescription):
+        raise WeightsError(f"the weights {file} are those of a MultiBox on crops, not on shared feature maps")
+    tensors = dequantize(read_checked_tensors(file, record), str(file))
+    network = SharedMultiBox(description)
     load_tensors(network, tensors, str(file))
     return network.eval(), record
 

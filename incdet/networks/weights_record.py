@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from incdet.errors import WeightsError
 from incdet.networks.architectures import INPUT_SIZE
-from incdet.networks.multibox_description import MultiBoxDescription
+from incdet.networks.multibox_description import MultiBoxDescription, SharedMultiBoxDescription
 
 if TYPE_CHECKING:
     # a record is read and checked without torch, which takes longer to import than everything else
@@ -104,7 +104,7 @@ class WeightsRecord(BaseModel):
     origin: str
     measured: dict[str, float] = {}
     licence: str
-    multibox: MultiBoxDescription | None = None
+    multibox: Annotated[MultiBoxDescription | SharedMultiBoxDescription, Field(discriminator="form")] | None = None
     checksum: str | None = None
 
     @field_validator("architecture", mode="before")

@@ -1,90 +1,134 @@
 """The feature maps of one photo at one or several sizes, and regions pooled from those that suit them (SPP-net)."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from incdet.networks.ensemble import Member
+from incdet.networks.photo_levels import PhotoLevel, photo_input
+from incdet.networks.stage_signature import stage_signature
 from incdet.networks.weights_record import Preprocessing
-from incdet.ops.photo_scaling import ideal_photo_sides, resize_photo, scaled_size
+from incdet.ops.photo_scaling import ideal_photo_sides
 from incdet.ops.region_pooling import pool_regions, regions_in_cells
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image
 
 
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """The photo at one size.
-
-    Attributes:
-        scale: [2] float32, factors by which the photo was resized along x and y.
-        feature_maps: those of each network, [1, 832, h, w].
-    """
-
-    scale: np.ndarray
-    feature_maps: list[Tensor]
-
-
 class PhotoFeatures:
-    """Feature maps of one photo, computed when the first region asks for them.
+    """Feature maps of one photo, computed when somebody first asks for them.
 
     Args:
         image: the photo.
         members: the networks that compute the feature maps.
         preprocessing: colours, crop size and region size, shared by all networks.
-        photo_sides: lengths of the photo's shorter side, in pixels; each is a level.
         device: the device that computes.
-        watch: takes the seconds of the feature maps ("features") and of pooling ("regions").
+
+    Attributes:
+        watch: the seconds of the feature maps ("features") and of pooling ("regions").
     """
 
     def __init__(
-        self,
-        image: Image,
-        members: Sequence[Member],
-        preprocessing: Preprocessing,
-        photo_sides: Sequence[int],
-        device: torch.device,
-        watch: Stopwatch,
+        self, image: Image, members: Sequence[Member], preprocessing: Preprocessing, device: torch.device
     ) -> None:
-        self.image, self.members, self.preprocessing, self.photo_sides = image, members, preprocessing, photo_sides
-        self.device, self.watch = device, watch
-        self._levels: dict[int, _Level] = {}
+        # another value with the same pixels: `FeatureStore` keeps this object only as long as somebody has the photo
+        self.image = replace(image)
+        self.members, self.preprocessing, self.device = members, preprocessing, device
+        self.watch = Stopwatch()
+        self._levels: dict[int, list[PhotoLevel]] = {}
 
-    def levels_of(self, boxes: np.ndarray) -> np.ndarray:
-        """Returns the level of each region, [R] int64; see `choose_levels`."""
-        return choose_levels(boxes, self.image, self.preprocessing, self.photo_sides)
-
-    def pool(self, member: int, boxes: np.ndarray, levels: np.ndarray) -> Tensor:
+    def pool(self, member: int, boxes: np.ndarray, photo_sides: np.ndarray) -> Tensor:
         """Pools regions for one of the networks.
 
         Args:
             member: number of the network, from 0.
             boxes: [R, 4] float32, xyxy pixels of the original photo.
-            levels: [R] int64, the level of each region, ascending.
+            photo_sides: [R] int64, length of the photo's shorter side at which each region is pooled, ascending.
 
         Returns:
             [R, 832, 7, 7] in the precision of the backend.
         """
         parts = []
-        for number in np.unique(levels):
-            level = self._level(int(number))
+        for photo_side in np.unique(photo_sides).tolist():
+            level = self.level(member, photo_side)
             with self.watch.stage("regions"):
                 context, size = self.members[member].context, self.preprocessing.size
-                cells = regions_in_cells(boxes[levels == number], level.scale, context, size)
-                parts.append(pool_regions(level.feature_maps[member], torch.from_numpy(cells).to(self.device)))
+                cells = regions_in_cells(boxes[photo_sides == photo_side], level.scale, context, size)
+                parts.append(pool_regions(level.feature_maps, torch.from_numpy(cells).to(self.device)))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _level(self, number: int) -> _Level:
-        if number not in self._levels:
+    def level(self, member: int, photo_side: int) -> PhotoLevel:
+        """Returns the feature maps that one of the networks computes of the photo at one size.
+
+        Args:
+            member: number of the network, from 0.
+            photo_side: length of the photo's shorter side, in pixels.
+        """
+        if photo_side not in self._levels:
             with self.watch.stage("features"):
-                photo, scale = photo_input(self.image, self.preprocessing, self.photo_sides[number])
+                photo, scale = photo_input(self.image, self.preprocessing, photo_side)
                 photo = photo.to(self.device)
-                feature_maps = [member.backend.photo_features(photo) for member in self.members]
-                self._levels[number] = _Level(scale, feature_maps)
-        return self._levels[number]
+                levels = [PhotoLevel(scale, network.backend.photo_features(photo)) for network in self.members]
+                self._levels[photo_side] = levels
+        return self._levels[photo_side][member]
+
+
+@dataclass(eq=False)
+class FeatureStore:
+    """The feature maps of the photos that are under way, so that proposals and regions come from the same ones.
+
+    A photo's feature maps stay until its regions have been classified, and no longer than the photo itself.
+
+    Attributes:
+        members: the networks that compute the feature maps.
+        preprocessing: colours, crop size and region size, shared by all networks.
+        device: the device that computes.
+    """
+
+    members: Sequence[Member]
+    preprocessing: Preprocessing
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        self._photos: WeakKeyDictionary[Image, PhotoFeatures] = WeakKeyDictionary()
+        # several threads may use one detector
+        self._lock = threading.Lock()
+
+    @cached_property
+    def signature(self) -> tuple[float, ...]:
+        """The signature of the first network's stages 1 to 4."""
+        return stage_signature(self.members[0].network)
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, photo_sides: Sequence[int]) -> list[PhotoLevel]:
+        """Computes the feature maps of the first network, and keeps them; see `PhotoLevels`."""
+        features = self.of(image)
+        return [features.level(0, photo_side) for photo_side in photo_sides]
+
+    def of(self, image: Image) -> PhotoFeatures:
+        """Returns the features of a photo, which are kept for the next one who asks."""
+        with self._lock:
+            if image not in self._photos:
+                self._photos[image] = PhotoFeatures(image, self.members, self.preprocessing, self.device)
+            return self._photos[image]
+
+    def take(self, image: Image) -> PhotoFeatures:
+        """Returns the features of a photo, for the last time."""
+        features = self.of(image)
+        with self._lock:
+            self._photos.pop(image, None)
+        return features
+
+    def shared_seconds(self, image: Image) -> float:
+        """Returns the time that the feature maps of a photo have taken so far; see `PhotoLevels`."""
+        with self._lock:
+            features = self._photos.get(image)
+        return 0.0 if features is None else features.watch.seconds.get("features", 0.0)
 
 
 def choose_levels(
@@ -104,21 +148,3 @@ def choose_levels(
     ideal = ideal_photo_sides(boxes, image.width, image.height, preprocessing.region_side, preprocessing.enlargement)
     ratios = np.log(np.array(photo_sides)[None, :] / ideal[:, None])
     return np.abs(ratios).argmin(axis=1)
-
-
-def photo_input(image: Image, preprocessing: Preprocessing, photo_side: int) -> tuple[Tensor, np.ndarray]:
-    """Resizes and normalises a whole photo for a network.
-
-    Args:
-        image: the photo.
-        preprocessing: mean and scale of the colours.
-        photo_side: length of the shorter side, in pixels.
-
-    Returns:
-        The network's input [1, 3, H, W] float32, channels last in memory, and the factors [2] float32 by which the
-        photo was resized along x and y.
-    """
-    width, height = scaled_size(image.width, image.height, photo_side)
-    pixels = resize_photo(image.pixels, width, height)
-    scale = np.array([width / image.width, height / image.height], np.float32)
-    return preprocessing.apply(torch.from_numpy(pixels)[None]), scale

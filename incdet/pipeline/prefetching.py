@@ -69,7 +69,9 @@ class PhotoLoader:
         methods = self.proposers.config.methods
         by_method = {method: self.proposers.propose_by(method, image, self.num_threads) for method in methods}
         photo_crops = None if self.photo_cropper is None else self.photo_cropper(image)
-        seconds = {"read": read - started, "proposals": time.perf_counter() - read}
+        # feature maps that regions need, too, count with those
+        proposing = time.perf_counter() - read - self.proposers.shared_seconds(image)
+        seconds = {"read": read - started, "proposals": proposing}
         return LoadedPhoto(image, by_method, seconds, photo_crops)
 
 

@@ -160,8 +160,13 @@ def _decisive_settings(config: ProposalsConfig) -> str:
     settings = config.model_dump_json(exclude=unused)
     if "multibox" not in config.methods:
         return settings
+    from incdet.networks.record_files import load_multibox_record
     from incdet.networks.shipped_weights import find_weights
-    from incdet.proposers.multibox_proposer import VERSION
+    from incdet.proposers import multibox_proposer, shared_multibox_proposer
     from incdet.runtime.file_hashes import sha256
 
-    return f"{settings} {VERSION} {sha256(find_weights(config.multibox.weights))}"
+    file = find_weights(config.multibox.weights)
+    _, description = load_multibox_record(file)
+    # the record of weights for shared features has the signature of the network that computes these
+    proposer = shared_multibox_proposer if description.form == "shared" else multibox_proposer
+    return f"{settings} {proposer.VERSION} {sha256(file)}"

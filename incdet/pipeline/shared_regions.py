@@ -7,6 +7,7 @@ crop of each region costs 1.58 G.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from incdet.networks.finite_outputs import finite_probabilities
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
 from incdet.ops.nms import nms
-from incdet.pipeline.photo_features import PhotoFeatures
+from incdet.pipeline.photo_features import FeatureStore, PhotoFeatures, choose_levels
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import ScoredRegions
 from incdet.structures import Image, RegionScores
@@ -62,6 +63,11 @@ class SharedRegionScorer:
     round_min_probability: float = 0.05
     region_iou: float = 1.0
 
+    @cached_property
+    def store(self) -> FeatureStore:
+        """The feature maps of the photos that are under way."""
+        return FeatureStore(self.members, self.preprocessing, self.device)
+
     @property
     def network_names(self) -> Sequence[str]:
         """Names of the networks, in their order."""
@@ -76,8 +82,8 @@ class SharedRegionScorer:
     @torch.inference_mode()
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo; see `RegionScorer`."""
-        watch = Stopwatch()
-        features = PhotoFeatures(image, self.members, self.preprocessing, self.photo_sides, self.device, watch)
+        # MultiBox may have asked for the photo's feature maps already
+        features, watch = self.store.take(image), Stopwatch()
         by_network = np.zeros((len(self.members), len(boxes), self._num_classes), np.float32)
         moved = boxes.copy()
         # box deltas lead neighbours to the same object, so that one of them is enough for the first round
@@ -93,7 +99,7 @@ class SharedRegionScorer:
             rows = rows[best >= self.round_min_probability]
         finite_probabilities(moved)
         scores = RegionScores(moved, finite_probabilities(by_network).mean(axis=0), by_network)
-        return ScoredRegions(scores, watch.seconds)
+        return ScoredRegions(scores, features.watch.seconds | watch.seconds)
 
     @property
     def _num_classes(self) -> int:
@@ -105,17 +111,18 @@ class SharedRegionScorer:
         Args:
             features: the photo's feature maps.
             boxes: [R, 4] float32, xyxy pixels of the original photo.
-            watch: takes the seconds of pooling ("regions") and of the networks ("scores").
+            watch: takes the seconds of the networks ("scores").
         """
         probabilities = np.zeros((len(self.members), len(boxes), self._num_classes), np.float32)
         box_deltas = np.zeros((len(self.members), len(boxes), 4), np.float32)
-        levels = features.levels_of(boxes)
-        # regions of one level follow each other, so that nearly every batch is pooled from one set of feature maps
-        order = np.argsort(levels, kind="stable")
+        levels = choose_levels(boxes, features.image, self.preprocessing, self.photo_sides)
+        photo_sides = np.array(self.photo_sides)[levels]
+        # regions of one size follow each other, so that nearly every batch is pooled from one set of feature maps
+        order = np.argsort(photo_sides, kind="stable")
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             for number, member in enumerate(self.members):
-                pooled = features.pool(number, boxes[rows], levels[rows])
+                pooled = features.pool(number, boxes[rows], photo_sides[rows])
                 with watch.stage("scores"):
                     found, deltas = split_outputs(member.backend.region_head(pooled), member.network)
                     # the copy waits for the device; the last column is background

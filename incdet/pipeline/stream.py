@@ -123,11 +123,14 @@ def _failures_before_the_next(waiting: "deque[PhotoResult | _UnderWay]") -> Iter
 
 
 def _loader(stages: DetectionStages, num_workers: int) -> PhotoLoader:
-    """The loader of photos; beside a GPU, processes leave MultiBox to it and only cut its photo crops."""
+    """The loader of photos; beside a GPU, processes leave MultiBox to it and only cut its photo crops.
+
+    They leave it to this process, too, where it reads the feature maps that the regions need as well.
+    """
     images, proposers = stages.config.images, stages.proposers
-    if not num_workers or stages.device.type == "cpu":
+    if not num_workers or (stages.device.type == "cpu" and not proposers.shares_features):
         return PhotoLoader(images, proposers)
-    # MultiBox runs on the GPU, in this process; preparing its crops is the part that CPUs can do ahead
+    # MultiBox runs in this process; preparing its crops is the part that other processes can do ahead
     methods = tuple(method for method in proposers.config.methods if method != "multibox")
     others = Proposers(proposers.config.model_copy(update={"methods": methods}))
     return PhotoLoader(images, others, proposers.photo_cropper)
@@ -137,11 +140,15 @@ def _propose(stages: DetectionStages, photo: LoadedPhoto) -> tuple[Proposals, St
     """Runs the methods that have not run yet and joins all proposals; the watch knows what has been done so far."""
     watch, proposers = Stopwatch(photo.seconds), stages.proposers
     by_method = dict(photo.by_method)
+    shared_before = proposers.shared_seconds(photo.image)
     with watch.stage("proposals"):
         for method in proposers.config.methods:
             if method not in by_method:
                 by_method[method] = proposers.propose_by(method, photo.image, photo_crops=photo.photo_crops)
-        return proposers.join(by_method), watch
+        proposals = proposers.join(by_method)
+    # feature maps that regions need, too, count with those
+    watch.seconds["proposals"] -= proposers.shared_seconds(photo.image) - shared_before
+    return proposals, watch
 
 
 def _select(

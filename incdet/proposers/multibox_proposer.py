@@ -40,7 +40,7 @@ class MultiBoxProposer:
 
     Attributes:
         config: the configuration, as given.
-        file: the file of the weights.
+        files: the file of the weights.
         network: MultiBox in evaluation mode, on the device.
         preprocessing: mean, scale and size of the crops that the network was trained with.
         precision: the type in which the network computes.
@@ -52,8 +52,9 @@ class MultiBoxProposer:
 
     def __init__(self, config: MultiBoxConfig, device: torch.device):
         self.config = config
-        self.file = find_weights(config.weights)
-        network, record = load_multibox(self.file)
+        file = find_weights(config.weights)
+        network, record = load_multibox(file)
+        self.files = (file,)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = record.preprocessing
         self.device, self.precision = device, choose_precision("auto", device)

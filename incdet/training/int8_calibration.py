@@ -12,12 +12,13 @@ from incdet.images import read_image
 from incdet.networks.calibration import PhotoRegions, activation_ranges
 from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
+from incdet.networks.photo_levels import photo_input
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import save_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.region_pooling import regions_in_cells
-from incdet.pipeline.photo_features import choose_levels, photo_input
+from incdet.pipeline.photo_features import choose_levels
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.counted_words import counted

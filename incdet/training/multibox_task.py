@@ -1,19 +1,11 @@
 """Training MultiBox: the network that proposes boxes (Erhan et al. 2014; Szegedy et al. 2014)."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from incdet.config.class_choice import find_classes
 from incdet.config.sections import MultiBoxConfig
 from incdet.data.dataset import Dataset, Warn, no_warning
-from incdet.data.impossible_boxes import learnable
-from incdet.data.photo_frame import fit_to_photo
-from incdet.errors import DataError, ImageError
-from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
-from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import INPUT_SIZES, MultiBox
 from incdet.networks.priors import grid_priors
@@ -22,13 +14,13 @@ from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.proposers.prior_clusters import cluster_priors, unit_boxes
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
-from incdet.structures import GroundTruth, Image, Proposals
+from incdet.structures import Image, Proposals
 from incdet.training.loop import Task
+from incdet.training.multibox_photos import choose_photos, coverage_numbers, read_photos
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
 from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.box_batches import BoxBatch, box_batches
-from incdet.training.validation_photos import split_validation
 
 VALIDATION_BATCH = 32
 """Number of photos that a validation looks at at a time."""
@@ -65,14 +57,7 @@ class MultiBoxTask:
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        # validation photos may show the classes that are left out: their coverage is what is wanted
-        training, self.validation = split_validation(dataset, config.data.validation_images, validation)
-        self.training = training.without_classes(config.left_out_classes)
-        if not len(self.training):
-            raise DataError(
-                f"no photo is left to train on: {dataset.name} has {len(dataset)}, of which {len(self.validation)} "
-                "validate and the others show classes that are left out"
-            )
+        self.training, self.validation = choose_photos(dataset, config, validation)
         trunk, self.initial = initial
         size = INPUT_SIZES[config.form]
         self.preprocessing = self.initial.preprocessing.model_copy(update={"size": size})
@@ -154,38 +139,10 @@ class MultiBoxTask:
         truths, proposals = [], []
         for start in range(0, len(self.validation), VALIDATION_BATCH):
             indices = range(start, min(start + VALIDATION_BATCH, len(self.validation)))
-            images, found = self._read_validation(indices)
+            images, found = read_photos(self.validation, indices, self.warn)
             truths += found
             proposals += self._propose(network, images)
-        if not truths:
-            return {}
-        coverage = measure_coverage(truths, proposals)
-        numbers = {
-            "validation_coverage": coverage_at(coverage.best),
-            "validation_average_recall": average_recall(coverage.best),
-        }
-        if self.config.left_out_classes:
-            left_out = find_classes(self.config.left_out_classes, self.validation.class_names, self.validation.name)
-            # the trunk may have learnt to name these classes, but MultiBox has never seen their boxes
-            unseen = coverage.subset(np.isin(coverage.class_ids, left_out))
-            if len(unseen.best):
-                numbers["validation_coverage_left_out"] = coverage_at(unseen.best)
-        return {name: round(value, 6) for name, value in numbers.items()}
-
-    def _read_validation(self, indices: Sequence[int]) -> tuple[list[Image], list[GroundTruth]]:
-        """The validation photos that can be read, and their annotations in pixels of the files."""
-        images, truths = [], []
-        for index in indices:
-            try:
-                path = self.validation.image_paths[index]
-                image = read_image(path)
-                truth = fit_to_photo(self.validation.ground_truths[index], image.width, image.height, path)
-            except ImageError as error:
-                self.warn(str(error))
-                continue
-            images.append(image)
-            truths.append(learnable(truth))
-        return images, truths
+        return coverage_numbers(truths, proposals, self.validation, self.config.left_out_classes)
 
     def _propose(self, network: MultiBox, images: list[Image]) -> list[Proposals]:
         """The best boxes of every image."""

@@ -1,15 +1,17 @@
 """The settings of a training of MultiBox."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from incdet.config.sections import Section, Unit
 from incdet.networks.multibox_description import Form
+from incdet.networks.weights_record import Features
 from incdet.runtime.optional_packages import require_package
 from incdet.training.run_config import RunConfig
 from incdet.training.samples.box_samples import BoxSamplingConfig
+from incdet.training.samples.shared_multibox_config import SharedMultiBoxConfig
 from incdet.training.training_data import DataConfig
 
 Matching = Literal["bipartite", "overlap"]
@@ -41,25 +43,39 @@ class MultiBoxTrainingConfig(RunConfig):
     Attributes:
         data: the photos.
         initial_weights: weights of a classifier or a region classifier, with whose convolutions training starts.
-        form: form of the network; see `networks.multibox.Form`.
+        features: source of the feature maps: "cropped" trains a network of its own on crops of photos, "shared" trains
+            layers that read the feature maps which the initial weights compute of whole photos. The initial weights
+            stay as they are, and a detector with the same ones computes the feature maps once for both purposes.
+        form: form of the network on crops; see `networks.multibox.Form`.
         num_priors: number of priors, which are clusters of the training boxes; the form "grids" has priors of its own.
         train_trunk: whether the convolutions learn, too; otherwise they stay those of `initial_weights`.
         left_out_classes: classes whose photos are left out of training, so that their coverage tells how well the
             network proposes objects that it has never seen.
         loss: weights and matching of the loss.
-        sampling: the crops that the network learns from.
+        sampling: the crops that the network learns from; shared features have no crops.
+        shared: the layers and the photos of a training on shared features.
     """
 
     command: ClassVar[str] = "multibox"
 
     data: DataConfig
     initial_weights: str
+    features: Features = "cropped"
     form: Form = "grids"
     num_priors: int = Field(200, ge=1)
     train_trunk: bool = True
     left_out_classes: tuple[str, ...] = ()
     loss: LossConfig = LossConfig()
     sampling: BoxSamplingConfig = BoxSamplingConfig()
+    shared: SharedMultiBoxConfig = SharedMultiBoxConfig()
+
+    def decisive(self) -> dict[str, Any]:
+        """Returns the settings that decide the result, which a checkpoint belongs to."""
+        values = super().decisive()
+        if self.features == "cropped":
+            # checkpoints from before there were shared features do not know these settings
+            del values["features"], values["shared"]
+        return values
 
     def require_packages(self) -> None:
         """Makes sure that the training will not fail for a missing package after its data is read.
@@ -69,8 +85,17 @@ class MultiBoxTrainingConfig(RunConfig):
         """
         if self.loss.matching == "bipartite":
             require_package("scipy", "the assignments of loss.matching=bipartite", "train")
-        if self.form != "grids":
+        if self.features == "cropped" and self.form != "grids":
             require_package("scipy", f"the clusters of form={self.form}", "train")
+
+    @model_validator(mode="after")
+    def _overlap_decides_among_many_priors(self) -> "MultiBoxTrainingConfig":
+        if self.features == "shared" and self.loss.matching != "overlap":
+            raise ValueError(
+                "features 'shared' have tens of thousands of priors, which are matched by their overlap; give "
+                "loss.matching 'overlap'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _everything_is_annotated(self) -> "MultiBoxTrainingConfig":

@@ -34,6 +34,7 @@ from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_task import RegionsTask
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
+from incdet.training.shared_multibox_task import SharedMultiBoxTask
 from incdet.training.shared_region_task import SharedRegionsTask
 from incdet.training.training_data import without_unknown_places
 from incdet.training.training_options import TrainingOptions
@@ -112,7 +113,10 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
         photos = options.photos.of_data_set(config.data, config.seed, warn)
         dataset = without_unknown_places(photos.dataset, warn)
         initial = load_network(find_weights(config.initial_weights))
-        task = MultiBoxTask(dataset, initial, config, processes, options.reporter.warn, photos.validation)
+        if config.features == "shared":
+            check_shared_features(initial[0])
+        make_task = SharedMultiBoxTask if config.features == "shared" else MultiBoxTask
+        task = make_task(dataset, initial, config, processes, options.reporter.warn, photos.validation)
         _train(task.task(), config, folder, processes, options, task.record, identify_datasets([dataset]))
         if processes.leads:
             _tell_commands(multibox_commands(folder / WEIGHTS_FILE), options.reporter)

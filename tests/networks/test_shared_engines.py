@@ -17,12 +17,12 @@ from incdet.networks.engines.openvino_backend import REGION_ROWS, OpenVinoBacken
 from incdet.networks.engines.selection import Engine, check_shared_features
 from incdet.networks.engines.torch_backend import CPU_REGION_ROWS, MAX_GRAPH_ROWS, TorchBackend, prepare_network
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.photo_levels import photo_input
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import load_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.region_pooling import pool_regions, regions_in_cells
-from incdet.pipeline.photo_features import photo_input
 from incdet.structures import Image
 
 NAME = "googlenet-voc-shared"

@@ -14,12 +14,12 @@ from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.photo_levels import photo_input
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.ops.boxes import apply_box_deltas
 from incdet.pipeline.cascade import Thresholds
-from incdet.pipeline.photo_features import photo_input
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.structures import Proposals
 

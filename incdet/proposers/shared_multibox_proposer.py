@@ -1,0 +1,184 @@
+"""MultiBox on shared feature maps as a proposer: the best boxes over all sizes of a photo, without near-duplicates."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from incdet.config.sections import MultiBoxConfig, ScoresConfig
+from incdet.errors import WeightsError
+from incdet.networks.engines.selection import Engine
+from incdet.networks.photo_levels import PhotoLevel, PhotoLevels, photo_input
+from incdet.networks.pretrained import load_pretrained
+from incdet.networks.shared_multibox import SharedMultiBox
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.stage_signature import same_signature, stage_signature
+from incdet.networks.weights import load_shared_multibox
+from incdet.ops.boxes import clip_boxes
+from incdet.ops.nms import nms
+from incdet.proposers.multibox_proposer import SOURCE
+from incdet.runtime.device import choose_precision
+from incdet.structures import Image, Proposals
+
+VERSION = 1
+"""Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
+
+MAX_BOXES_PER_LEVEL = 2000
+"""Number of best boxes of a photo at one size among which near-duplicates are looked for; there are tens of thousands,
+nearly all of them without an object."""
+
+MIN_SIDE = 1.0
+"""Shortest side of a box, in pixels of the photo; boxes that lie outside the photo have none after clipping."""
+
+
+class SharedMultiBoxProposer:
+    """A trained MultiBox on shared feature maps, loaded once, that proposes boxes in photos.
+
+    Args:
+        config: the weights, the sizes of photos, and the number of boxes.
+        device: the device that computes the networks.
+        photo_levels: computes feature maps for others, too. Where they are those of another network than the weights
+            were trained on, or None, the proposer loads that network and computes the feature maps itself.
+
+    Attributes:
+        config: the configuration, as given.
+        files: the files of the weights, of MultiBox and of the network that is loaded besides.
+        network: MultiBox in evaluation mode, on the device.
+        photo_levels: computes the feature maps.
+        photo_sides: lengths of the shorter side of a photo, in pixels, at which its feature maps are read.
+        photo_cropper: always None, because there are no crops.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or are of another kind, or do not belong to the network that
+            their record names.
+    """
+
+    def __init__(self, config: MultiBoxConfig, device: torch.device, photo_levels: PhotoLevels | None = None):
+        file = find_weights(config.weights)
+        network, record = load_shared_multibox(file)
+        self.config, self.network = config, network.to(device).to(memory_format=torch.channels_last)
+        self.device, self.precision = device, choose_precision("auto", device)
+        self.photo_cropper = None
+        self.photo_sides = config.photo_sides or record.preprocessing.photo_sides
+        self.files: tuple[Path, ...] = (file,)
+        wanted = network.description
+        self.photo_levels: PhotoLevels
+        if photo_levels is not None and same_signature(photo_levels.signature, wanted.signature):
+            self.photo_levels = photo_levels
+            return
+        own = NetworkLevels(wanted.network, device)
+        if not same_signature(own.signature, wanted.signature):
+            raise WeightsError(
+                f"the weights {file} propose boxes from the feature maps of another network than {own.file}; give "
+                "weights that were trained on it, or proposals.multibox.weights=multibox-voc"
+            )
+        self.photo_levels, self.files = own, (file, own.file)
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, photo_crops: np.ndarray | None = None) -> Proposals:
+        """The best boxes of a photo, best first.
+
+        Args:
+            image: the photo.
+            photo_crops: always None; other MultiBoxes take crops.
+        """
+        levels = self.photo_levels(image, self.photo_sides)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            return propose_from_levels(image, self.network, levels, self.config)
+
+
+class NetworkLevels:
+    """Computes the feature maps of photos by a region network that is loaded for them alone; see `PhotoLevels`.
+
+    Args:
+        name: name or file of the network's weights.
+        device: the device that computes.
+
+    Attributes:
+        file: the file of the weights.
+        signature: the signature of the network's stages 1 to 4.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.file, self.device = find_weights(name), device
+        config = ScoresConfig()
+        loaded = load_pretrained(self.file, config)
+        self.preprocessing = loaded.record.preprocessing
+        self.signature = stage_signature(loaded.network)
+        engine = Engine(config, device, [loaded.network])
+        self._backend = engine.backend(engine.prepare(loaded.network), loaded.activation_ranges)
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, photo_sides: Sequence[int]) -> list[PhotoLevel]:
+        """Computes the feature maps of a photo; see `PhotoLevels`."""
+        levels = []
+        for photo_side in photo_sides:
+            photo, scale = photo_input(image, self.preprocessing, photo_side)
+            levels.append(PhotoLevel(scale, self._backend.photo_features(photo.to(self.device))))
+        return levels
+
+    def shared_seconds(self, image: Image) -> float:
+        """Returns 0, because nobody else needs these feature maps; see `PhotoLevels`."""
+        return 0.0
+
+
+def propose_from_levels(
+    image: Image, network: SharedMultiBox, levels: Sequence[PhotoLevel], config: MultiBoxConfig
+) -> Proposals:
+    """The best boxes of a photo, best first.
+
+    Args:
+        image: the photo.
+        network: MultiBox in evaluation mode.
+        levels: the feature maps of the photo at one or several sizes.
+        config: the number of boxes and the overlap of near-duplicates.
+    """
+    boxes, scores = [], []
+    for level in levels:
+        level_boxes, level_scores = best_boxes(network, level, MAX_BOXES_PER_LEVEL)
+        boxes.append(level_boxes.cpu().numpy())
+        scores.append(level_scores.cpu().numpy())
+    return select_best(image, np.concatenate(boxes), np.concatenate(scores), config)
+
+
+def best_boxes(network: SharedMultiBox, level: PhotoLevel, limit: int) -> tuple[Tensor, Tensor]:
+    """The most confident boxes of a photo at one size.
+
+    Args:
+        network: MultiBox in evaluation mode.
+        level: the feature maps.
+        limit: largest number of boxes.
+
+    Returns:
+        Boxes [N, 4] float32, xyxy pixels of the original photo and not clipped, and confidences [N] float32 in [0, 1],
+        best first, on the network's device.
+    """
+    outputs = network(level.feature_maps)
+    logits = outputs.logits[0].float()
+    best = logits.argsort(descending=True, stable=True)[:limit]
+    priors = network.priors(*level.feature_maps.shape[2:]).to(logits.device)
+    scale = torch.from_numpy(np.tile(level.scale, 2)).to(logits.device)
+    boxes = network.decode(priors[best], outputs.corner_offsets[0, best]) / scale
+    return boxes, logits[best].sigmoid()
+
+
+def select_best(image: Image, boxes: np.ndarray, scores: np.ndarray, config: MultiBoxConfig) -> Proposals:
+    """Cuts boxes at the photo's border, ranks them and leaves near-duplicates out.
+
+    Args:
+        image: the photo.
+        boxes: [N, 4] float32, xyxy pixels of the photo.
+        scores: [N] float32, confidences.
+        config: the largest number of boxes and the overlap of near-duplicates.
+    """
+    boxes = clip_boxes(boxes, image.width, image.height)
+    has_surface = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
+    boxes, scores = boxes[has_surface], scores[has_surface]
+    order = np.argsort(-scores, kind="stable")
+    kept = order[nms(boxes[order], config.iou_threshold, config.limit)]
+    return Proposals(boxes[kept], scores[kept], np.full(len(kept), SOURCE))

@@ -1,0 +1,108 @@
+"""MultiBox on shared feature maps as a proposer: alone, and from the feature maps of a detector."""
+
+import numpy as np
+import pytest
+import torch
+
+from incdet.config.loading import make_config
+from incdet.config.sections import Config, MultiBoxConfig
+from incdet.detector import Detector
+from incdet.errors import WeightsError
+from incdet.images import read_image
+from incdet.networks.photo_levels import PhotoLevel
+from incdet.ops.boxes import box_iou, flip_boxes
+from incdet.proposals import Proposers
+from incdet.proposers import shared_multibox_proposer
+from incdet.proposers.shared_multibox_proposer import NetworkLevels, SharedMultiBoxProposer, select_best
+from incdet.runtime.stopwatch import Stopwatch
+from incdet.structures import Image
+
+WEIGHTS = "multibox-voc-shared"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def image(chelsea_file):
+    return read_image(chelsea_file)
+
+
+@pytest.fixture(scope="module")
+def proposer():
+    return SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU)
+
+
+def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
+    photo = Image(np.zeros((100, 200, 3), np.uint8))
+    boxes = np.array([[-9, 10, 50, 60], [100, 50, 180, 90], [102, 50, 180, 90], [210, 0, 280, 99]], np.float32)
+    found = select_best(photo, boxes, np.array([0.2, 0.6, 0.9, 0.95], np.float32), MultiBoxConfig())
+    assert found.boxes.tolist() == [[102, 50, 180, 90], [0, 10, 50, 60]]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.2])
+    assert len(select_best(photo, boxes, np.ones(4, np.float32), MultiBoxConfig(limit=1))) == 1
+
+
+def test_the_best_boxes_hold_the_cat_and_those_of_the_mirrored_photo_its_mirror_image(proposer, image):
+    found = proposer(image)
+    assert len(found) == 200
+    assert np.array_equal(found.boxes, proposer(image).boxes)
+    mirrored = proposer(Image(np.ascontiguousarray(image.pixels[:, ::-1])))
+    back = flip_boxes(mirrored.boxes[:5], image.width)
+    assert box_iou(found.boxes[:1], back).max() > 0.7
+    # the cat fills the photo
+    cat = np.array([[5, 5, image.width - 5, image.height - 5]], np.float32)
+    assert box_iou(cat, found.boxes[:20]).max() > 0.6
+
+
+def test_a_small_and_a_strange_photo_have_boxes_within_them(proposer):
+    for width, height in ((40, 30), (600, 12)):
+        found = proposer(Image(np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)))
+        assert found.boxes.min() >= 0
+        assert found.boxes[:, 2].max() <= width
+        assert found.boxes[:, 3].max() <= height
+
+
+def test_weights_of_other_feature_maps_are_refused(monkeypatch):
+    monkeypatch.setattr(NetworkLevels, "__init__", lambda self, name, device: self.__dict__.update(file=name))
+    monkeypatch.setattr(NetworkLevels, "signature", (1.0,), raising=False)
+    with pytest.raises(WeightsError, match="feature maps of another network than googlenet-voc-shared"):
+        SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU)
+
+
+def test_a_detector_computes_feature_maps_once_for_proposals_and_regions(image, proposer, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("the feature maps are computed a second time")
+
+    monkeypatch.setattr(shared_multibox_proposer, "NetworkLevels", refuse)
+    values = {"device": "cpu", "scores": {"features": "shared"}}
+    values["proposals"] = {"methods": ["multibox"], "multibox": {"weights": WEIGHTS}}
+    detector = Detector.from_pretrained(config=make_config(Config, values, "a test"))
+    assert detector.proposers.shares_features
+    computed = []
+    backend = detector.scorer.members[0].backend
+    compute = backend.photo_features
+    monkeypatch.setattr(backend, "photo_features", lambda photo: computed.append(photo.shape) or compute(photo))
+    proposals, watch = detector.propose(image), Stopwatch()
+    assert np.array_equal(proposals.boxes, proposer(image).boxes)
+    assert len(computed) == 3
+    scores = detector.score(image, proposals, watch)
+    assert len(computed) == 3
+    assert list(watch.seconds) == ["features", "regions", "scores"]
+    assert len(scores.boxes) == len(proposals)
+    # nothing is left of a photo that has been classified
+    assert detector.scorer.store.shared_seconds(image) == 0
+    (streamed,) = detector.photo_results([image.pixels])
+    assert streamed.result.seconds["proposals"] < streamed.result.seconds["features"]
+    assert len(computed) == 6
+
+
+def test_other_feature_maps_of_a_detector_are_not_read(image):
+    class OtherLevels:
+        signature = (0.5,)
+
+        def __call__(self, image, photo_sides):
+            return [PhotoLevel(np.ones(2, np.float32), torch.zeros(1, 832, 8, 8))]
+
+    config = make_config(Config, {"proposals": {"methods": ["multibox"], "multibox": {"weights": WEIGHTS}}}, "a test")
+    proposers = Proposers(config.proposals, "cpu", OtherLevels())
+    assert not proposers.shares_features
+    assert proposers.shared_seconds(image) == 0
+    assert [file.stem for file in proposers.files] == [WEIGHTS, "googlenet-voc-shared"]
