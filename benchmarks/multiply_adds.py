@@ -54,6 +54,14 @@ class CountingBackend:
         self.num_regions += len(pooled)
         return self.backend.region_head(pooled)
 
+    def prepare_shared_features(self) -> None:
+        """See `Backend.prepare_shared_features`."""
+        self.backend.prepare_shared_features()
+
+    def prepare_crops(self, size: int) -> None:
+        """See `Backend.prepare_crops`."""
+        self.backend.prepare_crops(size)
+
 
 class MultiplyAdds:
     """Counts of a network's multiply-adds. As in Table 1 of the paper, convolutions and linear layers count.

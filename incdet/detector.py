@@ -29,6 +29,7 @@ from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
 from incdet.runtime.device import choose_device
 from incdet.runtime.forks import ProcessMark
+from incdet.runtime.start_up import START_UP
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image, Proposals, RegionScores
 
@@ -124,9 +125,10 @@ class Detector:
             )
         config = config or make_config(Config, {} if preset is None else {"preset": preset}, "preset")
         files, has_rejection_network = choose_weights(weights, members, cascade, config)
-        networks = [load_pretrained(file, config.scores) for file in files]
-        rejection_network = networks.pop(0) if has_rejection_network else None
-        detector = cls(networks, rejection_network, config)
+        with START_UP.measure("weights"):
+            networks = [load_pretrained(file, config.scores) for file in files]
+            rejection_network = networks.pop(0) if has_rejection_network else None
+            detector = cls(networks, rejection_network, config)
         detector.origin = origin_of(files, has_rejection_network, config.scores, detector.proposers.files)
         return detector
 
@@ -175,6 +177,7 @@ class Detector:
             ImageError: the photo cannot be read.
         """
         self._made_here.require_same("a detector")
+        self.scorer.prepare()
         image = read_image(source, self.config.images)
         proposals = self.propose(image)
         scores = self.score(image, proposals)

@@ -95,6 +95,9 @@ class RegionScorer(Protocol):
     def network_names(self) -> Sequence[str]:
         """Names of the networks whose probabilities `RegionScores.by_network` holds, in its order."""
 
+    def prepare(self) -> None:
+        """Begins to make the networks ready in another thread, where that takes time; work need not wait for it."""
+
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo.
 

@@ -1,10 +1,13 @@
 """Fixtures that several test files use."""
 
 import os
+import tempfile
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # the tests that run side by side, and what they start, share the cores
     os.environ["OMP_NUM_THREADS"] = "1"
+# compiled networks are kept from run to run, but not among those of the user
+os.environ["INCDET_CACHE"] = os.path.join(tempfile.gettempdir(), f"incdet-tests-{os.getenv('USER', 'user')}")
 
 import shutil
 import sys

@@ -28,6 +28,7 @@ from incdet.cli import (
 from incdet.cli.console import call_with_sentence, warning
 from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import examples
+from incdet.runtime.start_up import collect_garbage_rarely
 
 DETECT, EVALUATE, TRAIN, ABOUT = "Detect", "Evaluate", "Train", "About"
 """Titles of the panels in which `incdet --help` groups commands."""
@@ -106,6 +107,7 @@ def _top(
 
 def main() -> None:
     """Entry point of the `incdet` program."""
+    collect_garbage_rarely()
     call_with_sentence(app)
 
 

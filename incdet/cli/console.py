@@ -19,6 +19,7 @@ from rich.text import Text
 from incdet.cli.progress_lines import ProgressLines
 from incdet.errors import IncdetError, PackageError, reason
 from incdet.runtime.reporter import Reporter, say_nothing
+from incdet.runtime.start_up import tell_first_compilation
 from incdet.runtime.visible_text import visible, visible_lines
 
 
@@ -103,6 +104,16 @@ def _note(sentence: str) -> None:
 def reporter(quiet: bool = False) -> Reporter:
     """The listener of long work in a terminal; `quiet` leaves the progress bars out."""
     return Reporter(lambda title, total: progress_bar(title, total, quiet), _note, warning)
+
+
+def tell_of_compilation(quiet: bool = False) -> None:
+    """Says so in one line if something must be compiled, which takes a while and happens once on a machine."""
+
+    def tell() -> None:
+        notes.print("compiling kernels and networks, once; later runs load them", markup=False)
+
+    if not quiet:
+        tell_first_compilation(tell)
 
 
 def failures_told(failures: Sequence[str]) -> int:

@@ -129,8 +129,9 @@ def detect(
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
     more = [*preset_setting(preset), *device_setting(device)]
     effective = detection_config(score_threshold, classes, engine, more, config, settings)
+    from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
-    from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
+    from incdet.cli.photo_batch import OutputOptions
     from incdet.networks.chosen_weights import check_detector
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)

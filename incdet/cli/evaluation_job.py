@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from incdet.cli.console import failures_told, notes, reporter, table_console, warning, write_numbers
+from incdet.cli.console import (
+    failures_told,
+    notes,
+    reporter,
+    table_console,
+    tell_of_compilation,
+    warning,
+    write_numbers,
+)
 from incdet.config.loading import load_config
 from incdet.config.sections import Config
 from incdet.data.collection import Collection
@@ -199,6 +207,7 @@ class EvaluationJob:
         assert self.output is not None
         choice = self.detector
         config = choice.effective()
+        tell_of_compilation(self.quiet)
         detector = Detector.from_pretrained(
             *choice.files(), members=choice.members, cascade=choice.cascade, config=config
         )

@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incdet.cli.console import ReaderGoneError, drop_stdout, failures_told, notes, progress_bar, warning
+from incdet.cli.console import (
+    ReaderGoneError,
+    drop_stdout,
+    failures_told,
+    notes,
+    progress_bar,
+    tell_of_compilation,
+    warning,
+)
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
-from incdet.config.sections import ProposalsConfig
 from incdet.errors import ConfigurationError, ImageError, OutputError, reason
 from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
 from incdet.output.result_pictures import stored_run
-from incdet.output.tables import summary_table, timing_table
+from incdet.output.tables import start_up_table, summary_table, timing_table
 from incdet.runtime.counted_words import of_all
 from incdet.runtime.files import require_writable_folder, write_text
+from incdet.runtime.start_up import START_UP, process_age
 from incdet.runtime.visible_text import visible
 
 FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
@@ -133,6 +141,7 @@ class Batch:
         self.given, self.photos, self.failures = given, given.files, list(given.failures)
         self.lines: list[Line] = []
         self.seconds: list[Mapping[str, float]] = []
+        self._ready_after = self._first_result_after = 0.0
         self._json_file = Path(options.json_file) if options.json_file not in (None, "-") else None
         self.folder: ResultFolder | None = None
         self._state: ResultFolder | None = None
@@ -190,6 +199,8 @@ class Batch:
         done = dict(self._state.done) if self._state else {}
         write = self._json_sink()
         results = work([photo for photo in self.photos if str(photo) not in done])
+        tell_of_compilation(self.options.quiet)
+        self._ready_after = process_age()
         with progress_bar(title, len(self.photos), self.options.quiet) as update:
             for number, photo in enumerate(self.photos):
                 update(number, photo.name)
@@ -205,6 +216,7 @@ class Batch:
             update(len(self.photos), "")
 
     def _keep(self, line: Line, seconds: Mapping[str, float]) -> Line:
+        self._first_result_after = self._first_result_after or process_age()
         self.seconds.append(seconds)
         if self._state:
             self._state.add(line)
@@ -229,7 +241,9 @@ class Batch:
         if not self.options.quiet and self.lines:
             notes.print(summary_table(self.lines, self.name))
         if self.options.timing and self.seconds and not self.options.quiet:
-            notes.print(timing_table(self.seconds))
+            notes.print(
+                timing_table(self.seconds), start_up_table(START_UP.parts(self._ready_after, self._first_result_after))
+            )
         # those that were known before were told before
         failures_told(self.failures[len(self.given.failures) :])
         if not self.options.quiet:
@@ -263,19 +277,6 @@ class Batch:
                 raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
 
         return write
-
-
-def require_opencv_engine(config: ProposalsConfig) -> None:
-    """Makes sure that OpenCV's engine is there where it was asked for, so that its absence is one error, not one for
-    every photo.
-
-    Raises:
-        PackageError: Another wheel of OpenCV is installed, which lacks the engine.
-    """
-    if config.selective_search.engine == "opencv":
-        from incdet.proposers.opencv_engine import segmentation_module
-
-        segmentation_module()
 
 
 def one_by_one(

@@ -69,8 +69,9 @@ def propose(
     from incdet.config.sections import Config
 
     effective = load_config(Config, config, [*preset_setting(preset), *device_setting(device), *(settings or ())])
+    from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
-    from incdet.cli.photo_batch import OutputOptions, require_opencv_engine
+    from incdet.cli.photo_batch import OutputOptions
     from incdet.networks.chosen_weights import check_proposers
     from incdet.runtime.gpu_presence import refuse_missing_gpu
 

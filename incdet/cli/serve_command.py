@@ -101,7 +101,7 @@ def serve(
 ) -> int:
     """Show detections in the browser, with the reason for each, and answer programs (JSON API)."""
     from incdet.cli.detect_command import detection_config
-    from incdet.cli.photo_batch import require_opencv_engine
+    from incdet.cli.engine_check import require_opencv_engine
     from incdet.config.crop_counts import choose_crops
     from incdet.networks.chosen_weights import check_classifier, check_detector
     from incdet.runtime.optional_packages import require_package

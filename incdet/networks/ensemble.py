@@ -102,6 +102,12 @@ class Ensemble:
         self.contexts = tuple(sorted({group.context for group in self._groups if not group.is_given}))
         self.takes_feature_maps = any(group.is_given for group in self._groups)
 
+    def prepare(self, size: int) -> None:
+        """Begins to make the members ready that compute crops of a size from end to end."""
+        for group in self._groups:
+            if len(group.positions) == 1 and not group.is_given:
+                self.members[group.positions[0]].backend.prepare_crops(size)
+
     @torch.inference_mode()
     def __call__(self, crops: Mapping[int, Tensor], feature_maps: Tensor | None = None) -> EnsembleOutput:
         """Classifies B regions.

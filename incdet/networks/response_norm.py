@@ -27,7 +27,9 @@ class LocalResponseNorm(nn.Module):
         super().__init__()
         self.size, self.alpha, self.k = size, alpha, k
         # [channels, channels]: alpha / size where two channels lie in one window, 0 elsewhere
-        distance = torch.arange(channels)[:, None] - torch.arange(channels)[None, :]
+        # on the CPU even where the layers with weights are made without memory, see `load_network`
+        numbers = torch.arange(channels, device="cpu")
+        distance = numbers[:, None] - numbers[None, :]
         band = (distance.abs() <= size // 2).float() * (alpha / size)
         # as weights of a 1x1 convolution; follows from the constants, so it is not stored with the weights
         self.register_buffer("band", band[:, :, None, None], persistent=False)
@@ -37,7 +39,7 @@ class LocalResponseNorm(nn.Module):
         on_cpu = feature_maps.device.type == "cpu" and feature_maps.dtype in (torch.float32, torch.bfloat16)
         if on_cpu and not feature_maps.requires_grad:
             return normalise_on_cpu(feature_maps, self.size, self.alpha, self.k)
-        return _Normalise.apply(feature_maps, self.get_buffer("band").to(feature_maps.dtype), self.k)
+        return _Normalise.apply(feature_maps, self.get_buffer("band").to(feature_maps), self.k)
 
 
 class _Normalise(torch.autograd.Function):

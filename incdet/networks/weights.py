@@ -46,11 +46,13 @@ def load_network(file: Path) -> tuple[GoogLeNet, WeightsRecord]:
     if rows != (record.num_columns,):
         found = "no classifier" if rows is None else f"a classifier of shape {list(rows)}"
         raise WeightsError(f"the weights {file} have {found}, but their record needs {record.num_columns:,} columns")
-    network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
-    if record.features == "shared":
-        # trained with the other layers, and stored with them
-        network.box_regressor = BoxRegressor(network.classifier.in_features)
-    load_tensors(network, tensors, str(file))
+    # without memory, because weights drawn at random would be replaced at once
+    with torch.device("meta"):
+        network = GoogLeNet(record.num_columns, architecture=ARCHITECTURES[record.architecture])
+        if record.features == "shared":
+            # trained with the other layers, and stored with them
+            network.box_regressor = BoxRegressor(network.classifier.in_features)
+    load_tensors(network, tensors, str(file), assign=True)
     return network.eval(), record
 
 
@@ -127,13 +129,14 @@ def _checksum(tensors: dict[str, Tensor], record: WeightsRecord) -> str:
     return tensor_checksum(tensors, json.dumps(rest, sort_keys=True))
 
 
-def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
+def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: str, assign: bool = False) -> None:
     """Copies tensors into a network that has exactly these names and shapes.
 
     Args:
         network: the network, which is changed.
         tensors: name -> floating-point tensor.
         origin: name of the file, for messages.
+        assign: whether the tensors become those of the network, instead of being copied into them.
 
     Raises:
         WeightsError: a tensor is missing, unknown, of another shape or type, or not finite; the message names it.
@@ -156,7 +159,7 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
         # in the type in which the network computes: a number of float64 may be none of float32
         if not tensors[name].float().isfinite().all():
             raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity in float32; the file is damaged")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=assign)
 
 
 def save_weights(

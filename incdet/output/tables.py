@@ -80,3 +80,17 @@ def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:
     table.add_section()
     table.add_row("total", f"{total:.3f}", "")
     return table
+
+
+def start_up_table(seconds: Mapping[str, float]) -> Table:
+    """Returns the seconds from the start of the process to its first result, part by part.
+
+    Args:
+        seconds: Seconds by part, in the order in which they are told.
+    """
+    table = Table(title="start-up, once for each run")
+    table.add_column("part")
+    table.add_column("seconds", justify="right")
+    for part, value in seconds.items():
+        table.add_row(part, f"{value:.3f}")
+    return table

@@ -123,6 +123,10 @@ class Cascade:
         """The same networks with other thresholds."""
         return Cascade(self.members, self.rejection_network, thresholds)
 
+    def prepare(self, size: int) -> None:
+        """Begins to make the members ready for crops of a size."""
+        self._ensemble.prepare(size)
+
     def _stages(self) -> tuple[CascadeStage, ...]:
         last = EnsembleStage(self._ensemble)
         network = self.rejection_network

@@ -38,6 +38,10 @@ class CroppedRegionScorer:
         """Classifies the regions of one photo; see `RegionScorer`."""
         return score_regions(self.cropper(image), boxes, self.cascade, self.batch_size).scored()
 
+    def prepare(self) -> None:
+        """Begins to make the networks ready in another thread; see `RegionScorer`."""
+        self.cascade.prepare(self.preprocessing.size)
+
     def cropper(self, image: Image) -> RegionCropper:
         """Returns what cuts regions out of an image as the networks expect them."""
         return RegionCropper(image, self.preprocessing, self.device)

@@ -65,6 +65,11 @@ class SharedCascadeScorer:
         """Returns the same networks with another `min_probability`; there is no half-resolution stage."""
         return replace(self, min_probability=thresholds.min_probability)
 
+    def prepare(self) -> None:
+        """Begins to make the networks ready in another thread; see `RegionScorer`."""
+        self.rejection_scorer.prepare()
+        self.member_scorer.prepare()
+
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo; see `RegionScorer`."""
         everywhere = self.rejection_scorer(image, boxes)

@@ -79,6 +79,11 @@ class SharedRegionScorer:
         networks = "1 network" if number == 1 else f"{number} networks, whose probabilities are averaged"
         return f"{networks}, feature maps computed once for each photo"
 
+    def prepare(self) -> None:
+        """Begins to make the networks ready in another thread; see `RegionScorer`."""
+        for member in self.members:
+            member.backend.prepare_shared_features()
+
     @torch.inference_mode()
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo; see `RegionScorer`."""

@@ -63,6 +63,8 @@ def stream_detections(
         num_workers: number of processes that read photos and propose regions ahead; on a GPU, batches of crops are then
             filled with regions of several photos. With 0 the result of a photo is there before the next one is read.
     """
+    # while the first photo is read and searched
+    stages.scorer.prepare()
     loaded = prefetch_photos(sources, _loader(stages, num_workers), num_workers)
     # a CPU computes few regions at a time, whatever the batch, and pooled regions of one photo fill a GPU's batches
     scorer = stages.scorer

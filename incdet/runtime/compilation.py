@@ -1,8 +1,6 @@
 """How inner loops are compiled: by numba, to machine code that is kept on disk between processes."""
 
-import os
 import pickle
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +12,9 @@ import numba
 # send NumPy's loading into itself
 import numpy.ma  # noqa: F401
 from numba.core.caching import FunctionCache
+
+from incdet.runtime.private_folders import is_private
+from incdet.runtime.start_up import START_UP, compilation_begins
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -31,7 +32,15 @@ class _TolerantCache(FunctionCache):
 
     def load_overload(self, *arguments: Any) -> Any:
         """Loads the machine code for a signature; None where there is none that can be used."""
-        if not _is_private(Path(self._cache_path)):
+        with START_UP.measure("kernels"):
+            loaded = self._load_usable(*arguments)
+        if loaded is None:
+            # numba compiles the function now
+            compilation_begins()
+        return loaded
+
+    def _load_usable(self, *arguments: Any) -> Any:
+        if not is_private(Path(self._cache_path)):
             return None
         try:
             return super().load_overload(*arguments)
@@ -43,24 +52,10 @@ class _TolerantCache(FunctionCache):
 
     def save_overload(self, *arguments: Any) -> None:
         """Stores the machine code for a signature where that is possible."""
-        if not _is_private(Path(self._cache_path)):
+        if not is_private(Path(self._cache_path)):
             return
         with suppress(*_UNUSABLE):
             super().save_overload(*arguments)
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether only this user, or an administrator, can write to a folder; one that is missing is made by this user."""
-    if not hasattr(os, "getuid"):  # Windows
-        return True
-    try:
-        status = folder.stat()
-    except OSError:
-        return True
-    is_own = status.st_uid in (0, os.getuid())
-    # many systems give every user a group of his own, which may write by default
-    others = stat.S_IWOTH if status.st_gid == os.getgid() else stat.S_IWOTH | stat.S_IWGRP
-    return is_own and not status.st_mode & others
 
 
 def kernel(function: Function) -> Function:

@@ -25,9 +25,9 @@ from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import activation_ranges_file, load_activation_ranges, save_activation_ranges
 from incdet.networks.weights import RECORD_KEY, load_network, load_record, read_tensors, save_weights
 from incdet.pipeline.proposal_cache import ProposalCache
-from incdet.runtime.compilation import _is_private
 from incdet.runtime.files import save_arrays
 from incdet.runtime.forks import ProcessMark
+from incdet.runtime.private_folders import is_private
 from incdet.training.photo_proposals import PhotoProposals
 
 
@@ -282,11 +282,11 @@ def test_a_forked_process_is_told_to_make_its_own():
 
 
 def test_code_of_others_is_not_loaded(tmp_path):
-    assert _is_private(tmp_path / "missing")
+    assert is_private(tmp_path / "missing")
     tmp_path.chmod(0o700)
-    assert _is_private(tmp_path)
+    assert is_private(tmp_path)
     tmp_path.chmod(0o777)
-    assert not _is_private(tmp_path)
+    assert not is_private(tmp_path)
 
 
 WAIT = """

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any, Literal
 
@@ -10,9 +11,13 @@ import torch
 from torch import Tensor
 
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.engines.openvino_cache import compiled_key, load_compiled, store_compiled
 from incdet.networks.engines.openvino_network import NetworkBuilder
 from incdet.networks.engines.openvino_presence import missing_openvino_error
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.inception import Inception
+from incdet.ops.region_pooling_kernels import POOLED_SIZE
+from incdet.runtime.start_up import START_UP, compilation_begins
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -57,6 +62,18 @@ class OpenVinoBackend:
             )
         self._lock = threading.Lock()
         self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
+        self._being_compiled: dict[tuple[str, tuple[int, ...]], Future[list[Any]]] = {}
+
+    def prepare_shared_features(self) -> None:
+        """Begins to compile `photo_features` and `region_head`; see `Backend.prepare_shared_features`."""
+        last_module = self.network.get_submodule(f"inception_{self.network.modules_of('4')[-1]}")
+        assert isinstance(last_module, Inception)
+        self._begin_to_compile("photo_features", (1, -1, -1, 3))
+        self._begin_to_compile("region_head", (REGION_ROWS, POOLED_SIZE, POOLED_SIZE, last_module.out_channels))
+
+    def prepare_crops(self, size: int) -> None:
+        """Begins to compile `full`; see `Backend.prepare_crops`."""
+        self._begin_to_compile("full", (CROP_ROWS, 3, size, size))
 
     def trunk(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 3; see `Backend.trunk`."""
@@ -87,9 +104,7 @@ class OpenVinoBackend:
         shape = tuple(rows.shape[1:])
         batch = {"photo_features": 1, "region_head": REGION_ROWS}.get(part, CROP_ROWS)
         compiled_shape = (batch, -1, -1, 3) if part == "photo_features" else (batch, *shape)
-        if (part, compiled_shape) not in self._requests:
-            self._requests[part, compiled_shape] = self._compile(part, compiled_shape)
-        requests = self._requests[part, compiled_shape]
+        requests = self._requests_of(part, compiled_shape)
         # pieces of `batch` rows, the last one filled up with zeros
         inputs = rows.float().contiguous().numpy()
         pieces = [inputs[start : start + batch] for start in range(0, max(len(inputs), 1), batch)]
@@ -99,17 +114,27 @@ class OpenVinoBackend:
         outputs = _infer(requests, pieces, layout)
         return outputs[0] if part == "photo_features" else torch.cat(outputs)[: len(rows)]
 
+    def _requests_of(self, part: str, shape: tuple[int, ...]) -> list[Any]:
+        """Returns the requests of a part, which is compiled now unless that has begun before."""
+        if (part, shape) not in self._requests:
+            begun = self._being_compiled.pop((part, shape), None)
+            self._requests[part, shape] = self._compile(part, shape) if begun is None else begun.result()
+        return self._requests[part, shape]
+
+    def _begin_to_compile(self, part: str, shape: tuple[int, ...]) -> None:
+        with self._lock:
+            if (part, shape) not in self._requests and (part, shape) not in self._being_compiled:
+                self._being_compiled[part, shape] = _compiling_thread().submit(self._compile, part, shape)
+
     def _compile(self, part: str, shape: tuple[int, ...]) -> list[Any]:
-        """Compiles a part of the network for inputs of one shape; returns the requests that run side by side.
+        """Compiles a part of the network for inputs of one shape, or loads what an earlier process has compiled.
+
+        Returns the requests that run side by side.
 
         A photo may have any size (-1). With the size left open, a photo takes 2 to 5 % longer than with a network that
         is compiled for its size alone, which is 1 % of the time with its regions; a new size takes 15 ms once and
         7 MB of memory. A network for each size would take 50 to 150 ms once, and 70 to 100 MB.
         """
-        openvino = openvino_package()
-        builder = NetworkBuilder(self.network, self.ranges)
-        parameter = builder.ops.parameter(list(shape), np.float32)
-        result = getattr(builder, part)(parameter)
         hints = {
             # all threads work on the one photo; of regions and crops, each thread takes its own
             "PERFORMANCE_HINT": "LATENCY" if part == "photo_features" else "THROUGHPUT",
@@ -117,9 +142,27 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,
         }
-        compiled = _core().compile_model(openvino.Model([result], [parameter]), "CPU", hints)
+        with START_UP.measure("compiled networks"):
+            key = compiled_key(self.network, part, shape, self.ranges, hints)
+            compiled = load_compiled(_core(), key, hints)
+            if compiled is None:
+                compilation_begins()
+                builder = NetworkBuilder(self.network, self.ranges)
+                parameter = builder.ops.parameter(list(shape), np.float32)
+                result = getattr(builder, part)(parameter)
+                compiled = _core().compile_model(openvino_package().Model([result], [parameter]), "CPU", hints)
+                store_compiled(compiled, key)
         number = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         return [compiled.create_infer_request() for _ in range(number)]
+
+
+@cache
+def _compiling_thread() -> ThreadPoolExecutor:
+    """The thread in which networks are compiled while others read photos and propose regions.
+
+    Detectors work only in the process that made them, so that no fork waits for a thread that it does not have.
+    """
+    return ThreadPoolExecutor(1, thread_name_prefix="incdet-compiling")
 
 
 def _infer(requests: list[Any], pieces: list[np.ndarray], layout: torch.memory_format) -> list[Tensor]:

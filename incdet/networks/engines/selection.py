@@ -73,6 +73,12 @@ class Backend(Protocol):
             Logits, with box deltas behind them where the network has a box regressor; as `head` returns them.
         """
 
+    def prepare_shared_features(self) -> None:
+        """Begins to make `photo_features` and `region_head` ready, in another thread, where that takes time."""
+
+    def prepare_crops(self, size: int) -> None:
+        """Begins to make `full` ready for crops of a size, in another thread, where that takes time."""
+
 
 def check_shared_features(network: GoogLeNet) -> None:
     """Refuses networks that cannot classify regions pooled by `pool_regions`, whatever computes them.
@@ -146,8 +152,10 @@ class Engine:
 
     def prepare(self, network: GoogLeNet) -> GoogLeNet:
         """Puts a network on the device, in the form that `backend` takes; its weights must not change afterwards."""
-        # OpenVINO takes float32 weights and rounds by itself
-        precision = torch.bfloat16 if (self.name, self.precision) == ("torch", "bfloat16") else torch.float32
+        if self.name == "openvino":
+            # it takes float32 weights, rounds by itself, and orders them in memory as it likes
+            return network.requires_grad_(False).eval()
+        precision = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
         return prepare_network(network, self.device, precision)
 
     def backend(self, network: GoogLeNet, ranges: Mapping[str, float] | None = None) -> Backend:

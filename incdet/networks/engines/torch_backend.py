@@ -89,6 +89,12 @@ class TorchBackend:
         """Computes the rest of the network for pooled regions; see `Backend.region_head`."""
         return self._region_head(self._prepared(pooled))
 
+    def prepare_shared_features(self) -> None:
+        """Does nothing: torch compiles no network."""
+
+    def prepare_crops(self, size: int) -> None:
+        """Does nothing: torch compiles no network."""
+
     def _prepared(self, crops: Tensor) -> Tensor:
         return crops.to(self.network.classifier.weight.dtype).contiguous(memory_format=torch.channels_last)
 

@@ -1,0 +1,122 @@
+"""Networks that OpenVINO has compiled, kept on disk between processes: loading one takes a fifth of compiling it.
+
+A file is named by everything that decides its content. It ends with a checksum, because OpenVINO does not notice
+damage. Folders that others may write to are not used.
+"""
+
+import hashlib
+import io
+import threading
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from incdet.errors import OutputError
+from incdet.networks.googlenet import GoogLeNet
+from incdet.runtime.device import cpu_flags
+from incdet.runtime.files import atomic_file
+from incdet.runtime.private_folders import is_private, user_cache_folder
+
+MAX_BYTES = 600_000_000
+"""Largest size of all files together; the six members of the shipped ensemble and the network for shared features take
+170 MB. The files that were used longest ago go first."""
+
+_CHECKSUM_BYTES = 4
+
+_SOURCES = ("openvino_network.py", "openvino_backend.py")
+"""Files of this folder that decide how a network is built."""
+
+_lock = threading.Lock()
+
+
+def compiled_key(network: GoogLeNet, part: str, *decisive: object) -> str:
+    """Returns the name of a compiled part of a network.
+
+    Args:
+        network: The network, whose weights count.
+        part: The part that is compiled.
+        decisive: Everything else that decides the result, each with a text of its own.
+    """
+    digest = hashlib.sha256(_surroundings())
+    digest.update(repr((part, network.architecture, *decisive)).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_compiled(core: Any, key: str, hints: Mapping[str, Any]) -> Any | None:
+    """Loads a compiled network; None where there is none that can be used.
+
+    Args:
+        core: OpenVINO's core object.
+        key: Name that `compiled_key` gave it.
+        hints: Properties with which it was compiled.
+    """
+    try:
+        file = _file(key)
+        if not is_private(file.parent):
+            return None
+        with file.open("rb") as stream:
+            content = stream.read(max(file.stat().st_size - _CHECKSUM_BYTES, 0))
+            if _checksum(content) != stream.read():
+                raise ValueError("damaged")
+        compiled = core.import_model(io.BytesIO(content), "CPU", dict(hints))
+        # the time of the last use
+        file.touch()
+        return compiled
+    except FileNotFoundError:
+        return None
+    except Exception:  # whatever OpenVINO or the disk raises, the network is compiled again and stored anew
+        return None
+
+
+def store_compiled(compiled: Any, key: str) -> None:
+    """Stores a compiled network where that is possible."""
+    with _lock, suppress(OSError, OutputError, RuntimeError):
+        file = _file(key)
+        if not is_private(file.parent):
+            return
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        exported = compiled.export_model()
+        content = exported if isinstance(exported, bytes) else exported.getvalue()
+        _make_room(file.parent, len(content))
+        with atomic_file(file) as stream:
+            stream.write(content)
+            stream.write(_checksum(content))
+
+
+def _checksum(content: bytes) -> bytes:
+    # against accidents only, so that a quick one is enough
+    return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big")
+
+
+def _file(key: str) -> Path:
+    return user_cache_folder() / "openvino" / f"{key}.blob"
+
+
+def _make_room(folder: Path, num_bytes: int) -> None:
+    """Removes the files that were used longest ago, until a new one fits."""
+    files = sorted(folder.glob("*.blob"), key=lambda file: file.stat().st_mtime)
+    total = sum(file.stat().st_size for file in files) + num_bytes
+    for file in files:
+        if total <= MAX_BYTES:
+            return
+        total -= file.stat().st_size
+        file.unlink()
+
+
+@cache
+def _surroundings() -> bytes:
+    """Returns a digest of the machine and the programs that compile."""
+    import openvino
+
+    folder = Path(__file__).parent
+    digest = hashlib.sha256(openvino.__version__.encode())
+    digest.update(" ".join(sorted(cpu_flags())).encode())
+    for name in _SOURCES:
+        digest.update((folder / name).read_bytes())
+    return digest.digest()
