@@ -7,7 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # the tests that run side by side, and what they start, share the cores
     os.environ["OMP_NUM_THREADS"] = "1"
 # compiled networks are kept from run to run, but not among those of the user
-os.environ["INCDET_CACHE"] = os.path.join(tempfile.gettempdir(), f"incdet-tests-{os.getenv('USER', 'user')}")
+os.environ["INCDET_CACHE"] = f"{tempfile.gettempdir()}/incdet-tests-{os.getenv('USER', 'user')}"
 
 import shutil
 import sys

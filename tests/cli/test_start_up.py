@@ -13,7 +13,7 @@ from incdet.runtime.start_up import StartUpTimes, process_age
 
 UNUSED = {
     *("torchvision", "torch._dynamo", "torch._inductor", "sympy", "onnx", "torch.onnx", "torch.utils.tensorboard"),
-    *("matplotlib", "pandas", "skimage", "scipy.stats", "scipy.optimize", "pycocotools", "yaml.cyaml", "IPython"),
+    *("matplotlib", "pandas", "skimage", "scipy.stats", "scipy.optimize", "pycocotools", "IPython"),
     *("incdet.training.loop", "incdet.evaluation.dataset_evaluation", "incdet.web", "fastapi", "ray"),
 }
 """Modules that take time to load and that a detection has no use for."""

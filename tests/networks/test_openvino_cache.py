@@ -59,7 +59,8 @@ def test_a_damaged_file_is_compiled_again(folder, network, feature_maps):
     for damaged in (b"", whole[:1000], whole[:5000] + b"\0" * 8 + whole[5008:]):
         file.write_bytes(damaged)
         assert torch.equal(OpenVinoBackend(network).region_head(feature_maps), first)
-        assert file.stat().st_size == len(whole)
+        # OpenVINO writes a little about the time and the place, too
+        assert file.stat().st_size == pytest.approx(len(whole), rel=0.01)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rights")
