@@ -1,11 +1,12 @@
 """The manners of all commands: notes and progress on stderr, errors as one sentence with an exit code."""
 
+import json
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from incdet.cli.progress_lines import ProgressLines
-from incdet.errors import IncdetError, PackageError, reason
+from incdet.errors import IncdetError, OutputError, PackageError, reason
 from incdet.runtime.reporter import Reporter, say_nothing
 from incdet.runtime.start_up import tell_first_compilation
 from incdet.runtime.visible_text import visible, visible_lines
@@ -57,12 +58,12 @@ _bars: list[Progress] = []
 
 
 @contextmanager
-def progress_bar(description: str, total: int, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(description: str, total: int | None, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
     """Shows progress on stderr: a bar in a terminal, a line from time to time anywhere else.
 
     Args:
         description: Title of the work.
-        total: Number of things to do.
+        total: Number of things to do; None where nobody knows it.
         quiet: Whether nothing is shown.
 
     Yields:
@@ -152,6 +153,30 @@ def run_program(main: Callable[..., Any]) -> None:
 def drop_stdout() -> None:
     """Sends the rest of the buffer, and all that follows, nowhere instead of failing again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_line(line: Mapping[str, Any], is_alone: bool) -> None:
+    """Prints a line of JSON to stdout at once.
+
+    Args:
+        line: The values.
+        is_alone: Whether nothing else is written, so that the program ends when nobody reads stdout any more.
+
+    Raises:
+        OutputError: Stdout is closed or full.
+        ReaderGoneError: Nobody reads it any more, as in `| head -1`, and nothing else is written.
+    """
+    if sys.stdout is None:
+        raise OutputError("cannot write to stdout: it is closed; give a file with --json")
+    try:
+        print(json.dumps(line), flush=True)
+    except BrokenPipeError:
+        drop_stdout()
+        if is_alone:
+            raise ReaderGoneError from None
+    except OSError as error:
+        drop_stdout()
+        raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`incdet detect`: photos -> pictures with boxes, and files of detections."""
+"""`incdet detect`: photos, or a video -> pictures with boxes, and files of detections."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,6 @@ from incdet.cli.options import (
     JsonLines,
     OutputFolder,
     Overwrite,
-    Paths,
     PresetOption,
     QuietTable,
     Settings,
@@ -25,18 +24,28 @@ from incdet.cli.options import (
     device_setting,
     preset_setting,
 )
+from incdet.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from incdet.cli.photo_batch import OutputOptions
     from incdet.config.sections import Config
 
 EXAMPLES = (
     "incdet detect photo.jpg holiday/ --output found",
-    "incdet detect 'cam*.png' --classes cat,dog --score-threshold 0.3 --json -",
+    "incdet detect clip.mp4 --every 5 --classes cat,dog --score-threshold 0.3 --json -",
 )
 
 KINDS = ("image", "json", "coco", "csv", "voc")
 """Files that can be saved."""
 
+PhotosOrVideo = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Photos, folders of photos, or glob patterns; '-' is a photo on standard input. Or one video, or a "
+        "camera, such as camera:0.",
+    ),
+]
 Save = Annotated[
     str | None,
     typer.Option(
@@ -104,10 +113,20 @@ Workers = Annotated[
         rich_help_panel=SETTINGS,
     ),
 ]
+Every = Annotated[
+    int | None,
+    typer.Option(
+        "--every",
+        min=1,
+        metavar="N",
+        help="Of a video, detect in every N-th frame only (default: 1).",
+        rich_help_panel=SETTINGS,
+    ),
+]
 
 
 def detect(
-    paths: Paths,
+    paths: PhotosOrVideo,
     output: OutputFolder = None,
     save: Save = None,
     json_file: JsonLines = None,
@@ -123,6 +142,7 @@ def detect(
     config: ConfigFile = None,
     settings: Settings = None,
     workers: Workers = None,
+    every: Every = None,
     timing: Timing = False,
     quiet: QuietTable = False,
 ) -> int:
@@ -132,9 +152,16 @@ def detect(
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.video_places import only_video
     from incdet.networks.chosen_weights import check_detector
 
     options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    ensemble = (tuple(weights or ()), members, cascade)
+    video = only_video(paths)
+    if video is not None:
+        return _detect_in_video(video, every or 1, workers, ensemble, effective, options)
+    if every is not None:
+        raise ConfigurationError("--every belongs to a video, and no path names one; leave it out")
     kinds = options.kinds(KINDS)
     given = GivenPhotos(paths, effective.images)
     options.check(given, kinds)
@@ -152,8 +179,45 @@ def detect(
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
 
-    ensemble = EnsembleChoice(tuple(weights or ()), members, cascade)
-    return detect_photos(given, kinds, ensemble, effective, options, workers)
+    return detect_photos(given, kinds, EnsembleChoice(*ensemble), effective, options, workers)
+
+
+def _detect_in_video(
+    path: str,
+    every: int,
+    workers: int | None,
+    ensemble: tuple[tuple[str, ...], int | None, bool],
+    config: "Config",
+    options: "OutputOptions",
+) -> int:
+    """Checks what is known without a network, and detects in a video.
+
+    Args:
+        path: A file, or `camera:0`.
+        every: Distance of two frames that are detected in.
+        workers: Number of processes that was asked for.
+        ensemble: Weights, members and whether there is a cascade, see `EnsembleChoice`.
+        config: Everything else that decides the detections.
+        options: Places of the results.
+
+    Raises:
+        IncdetError: The arguments, the video or the weights cannot be used.
+    """
+    from incdet.cli.engine_check import require_opencv_engine
+    from incdet.cli.video_places import choose_places
+    from incdet.networks.chosen_weights import check_detector
+    from incdet.pipeline.video_frames import Video
+
+    if workers:
+        raise ConfigurationError("--workers read photos ahead, and the frames of a video come one by one; leave it out")
+    check_detector(*ensemble, config)
+    require_opencv_engine(config.proposals)
+    places = choose_places(path, options)
+    video = Video(path, every)
+    from incdet.cli.detection_batch import EnsembleChoice
+    from incdet.cli.video_batch import detect_in_video
+
+    return detect_in_video(video, places, EnsembleChoice(*ensemble), config, options)
 
 
 def detection_config(

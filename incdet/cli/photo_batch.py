@@ -1,24 +1,15 @@
 """The photos of one command of `incdet`: worked on in turn, kept, never overwritten, resumed where they stopped."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incdet.cli.console import (
-    ReaderGoneError,
-    drop_stdout,
-    failures_told,
-    notes,
-    progress_bar,
-    tell_of_compilation,
-    warning,
-)
+from incdet.cli.console import failures_told, notes, print_line, progress_bar, tell_of_compilation, warning
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
-from incdet.errors import ConfigurationError, ImageError, OutputError, reason
+from incdet.errors import ConfigurationError, ImageError
 from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
 from incdet.output.result_pictures import stored_run
 from incdet.output.tables import start_up_table, summary_table, timing_table
@@ -261,22 +252,9 @@ class Batch:
         """A function that prints a line to stdout, or one that does nothing where --json is not "-"."""
         if self.options.json_file != "-":
             return lambda _: None
-        if sys.stdout is None:
-            raise OutputError("cannot write to stdout: it is closed; give a file with --json")
-
-        def write(line: Line) -> None:
-            try:
-                print(json.dumps(line), flush=True)
-            except BrokenPipeError:
-                drop_stdout()
-                # the reader has gone, as in `| head -1`: without a folder there is nobody left to work for
-                if self.folder is None:
-                    raise ReaderGoneError from None
-            except OSError as error:
-                drop_stdout()
-                raise OutputError(f"cannot write to stdout: {reason(error)}; give a file with --json") from None
-
-        return write
+        # without a folder there is nobody left to work for, once the reader has gone
+        is_alone = self.folder is None
+        return lambda line: print_line(line, is_alone)
 
 
 def one_by_one(

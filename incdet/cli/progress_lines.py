@@ -12,13 +12,13 @@ class ProgressLines:
 
     Args:
         title: Title of the work.
-        total: Number of things to do.
+        total: Number of things to do; None where nobody knows it.
         write: Takes a line.
         clock: Tells seconds.
     """
 
     def __init__(
-        self, title: str, total: int, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self, title: str, total: int | None, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._title, self._total, self._write, self._clock = title, total, write, clock
         self._started = clock()
@@ -39,4 +39,5 @@ class ProgressLines:
     def _line(self) -> str:
         seconds = self._clock() - self._started
         note = f", {self._note}" if self._note else ""
-        return f"{self._title}: {self._done:,} of {self._total:,} after {seconds:.0f} s{note}"
+        total = "" if self._total is None else f" of {self._total:,}"
+        return f"{self._title}: {self._done:,}{total} after {seconds:.0f} s{note}"

@@ -162,7 +162,7 @@ def _compiling_thread() -> ThreadPoolExecutor:
 
     Detectors work only in the process that made them, so that no fork waits for a thread that it does not have.
     """
-    return ThreadPoolExecutor(1, thread_name_prefix="incdet-compiling")
+    return ThreadPoolExecutor(1, thread_name_prefix="compiling-networks")
 
 
 def _infer(requests: list[Any], pieces: list[np.ndarray], layout: torch.memory_format) -> list[Tensor]:
