@@ -38,7 +38,7 @@ def detect_in_video(
         places: The files of the results.
         ensemble: The networks.
         config: Everything else that decides the detections.
-        options: What is told.
+        options: Output options; whether progress and times are told.
 
     Raises:
         IncdetError: The video or the weights cannot be used, or the results cannot be written.
@@ -73,7 +73,7 @@ class VideoRun:
         video: The video.
         places: The files of the results.
         display_threshold: Lowest probability of a detection that is drawn and written.
-        options: What is told.
+        options: Output options; whether progress and times are told.
         stack: Closes the files, however the run ends.
         ready_after: Age of the process, in seconds, when it began with the first frame.
         first_result_after: Age of the process when the first frame was done.
