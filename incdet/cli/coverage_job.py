@@ -143,7 +143,9 @@ class CoverageJob:
             priors = PriorsProposer(unit_boxes(training.ground_truths))
             return priors, priors
         stored = ProposalCache(self.cache / "proposals", config.proposals, config.device)
-        reporter(self.quiet).follow("proposals", stored.fill(data.image_paths, config.images), len(data))
+        listener = reporter(self.quiet)
+        listener.note(stored.describe())
+        listener.follow("proposals", stored.fill(data.image_paths, config.images), len(data))
         return Proposers(config.proposals, config.device), stored
 
     def _report(

@@ -74,7 +74,7 @@ Weights = Annotated[
         "--weights",
         metavar="NAME_OR_FILE",
         autocompletion=complete_weights,
-        help="Other weights than the shipped; repeat the option for an ensemble.",
+        help="Other weights than the shipped, or the folder of a training; repeat the option for an ensemble.",
         rich_help_panel=NETWORKS,
     ),
 ]

@@ -80,8 +80,8 @@ ProposalFolder = Annotated[Path, typer.Option("--cache", help="Folder of the pro
 @app.command(
     cls=CommandWithOldOptions,
     epilog=examples(
-        "incdet train regions regions_voc --output runs/regions_voc --members 6",
-        "incdet train regions regions_voc --root VOCdevkit/VOC2012 --set optimization.steps=100",
+        "incdet train regions own_data --root FOLDER --output runs/own",
+        "incdet train regions regions_voc --root VOCdevkit/VOC2012 --members 6 --set optimization.steps=100",
     ),
 )
 def regions(

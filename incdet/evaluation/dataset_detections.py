@@ -57,6 +57,7 @@ def detect_dataset(
     config = detector.config
     proposals = ProposalCache(proposals_folder, config.proposals, config.device)
     run = DetectionRun(folder, detector, dataset, proposals, each_network)
+    reporter.note(proposals.describe())
     reporter.follow("proposals", proposals.fill(dataset.image_paths, config.images), len(dataset))
     with reporter.progress("regions", len(dataset)) as update:
         rows = list(run.detections(update))

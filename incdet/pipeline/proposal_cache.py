@@ -98,6 +98,10 @@ class ProposalCache:
         make_work = partial(_filler, self.on_cpu(), images)
         return search_photos(make_work, list(paths), num_processes, partial(_fill_one, self, images, None))
 
+    def describe(self) -> str:
+        """Returns a sentence that says where proposals are kept."""
+        return f"proposals are kept in {self.folder}, where later runs find them"
+
     def on_cpu(self) -> "ProposalCache":
         """The same cache for worker processes: many of them, each with a network of its own, would fill a GPU."""
         return ProposalCache(self.folder, self.config, "cpu")

@@ -58,6 +58,7 @@ def fit_box_regression(
     prepare_network(network, torch.device("cpu"), torch.float32)
     photos = sample.read(reporter)
     proposals = ProposalCache(cache / "proposals", proposals_config, "cpu")
+    reporter.note(proposals.describe())
     reporter.follow("proposals", proposals.fill(photos.image_paths, ImagesConfig()), len(photos))
     features = RegionFeatures(box_features(network), record.preprocessing, cache / "features" / fingerprint(file)[:16])
     examples = collect_examples(features, _annotated(photos, proposals, reporter), regions_per_photo, seed)

@@ -52,6 +52,7 @@ def calibrate(
     files = [find_weights(name) for name in weights]
     paths = sample.read(reporter).image_paths
     proposals = ProposalCache(cache, ProposalsConfig(methods=("selective_search",)))
+    reporter.note(proposals.describe())
     reporter.follow("proposals", proposals.fill(paths, ImagesConfig()), len(paths))
     for file in files:
         network, record = load_network(file)

@@ -81,7 +81,7 @@ class PhotoProposals:
             reporter.note(f"proposals of {counted(len(paths), 'photo')}: all found in {self.cache.folder}")
             return
         share = of_all(len(missing), len(paths), "photo")
-        reporter.note(f"proposals of {share} are computed now, and kept in {self.cache.folder} for later runs")
+        reporter.note(f"proposals of {share} are computed now; {self.cache.describe()}")
         reporter.follow("proposals", self.fill(missing), len(missing))
 
     def _missing(self, paths: Iterable[Path]) -> list[Path]:
