@@ -24,17 +24,20 @@ class ProgressLines:
         self._started = clock()
         self._due = self._started + FIRST_SECONDS
         self._done, self._note = 0, ""
+        self._written: tuple[int, str] | None = None
 
     def update(self, done: int, note: str = "") -> None:
         """Notes how much is done, and writes a line where one is due."""
         self._done, self._note = done, note
         if self._clock() >= self._due:
             self._due = self._clock() + SECONDS
+            self._written = done, note
             self._write(self._line())
 
     def finish(self) -> None:
-        """Writes the last line."""
-        self._write(self._line())
+        """Writes the last line, unless it was written."""
+        if self._written != (self._done, self._note):
+            self._write(self._line())
 
     def _line(self) -> str:
         seconds = self._clock() - self._started

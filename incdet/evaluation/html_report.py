@@ -91,10 +91,10 @@ def html_report(
         '<div class="wide">' + _classes(evaluation) + "</div>",
         "<h2>Worst false detections</h2><p>The most confident ones, at most three per class: red is the detection, "
         "green are the annotated objects.</p>",
-        f'<div class="tiles">{"".join(_false_tiles(evaluation, analysis, dataset))}</div>',
+        _tiles(_false_tiles(evaluation, analysis, dataset)),
         "<h2>Largest missed objects</h2><p>No detection found them, and no localisation or classification error is "
         "close to them.</p>",
-        f'<div class="tiles">{"".join(_missed_tiles(evaluation, analysis, dataset))}</div>',
+        _tiles(_missed_tiles(evaluation, analysis, dataset)),
     ]
     # names of classes and data sets are the user's, so they are escaped wherever they appear
     head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
@@ -175,6 +175,10 @@ def _sparkline(curve: np.ndarray) -> str:
     points = " ".join(f"{100 * x:.1f},{20 - 19 * y:.1f}" for x, y in zip(_RECALLS, curve, strict=True))
     line = f'<polyline points="0,20 {points} 100,20" fill="#2f6fab44" stroke="#2f6fab"/>'
     return f'<svg width="100" height="21" viewBox="0 0 100 21">{line}</svg>'
+
+
+def _tiles(tiles: Iterator[str]) -> str:
+    return f'<div class="tiles">{"".join(tiles) or "<p>There are none.</p>"}</div>'
 
 
 def _false_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Dataset) -> Iterator[str]:

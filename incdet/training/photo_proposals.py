@@ -76,6 +76,7 @@ class PhotoProposals:
             paths: the photos.
             reporter: listener.
         """
+        # notes are looked up once here, so that the bar counts what is left to do
         missing = self._missing(paths)
         if not missing:
             reporter.note(f"proposals of {counted(len(paths), 'photo')}: all found in {self.cache.folder}")

@@ -205,6 +205,7 @@ def run_training(
         save_weights(file, tensors, record(numbers), torch.float16)
 
     def write_before_validation() -> None:
+        # a validation takes minutes, and nothing that ends it may cost the weights
         write_weights({})
         reporter.note(f"wrote {file}")
 
@@ -212,6 +213,7 @@ def run_training(
         update(trainer.step, "")
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"), write_before_validation)
     numbers = trainer.log.last(VALIDATION)
+    # the same tensors again, with what was measured in their record
     write_weights(numbers)
     if numbers:
         reporter.note(f"validation: {_in_words(numbers)}, noted in {file}")

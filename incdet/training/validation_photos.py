@@ -61,8 +61,10 @@ def read_validation_split(
             them.
     """
     validation = read_dataset(collection, root, split, warn=warn)
+    # class ids of one split mean nothing in another with other names
     if validation.class_names != dataset.class_names:
         raise DataError(f"the splits {dataset.name} and {validation.name} differ in their classes; correct one of them")
+    # descriptions in YOLO's layout often name one folder for both
     if set(validation.image_paths) & set(dataset.image_paths):
         raise DataError(
             f"the splits {dataset.name} and {validation.name} have photos in common, which cannot judge what was "
@@ -119,5 +121,6 @@ def split_validation(
 
 def _spread(dataset: Dataset, count: int) -> list[int]:
     """Returns the indices of evenly spaced photos in the order of their names, ascending."""
+    # the order of names is the same in every layout, that of lists and documents is not
     order = dataset.by_file_name()
     return sorted(order[place] for place in evenly_spaced_with_ends(len(order), count).tolist())

@@ -14,8 +14,10 @@ def test_lines_come_from_time_to_time_and_at_the_end():
     assert lines == [
         "training: 2 of 216 after 5 s, loss 2.5",
         "training: 4 of 216 after 25 s, loss 4.5",
-        "training: 4 of 216 after 25 s, loss 4.5",
     ]
+    progress.update(216)
+    progress.finish()
+    assert lines[2:] == ["training: 216 of 216 after 25 s"]
 
 
 def test_without_a_terminal_lines_are_written_and_quiet_writes_nothing(capsys):

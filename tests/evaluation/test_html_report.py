@@ -102,7 +102,7 @@ def test_page_states_the_numbers(tmp_path):
     assert ["cat", "1.0000", "1.0000", "1", "2"] in [row[:5] for row in cells]
     assert ["dog", "0.0000", "0.0000", "2", "1"] in [row[:5] for row in cells]
     # mending the misplaced dog finds half of the dogs; the missed one gone, no dog is found still
-    assert ["localisation", "25.00", "1"] in [row[:3] for row in cells]
+    assert ["localisation", "+0.2500", "1"] in [row[:3] for row in cells]
     assert {"background", "missed"} <= {row[0] for row in cells}
     assert "3 detections, 33 % of them right; 33 % of the objects are found" in page.text
     assert ["0.75", "2", "0.500", "0.333"] in [row[:4] for row in cells]
