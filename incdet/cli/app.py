@@ -19,6 +19,7 @@ from incdet.cli import (
     detect_command,
     evaluate_classification_command,
     evaluate_command,
+    export_command,
     info_command,
     propose_command,
     serve_command,
@@ -47,6 +48,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str, tuple[str, ...]], ...] = (
         EVALUATE,
         evaluate_classification_command.EXAMPLES,
     ),
+    ("export", export_command.export, TRAIN, export_command.EXAMPLES),
     ("config", config_command.config, ABOUT, config_command.EXAMPLES),
     ("info", info_command.info, ABOUT, info_command.EXAMPLES),
 )
@@ -55,7 +57,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any], str, tuple[str, ...]], ...] = (
 ORDER = (
     *("detect", "propose", "classify", "serve"),
     *("evaluate", "coverage", "compare", "evaluate-classification"),
-    *("train", "weights"),
+    *("train", "weights", "export"),
     *("config", "info"),
 )
 """The commands as `--help` lists them, panel by panel."""

@@ -92,7 +92,7 @@ def test_one_thing_has_one_name_in_every_command():
             assert options["--classes"].metavar == "A,B", command
     with_weights = {command for command, options in found.items() if "--weights" in options}
     trainings = {"train regions", "train multibox", "train classifier"}
-    assert with_weights == {"detect", "classify", "serve", "evaluate", "evaluate-classification", *trainings}
+    assert with_weights == {"detect", "classify", "serve", "export", "evaluate", "evaluate-classification", *trainings}
     assert {command for command, options in found.items() if "--device" in options} >= {"propose", *with_weights}
 
 

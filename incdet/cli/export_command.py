@@ -1,0 +1,75 @@
+"""`incdet export`: networks as files that other programs compute."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incdet.cli.completions import complete_weights
+from incdet.cli.options import NETWORKS, RESULTS, SETTINGS
+
+EXAMPLES = (
+    "incdet export --output exported",
+    "incdet export --weights googlenet-voc --weights multibox-voc --format openvino --output exported",
+)
+
+DEFAULT_WEIGHTS = ("googlenet-voc-shared", "multibox-voc")
+"""Weights that are exported where none are given: the networks of a detector on shared features."""
+
+
+class ExportFormat(StrEnum):
+    """Form of exported networks."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+Form = Annotated[ExportFormat, typer.Option("--format", help="Form of the files.", rich_help_panel=RESULTS)]
+Folder = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of the files.", rich_help_panel=RESULTS),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME_OR_FILE",
+        autocompletion=complete_weights,
+        help="Weights of a region classifier or of MultiBox; repeatable (default: googlenet-voc-shared, multibox-voc).",
+        rich_help_panel=NETWORKS,
+    ),
+]
+BoxDeltas = Annotated[
+    bool,
+    typer.Option("--box-deltas/--no-box-deltas", help="Whether box regressors are exported.", rich_help_panel=SETTINGS),
+]
+
+
+def export(
+    output: Folder = Path("exported"),
+    form: Form = ExportFormat.onnx,
+    weights: Weights = None,
+    box_deltas: BoxDeltas = True,
+) -> None:
+    """Write networks for ONNX Runtime or OpenVINO, compared with torch, with a manifest of how to use them."""
+    from incdet.networks.record_files import load_record
+    from incdet.networks.shipped_weights import find_weights
+    from incdet.runtime.files import require_writable_folder
+    from incdet.runtime.optional_packages import require_package
+
+    require_package("onnx", "exported networks", "export")
+    library = "onnxruntime" if form is ExportFormat.onnx else "openvino"
+    require_package(library, "comparisons with torch", "export" if form is ExportFormat.onnx else "openvino")
+    files = [find_weights(name) for name in weights or DEFAULT_WEIGHTS]
+    for file in files:
+        load_record(file)
+    require_writable_folder(output)
+    # torch is loaded once the arguments are known to be right
+    from incdet.cli.console import notes
+    from incdet.networks.exporters.export_folder import MANIFEST, export_files
+
+    for result in export_files(files, output, form.value, box_deltas):
+        text = f"wrote {result.file}: differs from torch by {result.difference:.1e} of its largest output"
+        notes.print(text, markup=False)
+    notes.print(f"wrote {output / MANIFEST}: inputs, outputs, preprocessing and classes", markup=False)

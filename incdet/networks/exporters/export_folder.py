@@ -1,0 +1,148 @@
+"""A folder of exported networks with their manifest, each compared with torch before anything is kept."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+import incdet
+from incdet.config.sections import ScoresConfig
+from incdet.errors import PackageError
+from incdet.networks.exporters.exported_networks import ExportedNetwork, export_classifier, export_multibox
+from incdet.networks.pretrained import load_pretrained
+from incdet.networks.record_files import load_record
+from incdet.networks.weights import load_multibox
+from incdet.networks.weights_record import WeightsRecord
+from incdet.runtime.file_hashes import sha256
+from incdet.runtime.files import atomic_file
+from incdet.runtime.json_files import write_json
+
+Format = Literal["onnx", "openvino"]
+
+MANIFEST = "manifest.json"
+
+TOLERANCE = 1e-3
+"""Largest difference, relative to the largest value of an output, between an exported network and torch."""
+
+
+class ExportResult(NamedTuple):
+    """One exported network.
+
+    Attributes:
+        file: Its file.
+        difference: Largest difference from torch, relative to the largest value of the output.
+    """
+
+    file: Path
+    difference: float
+
+
+def export_files(weights: Sequence[Path], folder: Path, form: Format, box_deltas: bool) -> list[ExportResult]:
+    """Exports networks into a folder, with a manifest that says how to use them.
+
+    Args:
+        weights: Files of weights.
+        folder: The folder; files of the same names are replaced.
+        form: The form of the files.
+        box_deltas: Whether box regressors are exported, too.
+
+    Raises:
+        WeightsError: Weights are missing or damaged.
+        ConfigurationError: A network is a variant that is not exported.
+        PackageError: An exported network computes something else than torch.
+    """
+    results, entries = [], []
+    for file in weights:
+        record, networks = _load(file, box_deltas)
+        for network in networks:
+            # networks of several weights stay apart, and a single one has a short name
+            name = network.name if len(weights) == 1 else f"{file.stem}.{network.name}"
+            written = _write(network, folder / f"{name}.{'onnx' if form == 'onnx' else 'xml'}", form)
+            difference = _largest_difference(network, written, form)
+            if not difference <= TOLERANCE:
+                written.unlink()
+                raise PackageError(
+                    f"the exported network {written} differs from torch by {difference:.1e} of its largest output; "
+                    f"install other versions of {'onnxruntime' if form == 'onnx' else 'openvino'}"
+                )
+            entries.append(_manifest_entry(network, record, written, file, difference))
+            results.append(ExportResult(written, difference))
+    write_json(folder / MANIFEST, {"incdet": incdet.__version__, "format": form, "networks": entries})
+    return results
+
+
+def _load(file: Path, box_deltas: bool) -> tuple[WeightsRecord, list[ExportedNetwork]]:
+    record = load_record(file)
+    if record.multibox is not None:
+        network, record = load_multibox(file)
+        return record, [export_multibox(network, record)]
+    loaded = load_pretrained(file, ScoresConfig(box_deltas=box_deltas))
+    return loaded.record, export_classifier(loaded.network, loaded.record)
+
+
+def _write(network: ExportedNetwork, file: Path, form: Format) -> Path:
+    """Writes a network and returns its file; OpenVINO's form has a second one (.bin) beside it."""
+    content = network.model.SerializeToString()
+    if form == "onnx":
+        with atomic_file(file) as stream:
+            stream.write(content)
+        return file
+    import io
+
+    import openvino
+
+    model = openvino.convert_model(io.BytesIO(content))
+    openvino.save_model(model, file, compress_to_fp16=False)
+    return file
+
+
+def _largest_difference(network: ExportedNetwork, file: Path, form: Format) -> float:
+    """Returns the largest difference between a file and torch, relative to the largest value of each output."""
+    outputs = _compute(network.sample, file, form)
+    differences = []
+    for found, expected in zip(outputs, network.expected(network.sample), strict=True):
+        largest = float(np.abs(expected).max(initial=1e-12))
+        differences.append(float(np.abs(found - expected).max()) / largest)
+    return max(differences)
+
+
+def _compute(sample: np.ndarray, file: Path, form: Format) -> list[np.ndarray]:
+    """Computes the outputs of a file by the library that it is made for."""
+    if form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        return session.run(None, {session.get_inputs()[0].name: sample})
+    import openvino
+
+    compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return [np.array(value) for value in compiled(sample).values()]
+
+
+def _manifest_entry(
+    network: ExportedNetwork, record: WeightsRecord, file: Path, weights: Path, difference: float
+) -> Mapping[str, Any]:
+    """Returns what a program needs to know of one file."""
+    preprocessing = record.preprocessing
+    entry: dict[str, Any] = {
+        "file": file.name,
+        "sha256": sha256(file),
+        "weights": weights.name,
+        "input": {"shape": list(network.input_shape), "layout": "NCHW", "colors": "RGB", "dtype": "float32"},
+        "outputs": network.outputs,
+        "difference_from_torch": difference,
+        "licence": record.licence,
+        "origin": record.origin,
+    }
+    if network.name != "region_head":
+        entry["preprocessing"] = {"mean": list(preprocessing.mean), "scale": preprocessing.scale}
+    if network.name == "regions":
+        entry["preprocessing"]["context"] = preprocessing.context
+    if network.name == "photo_features":
+        entry["preprocessing"]["photo_sides"] = list(preprocessing.photo_sides)
+        entry["preprocessing"]["region_side"] = preprocessing.region_side
+    if record.multibox is None and network.name != "photo_features":
+        entry["classes"] = list(record.classes)
+        entry["background_is_last"] = record.background
+    return entry
