@@ -1,6 +1,7 @@
 """Running an application by uvicorn: connections that send nothing, and a stop that finishes what has begun."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,8 @@ def run_server(app: FastAPI, listener: socket.socket, limits: ServerLimits, on_s
     Raises:
         KeyboardInterrupt: The process was told to stop, and the server has stopped.
     """
+    # what is wrong with a form is told to its sender, not to the server's log
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     _AnnouncingServer(make_config(app, limits), on_start).run(sockets=[listener])
 
 

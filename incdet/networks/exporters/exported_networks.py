@@ -14,7 +14,6 @@ from incdet.networks.exporters.onnx_graph import OnnxGraph
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights_record import WeightsRecord
-from incdet.proposers.multibox_proposer import predict_boxes
 
 Expected = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 """Computes by torch what the outputs of an exported network must be."""
@@ -98,13 +97,15 @@ def export_multibox(network: MultiBox, record: WeightsRecord) -> ExportedNetwork
     unit = graph.constant(np.array(network.offset_unit, np.float32))
     boxes = graph.apply("Add", graph.apply("Mul", offsets, unit), graph.constant(network.get_buffer("priors")))
     limits = (graph.constant(np.array(value, np.float32)) for value in (0, 1))
-    scores = graph.apply("Squeeze", graph.apply("Sigmoid", logits), axis)
+    scores = graph.apply("Flatten", graph.apply("Sigmoid", logits), axis=1)
     num_priors = len(network.get_buffer("priors"))
     graph.output(graph.apply("Clip", boxes, *limits), "boxes", ("crops", num_priors, 4))
     graph.output(scores, "scores", ("crops", num_priors))
 
+    @torch.inference_mode()
     def expected(sample: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(output.numpy() for output in predict_boxes(network, torch.from_numpy(sample)))
+        computed = network(torch.from_numpy(sample))
+        return network.decode(computed.corner_offsets).clamp(0, 1).numpy(), computed.logits.sigmoid().numpy()
 
     outputs = {
         "boxes": "x1, y1, x2, y2 of every prior, normalised to [0, 1] by the crop's sides",
