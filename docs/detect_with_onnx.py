@@ -7,6 +7,7 @@ Run `incdet export --weights googlenet-voc --output exported` first, then
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,7 +22,7 @@ from incdet.proposals import propose
 NUM_PROPOSALS, BATCH, MIN_PROBABILITY, IOU = 150, 16, 0.55, 0.3
 
 
-def cut_crops(pixels: np.ndarray, boxes: np.ndarray, size: int, network: dict) -> np.ndarray:
+def cut_crops(pixels: np.ndarray, boxes: np.ndarray, size: int, network: dict[str, Any]) -> np.ndarray:
     """Returns preprocessed crops [R, 3, S, S] float32: each box with its surroundings, warped to a square."""
     preparation = network["preprocessing"]
     mean = np.array(preparation["mean"], np.float32)
@@ -32,7 +33,9 @@ def cut_crops(pixels: np.ndarray, boxes: np.ndarray, size: int, network: dict) -
         half = (high - low) / 2 * size / (size - 2 * preparation["context"])
         centre = (low + high) / 2
         corners = (*(centre - half), *(centre + half))
-        crop = np.asarray(photo.transform((size, size), PIL.Image.Transform.EXTENT, corners, PIL.Image.BILINEAR))
+        crop = np.asarray(
+            photo.transform((size, size), PIL.Image.Transform.EXTENT, corners, PIL.Image.Resampling.BILINEAR)
+        )
         inside = PIL.Image.new("L", photo.size, 1).transform((size, size), PIL.Image.Transform.EXTENT, corners)
         # outside the photo a crop holds the mean colour, zero after the mean is subtracted
         crops.append((crop - mean) * np.asarray(inside)[:, :, None] * preparation["scale"])

@@ -12,6 +12,7 @@ from incdet.errors import ConfigurationError
 from incdet.networks.box_regression import CELLS
 from incdet.networks.exporters.onnx_graph import OnnxGraph
 from incdet.networks.googlenet import GoogLeNet
+from incdet.networks.inception import Inception
 from incdet.networks.multibox import MultiBox
 from incdet.networks.weights_record import WeightsRecord
 
@@ -132,8 +133,7 @@ def _photo_features(network: GoogLeNet) -> ExportedNetwork:
     maps = _trunk(graph, network, graph.input("photo", shape))
     for name in network.modules_of("4"):
         maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
-    channels = network.get_submodule(f"inception_{network.modules_of('4')[-1]}").out_channels
-    graph.output(maps, "feature_maps", (1, int(channels), "rows", "columns"))
+    graph.output(maps, "feature_maps", (1, _shared_channels(network), "rows", "columns"))
 
     @torch.inference_mode()
     def expected(sample: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -147,7 +147,7 @@ def _photo_features(network: GoogLeNet) -> ExportedNetwork:
 
 def _region_head(network: GoogLeNet) -> ExportedNetwork:
     graph = OnnxGraph()
-    channels = int(network.get_submodule(f"inception_{network.modules_of('4')[-1]}").out_channels)
+    channels = _shared_channels(network)
     shape = ("regions", channels, POOLED_SIDE, POOLED_SIDE)
     maps = graph.input("pooled", shape)
     for name in network.modules_of("5"):
@@ -160,9 +160,9 @@ def _region_head(network: GoogLeNet) -> ExportedNetwork:
 
 def _trunk(graph: OnnxGraph, network: GoogLeNet, array: str) -> str:
     """Stages 1 to 3; see `GoogLeNet.trunk`."""
-    maps = graph.pool_down(graph.convolve(_convolution(network.conv1), array))
-    maps = graph.convolve(_convolution(network.conv2_reduce), graph.normalise(network.norm1, maps))
-    maps = graph.normalise(network.norm2, graph.convolve(_convolution(network.conv2), maps))
+    maps = graph.pool_down(graph.convolve(network.conv1, array))
+    maps = graph.convolve(network.conv2_reduce, graph.normalise(network.norm1, maps))
+    maps = graph.normalise(network.norm2, graph.convolve(network.conv2, maps))
     maps = graph.pool_down(maps)
     for name in network.modules_of("3"):
         maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
@@ -203,9 +203,11 @@ def _torch_outputs(network: GoogLeNet, compute: Callable[[Tensor], Tensor]) -> E
     return expected
 
 
-def _convolution(layer: torch.nn.Module) -> torch.nn.Conv2d:
-    assert isinstance(layer, torch.nn.Conv2d)
-    return layer
+def _shared_channels(network: GoogLeNet) -> int:
+    """Number of channels of the feature maps out of which regions are pooled."""
+    last = network.get_submodule(f"inception_{network.modules_of('4')[-1]}")
+    assert isinstance(last, Inception)
+    return last.out_channels
 
 
 def _noise(shape: tuple[int, ...], scale: float = 60.0) -> np.ndarray:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from incdet.networks.box_regression import CELLS
-from incdet.networks.conv_units import ConvReLU
 from incdet.networks.inception import Inception
 from incdet.networks.multibox_heads import GridsHead, MapHead, PooledHead
 from incdet.networks.response_norm import LocalResponseNorm
@@ -54,8 +53,9 @@ class OnnxGraph:
         self._onnx.checker.check_model(model, full_check=True)
         return model
 
-    def convolve(self, layer: torch.nn.Conv2d, array: str) -> str:
+    def convolve(self, layer: torch.nn.Module, array: str) -> str:
         """A convolution with bias, then ReLU."""
+        assert isinstance(layer, torch.nn.Conv2d)
         border = [int(value) for value in layer.padding] * 2
         return self.apply("Relu", self.convolve_only(layer, array, border))
 
@@ -143,7 +143,6 @@ class OnnxGraph:
         """Convolutions with ReLU, one after the other."""
         assert isinstance(layers, torch.nn.Sequential)
         for layer in layers:
-            assert isinstance(layer, ConvReLU | torch.nn.Conv2d)
             array = self.convolve(layer, array)
         return array
 
