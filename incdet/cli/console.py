@@ -104,17 +104,18 @@ def _note(sentence: str) -> None:
 
 def reporter(quiet: bool = False) -> Reporter:
     """The listener of long work in a terminal; `quiet` leaves the progress bars out."""
+    tell_of_compilation(quiet)
     return Reporter(lambda title, total: progress_bar(title, total, quiet), _note, warning)
 
 
 def tell_of_compilation(quiet: bool = False) -> None:
     """Says so in one line if something must be compiled, which takes a while and happens once on a machine."""
-
-    def tell() -> None:
-        notes.print("compiling kernels and networks, once; later runs load them", markup=False)
-
     if not quiet:
-        tell_first_compilation(tell)
+        tell_first_compilation(_note_compilation)
+
+
+def _note_compilation() -> None:
+    notes.print("compiling kernels and networks, once; later runs load them", markup=False)
 
 
 def failures_told(failures: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.proposals import Method, Proposers
 from incdet.proposers import selective_search
+from incdet.runtime.compilation import tell_of_workers
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
 from incdet.structures import Image, Proposals
@@ -126,6 +127,9 @@ def search_photos(
         num_processes = min(num_cores(), MAX_WORKERS) if len(photos) >= WORTH_STARTING else 1
     # one process beside this one, which waits, would only take the time of its start
     num_workers = num_processes if num_processes > 1 else 0
+    if num_workers:
+        # people who wait for them see nothing of what they compile
+        tell_of_workers()
     for path, _ in map_in_processes(make_work, photos, num_workers, work_here):
         yield path
 

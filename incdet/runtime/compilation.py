@@ -50,12 +50,23 @@ class _TolerantCache(FunctionCache):
                 self.flush()
             return None
 
+    def is_empty(self) -> bool:
+        """Whether there is no machine code for any signature."""
+        try:
+            return not self._cache_file._load_index()
+        except _UNUSABLE:
+            return True
+
     def save_overload(self, *arguments: Any) -> None:
         """Stores the machine code for a signature where that is possible."""
         if not is_private(Path(self._cache_path)):
             return
         with suppress(*_UNUSABLE):
             super().save_overload(*arguments)
+
+
+_caches: list[_TolerantCache] = []
+"""The machine code on disk of all kernels that are loaded."""
 
 
 def kernel(function: Function) -> Function:
@@ -71,4 +82,11 @@ def kernel(function: Function) -> Function:
     # numba raises RuntimeError where it finds no folder that can be written to; every process then compiles anew
     with suppress(RuntimeError):
         compiled._cache = _TolerantCache(function)
+        _caches.append(compiled._cache)
     return compiled
+
+
+def tell_of_workers() -> None:
+    """Tells of compilation where processes that are about to start will compile, because no kernel is on disk yet."""
+    if _caches and all(cache.is_empty() for cache in _caches):
+        compilation_begins()

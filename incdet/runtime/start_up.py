@@ -77,7 +77,9 @@ _compilation_listeners: list[Callable[[], None]] = []
 
 def tell_first_compilation(listener: Callable[[], None]) -> None:
     """Calls a function once, when something must be compiled that will be kept for later processes."""
-    _compilation_listeners.append(listener)
+    # one command may ask several times
+    if listener not in _compilation_listeners:
+        _compilation_listeners.append(listener)
 
 
 def compilation_begins() -> None:

@@ -43,3 +43,16 @@ def test_kernels_find_loaded_what_numba_looks_at():
     code = "import sys, incdet.runtime.compilation; print('numpy.ma' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
     assert found.strip() == "True"
+
+
+def test_processes_that_will_compile_are_told_of_once(monkeypatch):
+    class Cache:
+        def __init__(self, empty):
+            self.is_empty = lambda: empty
+
+    told = []
+    monkeypatch.setattr(compilation, "compilation_begins", lambda: told.append(1))
+    for caches, expected in (([Cache(True), Cache(False)], 0), ([], 0), ([Cache(True), Cache(True)], 1)):
+        monkeypatch.setattr(compilation, "_caches", caches)
+        compilation.tell_of_workers()
+        assert len(told) == expected
