@@ -13,7 +13,7 @@ from incdet.config.sections import Config
 from incdet.images import ImageSource, read_image
 from incdet.networks.chosen_weights import check_classifier_records
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
-from incdet.networks.finite_outputs import finite_probabilities
+from incdet.networks.finite_outputs import require_finite
 from incdet.networks.googlenet import INPUT_SIZE, GoogLeNet
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
@@ -117,8 +117,10 @@ class Classifier:
                 crops[preprocessing] = crop_image(image, preprocessing, self.num_crops)
             batches = torch.split(crops[preprocessing], batch_size)
             logits = torch.cat([backend.full(batch.to(self.device)).cpu() for batch in batches])
-            rows.append(finite_probabilities(logits.softmax(dim=1).mean(dim=0).numpy()))
-        return np.stack(rows)
+            rows.append(logits.softmax(dim=1).mean(dim=0).numpy())
+        probabilities = np.stack(rows)
+        require_finite(probabilities)
+        return probabilities
 
 
 def classify(source: ImageSource, *weights: str | Path, num_crops: NumCrops = 1) -> Classification:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incdet.networks.finite_outputs import finite_probabilities
+from incdet.networks.finite_outputs import require_finite
 from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
 from incdet.structures import Image, RegionScores
@@ -131,10 +131,8 @@ class PhotoRegions:
 
     def scores(self) -> RegionScores:
         """The regions as they lie now with the probabilities of the last stage that classified each."""
-        finite_probabilities(self.boxes)
-        return RegionScores(
-            self.boxes, finite_probabilities(self._probabilities), finite_probabilities(self._by_network)
-        )
+        require_finite(self.boxes, self._probabilities, self._by_network)
+        return RegionScores(self.boxes, self._probabilities, self._by_network)
 
     def scored(self) -> ScoredRegions:
         """The regions with their probabilities, and the seconds."""

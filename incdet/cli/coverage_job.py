@@ -29,6 +29,7 @@ from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposals import Proposers
 from incdet.proposers.prior_clusters import PriorsProposer, unit_boxes
 from incdet.runtime.files import require_writable_file, require_writable_folder
+from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.gpu_presence import refuse_missing_gpu
 from incdet.runtime.json_files import json_text
 from incdet.runtime.optional_packages import require_package
@@ -88,6 +89,10 @@ class CoverageJob:
         """
         config = self._checked_config()
         self._check_files(config)
+        with lock_folder(self.output):
+            return self._measure(config)
+
+    def _measure(self, config: Config) -> int:
         earlier = {file.stem: read_coverage_numbers(file) for file in self.beside}
         data, judged = self._read()
         propose, cached = self._proposers(data, config)

@@ -1,6 +1,7 @@
 """One run of `incdet evaluate`: which options go together, detections, judgement, tables and numbers."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from incdet.evaluation.stored_evaluation import load_evaluation
 from incdet.networks.chosen_weights import check_detector
 from incdet.ops.decimals import plain_number
 from incdet.runtime.files import require_writable_file, require_writable_folder
+from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.json_files import json_text
 from incdet.runtime.urls import missing_file_hint
 from incdet.runtime.worker_processes import num_cores
@@ -141,7 +143,9 @@ class EvaluationJob:
         started = time.perf_counter()
         self._check()
         job = self if self.predictions is not None else replace(self, output=self.output or DEFAULT_FOLDER)
-        return job._run(started)
+        # a run without a folder writes nothing that another one could write, too
+        with nullcontext() if job.output is None else lock_folder(job.output):
+            return job._run(started)
 
     def _check(self) -> None:
         """Refuses, before anything is read, what cannot work."""

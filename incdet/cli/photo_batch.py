@@ -84,8 +84,9 @@ class OutputOptions:
         """
         if self.json_file not in (None, "-"):
             file = Path(str(self.json_file))
-            # the same run may have written it before
-            is_own = self.folder is not None and (stored_run(self.folder) or {}).get("json_file") == str(file.resolve())
+            # the same run may have written it before it was killed, and its description still says so
+            described = [stored_run(place) or {} for place in (self.folder, _state_folder(file)) if place is not None]
+            is_own = str(file.resolve()) in [run.get("json_file") for run in described]
             check_json_file(file, given.files, self.overwrite or is_own)
         if kinds:
             check_folder(self.folder or DEFAULT_FOLDER, given)
@@ -93,6 +94,11 @@ class OutputOptions:
         failures_told(given.failures)
         for sentence in [] if self.quiet else given.notes:
             warning(sentence)
+
+
+def _state_folder(json_file: Path) -> Path:
+    """The folder beside a file of JSON lines that keeps what an interrupted run has done."""
+    return json_file.with_name(f"{json_file.name}.unfinished")
 
 
 class Batch:
@@ -153,9 +159,9 @@ class Batch:
             self.folder.begin(files, shared, self.photos, self._records, self._json_file)
         elif self._json_file is not None and not is_device(self._json_file):
             # an interrupted run must find what it has done, so it is kept beside the file until the end
-            place = self._json_file.with_name(f"{self._json_file.name}.unfinished")
-            self._state = ResultFolder(place, name, description, photos, overwrite=True)
-            self._state.begin({}, [], self.photos, {photo: PhotoRecord(photos[photo]) for photo in photos})
+            self._state = ResultFolder(_state_folder(self._json_file), name, description, photos, overwrite=True)
+            records = {photo: PhotoRecord(identity) for photo, identity in photos.items()}
+            self._state.begin({}, [], self.photos, records, self._json_file)
 
     def _make_records(self, folder: ResultFolder, photos: Mapping[str, str]) -> dict[str, PhotoRecord]:
         """The record of every photo. Those that are known keep the names of their files."""

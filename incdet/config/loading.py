@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from incdet.config.near_names import edit_distance, nearest_names
 from incdet.config.sections import Section, is_section
-from incdet.config.yaml_text import parse_yaml
+from incdet.config.yaml_text import MAX_YAML_BYTES, parse_yaml
 from incdet.errors import ConfigurationError, reason
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -165,10 +165,6 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-_MAX_YAML_BYTES = 1 << 20
-"""Largest size of a configuration; parsing takes a second for each megabyte."""
-
-
 def read_yaml(file: Path) -> dict[str, Any]:
     """Returns the keys and values of a YAML file.
 
@@ -177,11 +173,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """
     try:
         with file.open("rb") as stream:
-            content = stream.read(_MAX_YAML_BYTES + 1)
+            content = stream.read(MAX_YAML_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {file}: {reason(error)}; check the path") from None
-    if len(content) > _MAX_YAML_BYTES:
-        raise ConfigurationError(f"cannot read the configuration {file}: it is larger than 1 MB; check the path")
     try:
         values = parse_yaml(content)
     except ConfigurationError as error:

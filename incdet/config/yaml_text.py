@@ -16,21 +16,30 @@ _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
+MAX_YAML_BYTES = 1 << 20
+"""Largest size of a text; parsing takes a second for each megabyte."""
+
 _MAX_YAML_VALUES = 100_000
 """Largest number of values of a configuration once its aliases are written out."""
 
 
-def parse_yaml(text: str | bytes) -> Any:
+def parse_yaml(text: str | bytes, as_text: bool = False) -> Any:
     """Returns the value of a YAML text.
 
+    Args:
+        text: The text.
+        as_text: Whether every value is taken for text, as names may look like numbers or truth values.
+
     Raises:
-        ConfigurationError: The text is not valid YAML, or its aliases stand for too many values; the message is the
-            part of a sentence that says so.
+        ConfigurationError: The text is not valid YAML or too large, or its aliases stand for too many values; the
+            message is the part of a sentence that says so.
     """
-    loader = None
+    loader: yaml.BaseLoader | _Loader | None = None
+    if len(text) > MAX_YAML_BYTES:
+        raise ConfigurationError("it is larger than 1 MB")
     try:
         # the first characters may be of no known encoding, so that making the loader fails
-        loader = _Loader(text)
+        loader = yaml.BaseLoader(text) if as_text else _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None

@@ -61,7 +61,7 @@ def read_annotations(
     if arrays is not None:
         # a file that is damaged or made by something else is parsed again
         with suppress(KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError):
-            return _from_arrays(arrays, len(files))
+            return _from_arrays(arrays, len(files), len(class_ids))
     truths, unknown = _parse(pairs, class_ids, convention, num_processes)
     with suppress(OutputError):
         save_arrays(cache_file, **_to_arrays(truths, unknown))
@@ -150,7 +150,7 @@ def _to_arrays(truths: Sequence[GroundTruth], unknown: Counter[str]) -> dict[str
     }
 
 
-def _from_arrays(arrays: Mapping[str, np.ndarray], num_files: int) -> Parsed:
+def _from_arrays(arrays: Mapping[str, np.ndarray], num_files: int, num_classes: int) -> Parsed:
     """Inverts `_to_arrays`.
 
     Raises:
@@ -160,6 +160,8 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], num_files: int) -> Parsed:
     counts = arrays["sizes"][:, 2]
     if len(sizes) != num_files or (counts < 0).any() or counts.sum() != len(arrays["boxes"]):
         raise ValueError("the arrays are not those of these files")
+    if ((arrays["class_ids"] < 0) | (arrays["class_ids"] >= num_classes)).any():
+        raise ValueError("a class is none of these")
     ends = np.cumsum(counts)[:-1]
     boxes = np.split(arrays["boxes"], ends)
     class_ids = np.split(arrays["class_ids"], ends)

@@ -132,6 +132,7 @@ def _side(entry: Mapping[str, Any], side: str, place: str) -> int:
 def _read_categories(entries: list[Any], file: Path) -> dict[int, str]:
     """Returns the name by the id of every category."""
     names: dict[int, str] = {}
+    taken: set[str] = set()
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
             raise DataError(f"{file}: category number {number} is a {_kind(entry)}; expected id and name")
@@ -142,9 +143,10 @@ def _read_categories(entries: list[Any], file: Path) -> dict[int, str]:
             raise DataError(f"{file}: category {key} has the name {_shown(entry, 'name')}; expected text")
         if key in names:
             raise DataError(f"{file} has two categories with the id {key} ({names[key]}, {name}); correct one of them")
-        if name in names.values():
+        if name in taken:
             raise DataError(f"{file} has two categories with the name {name!r}; expected each with its own name")
         names[key] = name
+        taken.add(name)
     return names
 
 

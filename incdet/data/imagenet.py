@@ -4,17 +4,21 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from incdet.data.dataset import Warn, no_warning
-from incdet.errors import DataError
+from incdet.errors import DataError, reason
 from incdet.images import find_images
 from incdet.runtime.text_files import read_text
 
 SOLUTION = "LOC_val_solution.csv"
 """Name of the file with the classes of ILSVRC's val photos in its official download."""
+
+
+_MAX_NAME_WORDS = 40
+"""Largest number of words of a class name in a list of labels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +56,21 @@ def find_labelled_photos(
     ids = {name: index for index, name in enumerate(classes)}
     if labels is None and (root / SOLUTION).is_file():
         labels = root / SOLUTION
-    listed = None if labels is None else _read_labels(labels, ids)
+    listed = None if labels is None else ListedClasses(labels, ids)
     photos = find_images([root], warn, warn)
-    return LabelledPhotos(tuple(photos), np.array([_class_id(photo, ids, listed, labels) for photo in photos]))
+    return LabelledPhotos(tuple(photos), np.array([_class_id(photo, ids, listed) for photo in photos]))
 
 
-def _class_id(photo: Path, ids: Mapping[str, int], listed: Mapping[str, int] | None, labels: Path | None) -> int:
+def _class_id(photo: Path, ids: Mapping[str, int], listed: "ListedClasses | None") -> int:
     """Returns the class of a photo. See `find_labelled_photos`.
 
     Args:
         photo: The photo.
         ids: Class id by name.
-        listed: Class id by photo stem, from the list of labels, or None.
-        labels: The list, for the message.
+        listed: The list of labels, or None.
     """
     if listed is not None:
-        if photo.stem not in listed:
-            raise DataError(f"{photo} is not in the list of labels {labels}; add it, or move the photo away")
-        return listed[photo.stem]
+        return listed.class_of(photo)
     for name in (photo.parent.name, photo.stem.split("_")[0]):
         if name in ids:
             return ids[name]
@@ -79,32 +80,85 @@ def _class_id(photo: Path, ids: Mapping[str, int], listed: Mapping[str, int] | N
     )
 
 
-def _read_labels(file: Path, ids: Mapping[str, int]) -> dict[str, int]:
-    """Returns the class id by the photo's stem."""
-    text = read_text(file, "the list of labels", "check --labels")
-    pairs = _pairs_of_solution(text) if text.startswith("ImageId,") else _pairs_of_lines(text)
-    listed = {}
-    for number, (photo, name) in enumerate(pairs, 1):
-        if name not in ids and not (name.isdecimal() and int(name) < len(ids)):
-            raise DataError(f"the list of labels {file}, entry {number}: '{name}' is none of {len(ids)} classes")
-        listed[Path(photo).stem] = ids[name] if name in ids else int(name)
-    return listed
+class ListedClasses:
+    """The classes of photos in a list of labels, by the photos' paths without their endings.
+
+    Args:
+        file: The list.
+        ids: Class id by name.
+
+    Raises:
+        DataError: The list cannot be read, an entry has no known class, or a photo has two.
+    """
+
+    def __init__(self, file: Path, ids: Mapping[str, int]) -> None:
+        self._file = file
+        text = read_text(file, "the list of labels", "check --labels")
+        pairs = self._pairs_of_solution(text) if text.startswith("ImageId,") else _pairs_of_lines(text, ids)
+        self._by_path: dict[str, int] = {}
+        self._by_stem: dict[str, set[int]] = {}
+        for number, (photo, name) in enumerate(pairs, 1):
+            if name not in ids and not _is_class_id(name, len(ids)):
+                raise DataError(f"the list of labels {file}, entry {number}: {name!r} is none of {len(ids)} classes")
+            class_id = ids[name] if name in ids else int(name)
+            path = PurePosixPath(photo.replace("\\", "/"))
+            key = str(path.with_suffix("")) if path.name else photo
+            if self._by_path.setdefault(key, class_id) != class_id:
+                raise DataError(f"the list of labels {file} gives {photo!r} two classes; correct one of them")
+            self._by_stem.setdefault(path.stem, set()).add(class_id)
+
+    def _pairs_of_solution(self, text: str) -> list[tuple[str, str]]:
+        """Returns photo and class of every row of LOC_val_solution.csv; the class is "" where a row has none."""
+        pairs = []
+        try:
+            for row in csv.DictReader(io.StringIO(text), restval=""):
+                # the prediction string is "<wnid> <box>", once per object, all of one class
+                words = (row.get("PredictionString") or "").split()
+                pairs.append((row["ImageId"], words[0] if words else ""))
+        except csv.Error as error:
+            raise DataError(f"the list of labels {self._file} is no CSV: {reason(error)}; get a whole copy") from None
+        return pairs
+
+    def class_of(self, photo: Path) -> int:
+        """Returns the class of a photo: the longest end of its path that is listed decides, or else its name.
+
+        Raises:
+            DataError: The photo is not listed, or its name alone is, with several classes.
+        """
+        parts = photo.with_suffix("").parts
+        for start in range(len(parts)):
+            class_id = self._by_path.get("/".join(parts[start:]))
+            if class_id is not None:
+                return class_id
+        found = self._by_stem.get(photo.stem, set())
+        if len(found) > 1:
+            raise DataError(
+                f"the list of labels {self._file} has photos called {photo.stem} of several classes, and none in the "
+                f"folder of {photo}; write their folders into the list"
+            )
+        if not found:
+            raise DataError(f"{photo} is not in the list of labels {self._file}; add it, or move the photo away")
+        return next(iter(found))
 
 
-def _pairs_of_solution(text: str) -> list[tuple[str, str]]:
-    """Returns photo and class of every row of LOC_val_solution.csv; the class is "" where a row has none."""
+def _is_class_id(name: str, num_classes: int) -> bool:
+    # no class id has more digits than this, and Python refuses to read thousands of them
+    return name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < num_classes
+
+
+def _pairs_of_lines(text: str, ids: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Returns photo and class of every line that is not blank; names of photos and of classes may hold spaces."""
     pairs = []
-    for row in csv.DictReader(io.StringIO(text), restval=""):
-        # the prediction string is "<wnid> <box>", once per object, all of one class
-        words = (row.get("PredictionString") or "").split()
-        pairs.append((row["ImageId"], words[0] if words else ""))
+    for line in filter(None, map(str.strip, text.splitlines())):
+        words = line.split()
+        # the longest end of the line that is a class, or else the last word
+        ends = [
+            start for start in range(max(1, len(words) - _MAX_NAME_WORDS), len(words)) if " ".join(words[start:]) in ids
+        ]
+        start = ends[0] if ends else max(len(words) - 1, 0)
+        photo = " ".join(words[:start]) if start else words[0]
+        pairs.append((photo, " ".join(words[start:])))
     return pairs
-
-
-def _pairs_of_lines(text: str) -> list[tuple[str, str]]:
-    """Returns photo and class of every line that is not blank."""
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    return [(fields[0], fields[-1]) for fields in rows]
 
 
 def read_synset_words(file: Path) -> list[tuple[str, str]]:

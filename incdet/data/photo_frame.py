@@ -8,7 +8,7 @@ import numpy as np
 from incdet.detections import Detections
 from incdet.errors import ImageError
 from incdet.images import exif_orientation
-from incdet.structures import GroundTruth
+from incdet.structures import GroundTruth, Image
 
 MAX_ROUNDING = 1.0
 """Largest number of pixels by which the sides of a scaled photo are rounded."""
@@ -60,6 +60,21 @@ def fit_to_annotation(found: Detections, truth: GroundTruth, path: Path) -> Dete
     boxes = _turn(found.boxes, back, found.width, found.height)
     stored = replace(found, width=found.height, height=found.width, boxes=boxes)
     return stored.rescaled(truth.width, truth.height)
+
+
+def turn_to_annotation(image: Image, truth: GroundTruth, path: Path) -> np.ndarray:
+    """Returns the pixels [H, W, 3] of an upright photo, turned as its annotation sees it; the scale stays the photo's.
+
+    Raises:
+        ImageError: The annotation states a size of another shape.
+    """
+    turned = _stored_orientation(truth, image.width, image.height, path)
+    if turned is None:
+        return image.pixels
+    # the inverse of turning upright: a quarter turn back, or a reflection, which is its own inverse
+    quarter_turns = {5: 0, 6: 1, 7: 2, 8: -1}[turned]
+    pixels = np.rot90(image.pixels, quarter_turns)
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if turned in (5, 7) else pixels)
 
 
 def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:

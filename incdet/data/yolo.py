@@ -5,18 +5,19 @@ without `data.yaml`, as Label Studio writes them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from incdet.config.yaml_text import parse_yaml
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_split, split_synonyms, subfolders
 from incdet.data.yolo_labels import read_labels
-from incdet.errors import DataError, ImageError
+from incdet.errors import ConfigurationError, DataError, ImageError
 from incdet.images import SUFFIXES, find_images, read_size
 from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.runtime.text_files import read_text
@@ -47,7 +48,7 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
     Args:
         root: The folder.
         split: Name of the split. "val" and "valid" name the same one.
-        warn: Function that is told about photos without a file of labels.
+        warn: Function that is told about photos without a file of labels and about impossible boxes.
 
     Raises:
         DataError: The description, the split, a photo or a file of labels is missing or malformed.
@@ -64,8 +65,9 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         labels = label_file(photo)
         if labels is None:
             unlabelled.append(photo)
-        boxes, class_ids = read_labels(labels, description.class_names, width, height)
-        truths.append(GroundTruth(photo.stem, width, height, boxes, class_ids, np.zeros(len(boxes), np.bool_)))
+        boxes, class_ids, num_impossible = read_labels(labels, description.class_names, width, height)
+        ignored = np.zeros(len(boxes), np.bool_)
+        truths.append(GroundTruth(photo.stem, width, height, boxes, class_ids, ignored, num_impossible))
     if len(unlabelled) == len(photos):
         raise DataError(
             f"{counted(len(photos), 'photo')} of {root} {split}, and none has a file of labels; for {photos[0]} "
@@ -76,14 +78,24 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         share = of_all(len(unlabelled), len(photos), "photo")
         verbs = "has no file of labels and counts" if len(unlabelled) == 1 else "have no file of labels and count"
         warn(f"{share} {verbs} as empty ({first})")
+    warn_of_impossible_boxes(truths, photos, warn)
+    warn_of_odd_boxes(truths, photos, warn)
     return Dataset(
         name=f"{root.resolve().name} {split}",
         class_names=description.class_names,
         image_paths=tuple(photos),
-        ground_truths=tuple(truths),
+        ground_truths=tuple(map(_cut_at_borders, truths)),
         image_ids=tuple(truth.image for truth in truths),
         category_ids=tuple(range(1, len(description.class_names) + 1)),
     )
+
+
+def _cut_at_borders(truth: GroundTruth) -> GroundTruth:
+    """Returns the objects with boxes that end at the photo's borders; those wholly outside stay, so that they count."""
+    limits = np.array([truth.width, truth.height], np.float32)
+    lies_outside = np.asarray(((truth.boxes[:, 2:] <= 0) | (truth.boxes[:, :2] >= limits)).any(axis=1))
+    cut = truth.boxes.clip(0, np.tile(limits, 2))
+    return replace(truth, boxes=np.where(lies_outside[:, None], truth.boxes, cut))
 
 
 def label_file(photo: Path) -> Path | None:
@@ -120,10 +132,10 @@ def _read_description(root: Path) -> _Description:
 def _parse_description(file: Path) -> _Description:
     text = read_text(file, "the description of the data set", "check the path")
     try:
-        # every value is taken as text: a class may be called `yes` or `1`
-        values = yaml.load(text, yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{file} is not valid YAML: {' '.join(str(error).split())}; correct it") from None
+        # a class may be called `yes` or `1`
+        values = parse_yaml(text, as_text=True)
+    except ConfigurationError as error:
+        raise DataError(f"{file} is not valid YAML: {error}; correct it") from None
     if not isinstance(values, dict):
         raise DataError(f"{file} has no keys; expected train, val and names")
     if "kpt_shape" in values:

@@ -17,7 +17,7 @@ from incdet.images import read_image
 from incdet.networks.chosen_weights import check_classifier
 from incdet.networks.shipped_weights import find_weights
 from incdet.runtime.file_hashes import sha256
-from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
 from incdet.runtime.reporter import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def measure_accuracy(
     Raises:
         IncdetError: The weights or the photos cannot be used.
     """
-    photos = find_labelled_photos(root, check_classifier(weights, config), labels)
+    photos = find_labelled_photos(root, check_classifier(weights, config), labels, reporter.warn)
     # torch is loaded once weights and photos are known to be right
     from incdet.classifier import Classifier
 
@@ -127,6 +127,7 @@ def _probabilities(
     settings = [classifier.num_crops, str(classifier.precision), *hashes]
     files = [(str(path), path.stat().st_mtime_ns) for path in photos.paths]
     folder = cache / hashlib.sha256(json.dumps([settings, files]).encode()).hexdigest()[:16]
+    remove_stale_temporaries(folder)
     chunks: list[np.ndarray] = []
     with reporter.progress(f"photos, {classifier.num_crops} crops", len(photos.paths)) as update:
         for start in range(0, len(photos.paths), CHUNK):

@@ -9,6 +9,7 @@ import numpy as np
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.matching import assign_objects, find_pairs
 from incdet.evaluation.rules import FALSE, TRUE, object_thresholds
+from incdet.runtime.visible_text import table_cell
 
 BACKGROUND_NAME = "background"
 
@@ -49,7 +50,7 @@ class ConfusionMatrix:
 
     def to_csv(self) -> str:
         """Returns the whole matrix as CSV, with a header and a first column of names."""
-        names = [*self.class_names, BACKGROUND_NAME]
+        names = [table_cell(name) for name in (*self.class_names, BACKGROUND_NAME)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["object \\ detection", *names])

@@ -6,6 +6,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from incdet.data.dataset import Dataset
+from incdet.data.photo_frame import turn_to_annotation
 from incdet.errors import ImageError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes
@@ -91,11 +92,11 @@ def _missed(evaluation: Evaluation, shown: np.ndarray) -> np.ndarray:
 
 def _tile(evaluation: Evaluation, dataset: Dataset, image: int, threshold: float) -> PIL.Image.Image | None:
     """Returns one photo, shrunk and with its boxes; None where it cannot be read."""
+    path, truth = dataset.image_paths[image], dataset.ground_truths[image]
     try:
-        picture = PIL.Image.fromarray(read_image(dataset.image_paths[image]).pixels)
+        picture = PIL.Image.fromarray(turn_to_annotation(read_image(path), truth, path))
     except ImageError:
         return None
-    truth = dataset.ground_truths[image]
     # an annotation with a size of 0 states none, and the photo's own size holds
     stated_width, stated_height = truth.width or picture.width, truth.height or picture.height
     factor = _TILE / max(picture.size)

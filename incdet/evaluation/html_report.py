@@ -4,12 +4,12 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape as escape_html
 
 import numpy as np
 import PIL.Image
 
 from incdet.data.dataset import Dataset
+from incdet.data.photo_frame import turn_to_annotation
 from incdet.errors import ImageError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import half_open_boxes, inclusive_areas
@@ -23,7 +23,7 @@ from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
 from incdet.images import read_image
 from incdet.ops.decimals import shown_number
 from incdet.runtime.counted_words import counted
-from incdet.runtime.visible_text import visible
+from incdet.runtime.visible_text import escape_html
 
 _MAX_TILES = 24
 _MAX_TILES_PER_CLASS = 3
@@ -55,11 +55,6 @@ figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: 
 """
 
 
-def escape(text: str) -> str:
-    """Returns a name from outside for HTML, its control characters visible."""
-    return escape_html(visible(text))
-
-
 def html_report(
     evaluation: Evaluation, analysis: ErrorAnalysis, matrix: ConfusionMatrix, dataset: Dataset, plots: Sequence[bytes]
 ) -> str:
@@ -72,9 +67,9 @@ def html_report(
         dataset: The data set, for names and photos. A photo that cannot be read becomes an empty frame with boxes.
         plots: PNG images, shown as they are; may be empty.
     """
-    title = escape(f"{dataset.name}: mAP {shown_number(evaluation.mean_average_precision)}")
+    title = escape_html(f"{dataset.name}: mAP {shown_number(evaluation.mean_average_precision)}")
     body = [
-        f"<h1>{escape(dataset.name)}</h1>",
+        f"<h1>{escape_html(dataset.name)}</h1>",
         f'<div><span class="number">{shown_number(evaluation.mean_average_precision)}</span> mAP, '
         f"median AP {shown_number(evaluation.median_average_precision)}</div>",
         f"<p>{evaluation.rules} rules: {counted(evaluation.num_images, 'image')}, "
@@ -106,7 +101,7 @@ def html_report(
 def _missing_plots(plots: Sequence[bytes]) -> str:
     """Returns the sentence in place of plots that could not be drawn."""
     sentence = missing_plots()
-    return "" if plots or sentence is None else f"<p>{escape(sentence).capitalize()}.</p>"
+    return "" if plots or sentence is None else f"<p>{escape_html(sentence).capitalize()}.</p>"
 
 
 def _table(headings: Sequence[str], rows: Iterator[str]) -> str:
@@ -158,7 +153,7 @@ def _classes(evaluation: Evaluation) -> str:
     ranked = present[np.argsort(-evaluation.average_precision[present], kind="stable")].tolist()
     rows = (
         _row(
-            escape(evaluation.class_names[class_id]),
+            escape_html(evaluation.class_names[class_id]),
             f"{evaluation.average_precision[class_id]:.4f}",
             f"{evaluation.recall[class_id]:.4f}",
             f"{evaluation.num_objects[class_id]:,}",
@@ -193,7 +188,7 @@ def _false_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Datas
         kind = ERROR_NAMES[analysis.kinds[row]]
         if target >= 0:
             kind += f", object: {evaluation.class_names[evaluation.objects.class_ids[target]]}"
-        caption = f"<b>{escape(name)}</b> {detections.scores[row]:.3f}<br>{escape(kind)}"
+        caption = f"<b>{escape_html(name)}</b> {detections.scores[row]:.3f}<br>{escape_html(kind)}"
         objects = evaluation.objects.boxes_inclusive[evaluation.objects.images == image]
         yield _tile(dataset, image, objects, detections.boxes_inclusive[row : row + 1], caption)
 
@@ -203,7 +198,7 @@ def _missed_tiles(evaluation: Evaluation, analysis: ErrorAnalysis, dataset: Data
     areas = inclusive_areas(objects.boxes_inclusive[missed])
     chosen = _spread(missed[np.argsort(-areas, kind="stable")], objects.class_ids)
     for row in chosen:
-        caption = f"<b>{escape(evaluation.class_names[objects.class_ids[row]])}</b>"
+        caption = f"<b>{escape_html(evaluation.class_names[objects.class_ids[row]])}</b>"
         yield _tile(
             dataset, int(objects.images[row]), objects.boxes_inclusive[row : row + 1], np.zeros((0, 4)), caption
         )
@@ -237,7 +232,7 @@ def _tile(dataset: Dataset, image: int, objects: np.ndarray, detections: np.ndar
         href = f"data:image/jpeg;base64,{data}"
         shapes = f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{href}"/>' + shapes
     drawing = f'<svg viewBox="0 0 {width} {height}">{shapes}</svg>'
-    return f"<figure>{drawing}<figcaption>{caption}<br>{escape(truth.image)}</figcaption></figure>"
+    return f"<figure>{drawing}<figcaption>{caption}<br>{escape_html(truth.image)}</figcaption></figure>"
 
 
 def _rectangle(box: np.ndarray, color: str, stroke: float) -> str:
@@ -252,7 +247,7 @@ def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
     if not path.is_file():
         return None
     try:
-        picture = PIL.Image.fromarray(read_image(path).pixels)
+        picture = PIL.Image.fromarray(turn_to_annotation(read_image(path), dataset.ground_truths[image], path))
     except ImageError:
         return None
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))

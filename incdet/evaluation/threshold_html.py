@@ -1,13 +1,13 @@
 """The part of the report about detections over a threshold: their number, precision, recall, and confusion matrix."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from incdet.evaluation.confusion import BACKGROUND_NAME, ConfusionMatrix
 from incdet.evaluation.operating_points import OperatingPoint
 from incdet.ops.decimals import shown_number
+from incdet.runtime.visible_text import escape_html
 
 _MAX_CLASSES = 40
 """Number of classes up to which the whole matrix is shown; of more classes it would be wider than any screen."""
@@ -28,7 +28,7 @@ def threshold_section(points: Sequence[OperatingPoint], matrix: ConfusionMatrix)
         matrix: The confusion matrix.
     """
     shown = next(point for point in points if point.score_threshold == matrix.score_threshold)
-    head = f"<p>{escape(shown.describe()).capitalize()}.</p>"
+    head = f"<p>{escape_html(shown.describe()).capitalize()}.</p>"
     return f"<h2>Detections over a threshold</h2>{head}{_points_table(points)}{_confusions(matrix)}"
 
 
@@ -57,7 +57,7 @@ def _confusions(matrix: ConfusionMatrix) -> str:
     else:
         parts.append(f"<p>The whole matrix of {len(rows) - 1} classes is in confusion.csv.</p>")
     confusions = [
-        f"{escape(wanted)} taken for {escape(found)} ({count})"
+        f"{escape_html(wanted)} taken for {escape_html(found)} ({count})"
         for wanted, found, count in matrix.confusions()[:_MAX_CONFUSIONS]
     ]
     parts.append(
@@ -67,7 +67,7 @@ def _confusions(matrix: ConfusionMatrix) -> str:
 
 
 def _matrix_table(matrix: ConfusionMatrix, rows: np.ndarray) -> str:
-    names = [escape(name) for name in (*matrix.class_names, BACKGROUND_NAME)]
+    names = [escape_html(name) for name in (*matrix.class_names, BACKGROUND_NAME)]
     headings = "".join(f"<th><span>{names[column]}</span></th>" for column in rows)
     # the ground of a cell tells its share of the row, whatever the number of objects of the class
     shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)

@@ -15,6 +15,7 @@ from incdet.errors import DataError
 from incdet.ops.boxes import box_areas
 from incdet.ops.decimals import shortest_decimals
 from incdet.runtime.text_files import read_text
+from incdet.runtime.visible_text import table_cell
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
@@ -145,15 +146,9 @@ def csv_text(found: Iterable[Detections]) -> str:
     writer.writerow(CSV_HEADER)
     for detections in found:
         for entry in detections_json(detections)["detections"]:
-            writer.writerow(
-                [_cell(detections.image), _cell(entry["label"]), entry["class_id"], entry["score"], *entry["box"]]
-            )
+            names = [table_cell(detections.image), table_cell(entry["label"])]
+            writer.writerow([*names, entry["class_id"], entry["score"], *entry["box"]])
     return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Returns a text that no spreadsheet takes for a formula: one that could begin one gets an apostrophe in front."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
 
 
 def voc_xml(detections: Detections) -> str:

@@ -15,7 +15,7 @@ from incdet.images import read_image
 from incdet.proposals import Method, Proposers
 from incdet.proposers import selective_search
 from incdet.runtime.compilation import tell_of_workers
-from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
 from incdet.runtime.worker_processes import MAX_WORKERS, WORTH_STARTING, map_in_processes, num_cores
 from incdet.structures import Image, Proposals
 
@@ -28,6 +28,9 @@ class ProposalCache:
         config: the methods and their settings.
         device: "auto", "cpu" or "cuda", which computes networks.
 
+    Attributes:
+        settings_folder: folder inside the cache with the proposals of these settings.
+
     Raises:
         WeightsError: the weights of MultiBox are missing.
     """
@@ -39,7 +42,7 @@ class ProposalCache:
         self.config, self.device = config, device
         self._proposers: Proposers | None = None
         settings = f"{_decisive_settings(config)} {selective_search.engine_version(config.selective_search)}"
-        self._settings_key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+        self.settings_folder = self.folder / hashlib.sha256(settings.encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict[str, Any]:
         """Networks are not sent to other processes, which load them when they first need them."""
@@ -82,7 +85,7 @@ class ProposalCache:
 
     def _file(self, key: str) -> Path:
         # the name tells pixels and settings, so a changed photo or setting never finds an old file
-        return self.folder / self._settings_key / f"{key}.npz"
+        return self.settings_folder / f"{key}.npz"
 
     def fill(self, paths: Iterable[Path], images: ImagesConfig, num_processes: int | None = None) -> Iterator[Path]:
         """Computes what is missing for these photos in parallel and yields each path when it is done.
@@ -96,6 +99,7 @@ class ProposalCache:
             num_processes: number of processes; None is one for each core, and none where there are so few photos that
                 starting them takes longer than it saves.
         """
+        remove_stale_temporaries(self.settings_folder)
         make_work = partial(_filler, self.on_cpu(), images)
         return search_photos(make_work, list(paths), num_processes, partial(_fill_one, self, images, None))
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from incdet.networks.ensemble import Member, split_outputs
-from incdet.networks.finite_outputs import finite_probabilities
+from incdet.networks.finite_outputs import require_finite
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
 from incdet.ops.nms import nms
@@ -102,8 +102,8 @@ class SharedRegionScorer:
             moved[rows] = apply_box_deltas(moved[rows], outputs.box_deltas, image.width, image.height)
             best = by_network[:, rows].mean(axis=0).max(axis=1, initial=0)
             rows = rows[best >= self.round_min_probability]
-        finite_probabilities(moved)
-        scores = RegionScores(moved, finite_probabilities(by_network).mean(axis=0), by_network)
+        require_finite(moved, by_network)
+        scores = RegionScores(moved, by_network.mean(axis=0), by_network)
         return ScoredRegions(scores, features.watch.seconds | watch.seconds)
 
     @property

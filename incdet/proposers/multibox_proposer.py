@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from incdet.config.sections import MultiBoxConfig
+from incdet.networks.finite_outputs import require_finite
 from incdet.networks.multibox import MultiBox
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_multibox
@@ -127,9 +128,15 @@ def predict_boxes(network: MultiBox, crops: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Boxes [B, P, 4] float32, normalised to [0, 1] by the crop's sides and cut at its border, and confidences [B, P]
         float32 in [0, 1], both on the CPU.
+
+    Raises:
+        WeightsError: an output is NaN or infinite.
     """
     outputs = network(crops.contiguous(memory_format=torch.channels_last))
-    return network.decode(outputs.corner_offsets).clamp(0, 1).cpu(), outputs.logits.float().sigmoid().cpu()
+    boxes, logits = network.decode(outputs.corner_offsets).cpu(), outputs.logits.float().cpu()
+    # before they are clipped, which hides infinity
+    require_finite(boxes, logits)
+    return boxes.clamp(0, 1), logits.sigmoid()
 
 
 def _boxes_in_photo(crop: PhotoCrop, boxes_unit: Tensor, image: Image) -> tuple[Tensor, Tensor]:

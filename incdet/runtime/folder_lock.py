@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from incdet.errors import OutputError, reason
@@ -11,10 +12,28 @@ LOCK_FILE = ".incdet.lock"
 """Name of the file that a run holds locked in the folder of its results."""
 
 
+@dataclass
+class _Held:
+    """A file that this process has locked.
+
+    Attributes:
+        descriptor: The open file.
+        count: Number of locks of the same folder in this process.
+    """
+
+    descriptor: int
+    count: int = 0
+
+
+_held: dict[tuple[int, Path], _Held] = {}
+"""Process and file -> the lock on it."""
+
+
 class FolderLock:
     """A lock on a folder, which the system lets go when the process ends, however it ends.
 
-    A process may lock a folder again that it has locked before. Without such locks in the system nothing is locked.
+    A process may lock a folder again that it has locked before; the last release lets it go. Without such locks in the
+    system nothing is locked.
 
     Args:
         folder: The folder, which exists.
@@ -25,11 +44,24 @@ class FolderLock:
 
     def __init__(self, folder: Path):
         self.file = folder / LOCK_FILE
-        self._descriptor: int | None = None
+        # a forked process has the table of its parent, but none of its locks
+        self._key = os.getpid(), self.file.resolve()
+        self._is_held = self._key in _held or self._acquire(folder)
+        if self._is_held:
+            _held[self._key].count += 1
+
+    def __enter__(self) -> "FolderLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _acquire(self, folder: Path) -> bool:
+        """Whether the system has locked the file now; see the class for errors."""
         try:
             import fcntl
         except ImportError:  # Windows
-            return
+            return False
         try:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
             descriptor = os.open(self.file, flags, 0o666)
@@ -41,23 +73,41 @@ class FolderLock:
             owner = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
             if not isinstance(error, BlockingIOError | PermissionError):
-                return  # a file system without locks
+                return False  # a file system without locks
             raise OutputError(
                 f"another run{f' (process {owner})' if owner.isdecimal() else ''} writes into {folder} now; wait for "
                 "its end, or give another folder"
             ) from None
-        self._descriptor = descriptor
+        # the run that had the lock until now may have removed the file since it was opened here
+        if not _is_file_of(self.file, descriptor):
+            os.close(descriptor)
+            raise OutputError(f"another run has just ended in {folder}; run again")
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
+        _held[self._key] = _Held(descriptor)
+        return True
 
     def release(self) -> None:
-        """Lets the folder go and removes the file."""
-        if self._descriptor is None:
+        """Lets the folder go and removes the file, unless this process has locked it more than once."""
+        if not self._is_held:
             return
-        with suppress(OSError):
-            self.file.unlink()
-        os.close(self._descriptor)
-        self._descriptor = None
+        self._is_held = False
+        held = _held[self._key]
+        held.count -= 1
+        # closing any of a process' open files of this name would let the folder go
+        if held.count == 0:
+            del _held[self._key]
+            with suppress(OSError):
+                self.file.unlink()
+            os.close(held.descriptor)
+
+
+def _is_file_of(file: Path, descriptor: int) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def lock_folder(folder: Path, *inside: str) -> FolderLock:

@@ -9,6 +9,10 @@ class ProcessMark:
     def __init__(self) -> None:
         self._process = os.getpid()
 
+    def __reduce__(self) -> tuple[type["ProcessMark"], tuple[()]]:
+        """An object that another process has unpickled was made there."""
+        return ProcessMark, ()
+
     def require_same(self, what: str) -> None:
         """Makes sure that this is still the same process.
 

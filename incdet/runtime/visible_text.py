@@ -1,4 +1,8 @@
-"""Names from outside, fit to be printed: a terminal acts on control characters in them."""
+"""Names from outside, fit to be printed: terminals, browsers and spreadsheets act on some characters in them."""
+
+import html
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def visible(text: str) -> str:
@@ -24,3 +28,17 @@ def visible_lines(text: str) -> str:
 def needs_escapes(text: str) -> bool:
     """Whether a text holds a character that is not printed, besides line breaks and tabs."""
     return not text.replace("\n", "").replace("\t", "").isprintable()
+
+
+def escape_html(text: str) -> str:
+    """Returns a text for HTML, its control characters visible."""
+    return html.escape(visible(text))
+
+
+def table_cell(text: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula: one that could begin one gets an apostrophe in front.
+
+    >>> table_cell("=1+1"), table_cell("cat")
+    ("'=1+1", 'cat')
+    """
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -169,8 +169,6 @@ def collect_examples(
     generator = np.random.default_rng(seed)
     examples: list[BoxExamples] = []
     for number, (image, truth, proposals) in enumerate(photos):
-        # annotations may be of the photo at another size than that of its file
-        truth = truth.rescaled(image.width, image.height)
         rows, wanted = _draw(truth, proposals.boxes, per_photo, generator)
         if not len(rows):
             continue

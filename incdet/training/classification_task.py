@@ -39,7 +39,7 @@ class ClassificationTask:
     Args:
         config: the whole configuration.
         processes: the processes that train the same network; None is this one alone.
-        warn: takes a sentence about every photo that cannot be read.
+        warn: takes a sentence about every photo that cannot be read, and about files that are passed over.
         open_source: opens the photos of a configuration; default `open_photos`.
 
     Raises:
@@ -54,12 +54,12 @@ class ClassificationTask:
         config: ClassifierTrainingConfig,
         processes: Processes | None = None,
         warn: Warn = no_warning,
-        open_source: Callable[[PhotosConfig], PhotoSource] = open_photos,
+        open_source: Callable[[PhotosConfig, Warn], PhotoSource] = open_photos,
     ) -> None:
         self.config, self.processes, self.warn = config, processes or Processes(), warn
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.source = open_source(config.data)
+        self.source = open_source(config.data, warn)
         self.training_indices, self.validation_indices = hold_out_photos(self.source, config.validation_images)
         # the validation judges photos kept out of training, or those of another folder
         self.validation_source = self.source
@@ -68,7 +68,7 @@ class ClassificationTask:
                 raise ConfigurationError(
                     "validation and validation_images exclude each other; set validation_images to 0 or leave one out"
                 )
-            self.validation_source = open_source(config.validation)
+            self.validation_source = open_source(config.validation, warn)
             self.validation_indices = np.arange(len(self.validation_source.class_ids))
         if self.validation_source.class_names != self.source.class_names:
             raise ConfigurationError("the photos of data and those of validation differ in their classes")

@@ -15,12 +15,16 @@ from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_photos, use_one_thread
 from incdet.runtime.counted_words import counted, of_all
-from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
 from incdet.runtime.reporter import Reporter
 from incdet.structures import Proposals
 
 _KEY = re.compile("[0-9a-f]{24}")
 """The form of the names that `image_key` gives."""
+
+
+_NOTES = "photos"
+"""Name of the folder in the cache with the notes about files."""
 
 
 class ProposedPhoto(NamedTuple):
@@ -105,6 +109,7 @@ class PhotoProposals:
             num_processes: number of processes; None is one for each core, and none where so few photos are missing
                 that starting them takes longer than it saves.
         """
+        remove_stale_temporaries(self.cache.folder / _NOTES, self.cache.settings_folder)
         missing = []
         for path in paths:
             note = self._note_of(path)
@@ -123,7 +128,7 @@ class PhotoProposals:
             return None
         identity = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
         digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
-        return self.cache.folder / "photos" / f"{digest}.npz"
+        return self.cache.folder / _NOTES / f"{digest}.npz"
 
     def _load(self, note: Path) -> ProposedPhoto | None:
         """The photo that a note is about; None where the note or the proposals are missing or damaged."""

@@ -86,7 +86,7 @@ def check_classifier_training(config: ClassifierTrainingConfig, folder: Path, op
     _check_run(config, folder, options, config.initial_weights)
     for photos in (config.data, config.validation):
         if photos is not None:
-            options.photos.of_classes(photos)
+            options.photos.of_classes(photos, _first_listener(options).warn)
 
 
 def _check_run(

@@ -24,10 +24,10 @@ class TrainingPhotos:
             self._data_sets[key] = read_training_photos(config, seed, warn)
         return self._data_sets[key]
 
-    def of_classes(self, config: PhotosConfig) -> PhotoSource:
-        """Returns what `open_photos` does."""
+    def of_classes(self, config: PhotosConfig, warn: Warn) -> PhotoSource:
+        """Returns what `open_photos` does; warnings come with the first reading alone."""
         if config not in self._sources:
-            self._sources[config] = open_photos(config)
+            self._sources[config] = open_photos(config, warn)
         return self._sources[config]
 
 

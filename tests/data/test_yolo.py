@@ -5,6 +5,7 @@ import PIL.Image
 import pytest
 from annotation_files import write
 
+from incdet.data.impossible_boxes import learnable
 from incdet.data.readers import read_dataset
 from incdet.data.yolo import read_yolo
 from incdet.errors import DataError
@@ -108,9 +109,8 @@ def test_photos_without_labels_are_counted_and_a_set_without_any_is_refused(root
     ("line", "message"),
     [
         ("2 0.5 0.5 1 1", "the class is '2'"), ("cat 0.5 0.5 1 1", "the class is 'cat'"), ("0.5 0.5 0.5 1 1", "'0.5'"),
-        ("-1 0.5 0.5 1 1", "'-1'"), ("0 12 30 44 60", "'12'"), ("0 nan 0.5 1 1", "'nan'"), ("0 x 0.5 1 1", "'x'"),
+        ("-1 0.5 0.5 1 1", "'-1'"), ("0 12 30 44 60", "'12'"), ("0 x 0.5 1 1", "'x'"),
         ("0 0.5 0.5 1", "3 numbers"), ("0 0.5 0.5 1 1 0.9", "5 numbers"), ("0", "0 numbers"),
-        ("0 0.5 0.5 -0.01 1", "negative"),
     ],
 )  # fmt: skip
 def test_malformed_lines_are_named(root, line, message):
@@ -119,6 +119,18 @@ def test_malformed_lines_are_named(root, line, message):
         read_yolo(root, "train")
     assert message in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_impossible_boxes_are_counted_by_kind_and_the_others_end_at_the_border(root):
+    lines = ["0 nan 0.5 1 1", "1 0.5 0.5 -0.1 0.2", "1 0.5 0.5 0 0.2", "0 1.5 0.5 0.5 0.5", "0 0.9 0.5 0.4 0.5"]
+    write(root / "labels" / "train" / "a.txt", "\n".join(lines))
+    said = []
+    truth = read_dataset("yolo", root, "train", warn=said.append).ground_truths[0]
+    assert truth.num_impossible == 2
+    assert truth.boxes == pytest.approx(np.array([[20, 8, 20, 12], [50, 5, 70, 15], [28, 5, 40, 15]]))
+    kinds = ["2 impossible boxes", "1 box without area", "1 box wholly outside", "1 box partly outside"]
+    assert [sentence.startswith(kind) and "a.jpg" in sentence for sentence, kind in zip(said, kinds, strict=True)]
+    assert learnable(truth).boxes.tolist() == [[28, 5, 40, 15]]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_filling_skips_what_is_unreadable_and_can_be_repeated(cache, tmp_path, a
 
 def test_settings_of_methods_that_do_not_run_decide_nothing(tmp_path):
     def key(methods, **changes):
-        return ProposalCache(tmp_path, ProposalsConfig(methods=methods, **changes))._settings_key
+        return ProposalCache(tmp_path, ProposalsConfig(methods=methods, **changes)).settings_folder
 
     search, both = ("selective_search",), ("multibox", "selective_search")
     assert key(search) == key(search, multibox=MultiBoxConfig(limit=7)) == key(search, duplicate_iou=0.5)
