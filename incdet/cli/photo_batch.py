@@ -10,8 +10,9 @@ from incdet.cli.console import failures_told, notes, print_line, progress_bar, t
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
 from incdet.errors import ConfigurationError, ImageError
-from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
-from incdet.output.result_pictures import stored_run
+from incdet.output.result_folder import PhotoRecord, ResultFolder
+from incdet.output.result_lines import line_text
+from incdet.output.result_pictures import picture_names, stored_run
 from incdet.output.tables import start_up_table, summary_table, timing_table
 from incdet.runtime.counted_words import of_all
 from incdet.runtime.files import require_writable_folder, write_text
@@ -145,6 +146,8 @@ class Batch:
         self._records: dict[str, PhotoRecord] = {}
         if self.photos:
             self._claim_folder({**description, "timing": options.timing})
+        if self._state is not None and self._state.damage is not None and not options.quiet:
+            warning(self._state.damage)
 
     def _claim_folder(self, description: Mapping[str, Any]) -> None:
         """Makes the folder of the results, or the one that keeps the state of a run without."""
@@ -229,8 +232,7 @@ class Batch:
             The exit code: 0, or 1 where a photo failed.
         """
         if self._json_file is not None and self.lines:
-            text = "".join(json.dumps(line) + "\n" for line in self.lines)
-            write_text(self._json_file, text, follow_links=True)
+            write_text(self._json_file, "".join(map(line_text, self.lines)), follow_links=True)
         if self.folder and self.folder.done:
             self.folder.finish(keep_lines, [str(photo) for photo in self.photos])
         elif self._state:

@@ -1,6 +1,5 @@
 """A detector over a whole data set: what it finds, and what each of its networks finds by itself."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from incdet.data.dataset import Dataset
 from incdet.detector import Detector
 from incdet.evaluation.columns import DetectionColumns, detection_columns
 from incdet.evaluation.detection_run import DetectionRun
+from incdet.output.result_lines import line_text
 from incdet.output.writers import detections_json
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.files import write_text
@@ -63,7 +63,7 @@ def detect_dataset(
         rows = list(run.detections(update))
     # a row holds the detector's detections in one photo, then those of every network in it
     found = [row[0] for row in rows]
-    lines = [json.dumps(detections_json(detections)) + "\n" for detections in found]
+    lines = [line_text(detections_json(detections)) for detections in found]
     write_text(folder / PREDICTIONS, "".join(lines))
     reporter.note(f"wrote {folder / PREDICTIONS}")
     names = detector.scorer.network_names if each_network else []

@@ -1,7 +1,6 @@
 """A folder of results, which never loses earlier results and does what is missing when a command is repeated."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -10,14 +9,11 @@ from typing import Any
 
 from incdet.errors import OutputError, reason
 from incdet.output.result_lines import NAMES as NAMES  # users of folders of results need it
-from incdet.output.result_lines import RESULT_SUFFIXES, flat_settings, lines_of, write_lines
+from incdet.output.result_lines import RESULT_SUFFIXES, StoredLines, flat_settings, line_text, lines_of, write_lines
 from incdet.output.result_pictures import stored_run
 from incdet.runtime.files import append_text, write_text
 from incdet.runtime.folder_lock import FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text
-
-_MAX_STEM_BYTES = 200
-"""Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
 
 _MAX_DIFFERENCES = 2
 """Number of settings that the message about other settings names."""
@@ -52,6 +48,7 @@ class ResultFolder:
         path: The folder.
         done: Line by photo name, of this run and of earlier ones.
         records: Record by photo name.
+        damage: Sentence about lines of earlier runs that are damaged; None where there are none.
 
     Args:
         path: The folder. Nothing is made or changed there before `begin`.
@@ -91,7 +88,8 @@ class ResultFolder:
         self.records = _stored_records(stored) if stored is not None and self._continues else {}
         self._earlier = frozenset(self.records)
         files = [] if overwrite else [self._hidden, self._finished]
-        self.done = lines_of(*files, self._unfinished) if self._continues else {}
+        known = lines_of(*files, self._unfinished) if self._continues else StoredLines()
+        self.done, self.damage = known.lines, known.damage(self.path)
         for photo, identity in (photos or {}).items():
             # another photo in its place has no results yet
             if photo in self.done and self.records.get(photo, PhotoRecord()).identity != identity:
@@ -143,7 +141,8 @@ class ResultFolder:
             # forgotten lines go first, so that nobody takes them for those of the photos that are recorded next
             for file in (self._hidden, self._finished, self._unfinished):
                 if file.exists():
-                    write_lines(file, {photo: line for photo, line in lines_of(file).items() if photo in self.done})
+                    kept = {photo: line for photo, line in lines_of(file).lines.items() if photo in self.done}
+                    write_lines(file, kept)
         self.records |= records or {}
         entries = {photo: asdict(record) for photo, record in self.records.items()}
         state = {"photos": entries} | ({} if json_file is None else {"json_file": str(json_file.resolve())})
@@ -215,7 +214,7 @@ class ResultFolder:
         Raises:
             OutputError: The disk is full or the folder went away.
         """
-        self._append(json.dumps(line) + "\n")
+        self._append(line_text(line))
         self.done[line["image"]] = dict(line)
 
     def _append(self, text: str, create: bool = False) -> None:
@@ -269,32 +268,3 @@ def _stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
         with suppress(TypeError):
             records[photo] = PhotoRecord(**entry)
     return records
-
-
-def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:
-    """Returns a different name for every photo: its stem, with a number where an earlier photo has the same stem.
-
-    Args:
-        photos: The photos.
-        taken: Names that photos have had so far, by the photo's path. They keep them.
-
-    Upper and lower case count as the same, because the disks of macOS and Windows do not tell them apart.
-
-    >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
-    ['x', 'x-2', 'y']
-    """
-    taken = taken or {}
-    names: dict[Path, str] = {}
-    used = {name.casefold() for name in taken.values()}
-    for photo in photos:
-        if str(photo) in taken:
-            names[photo] = taken[str(photo)]
-            continue
-        stem = os.fsdecode(os.fsencode(photo.stem)[:_MAX_STEM_BYTES])
-        name, number = stem, 1
-        while name.casefold() in used:
-            number += 1
-            name = f"{stem}-{number}"
-        used.add(name.casefold())
-        names[photo] = name
-    return names

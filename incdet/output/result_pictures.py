@@ -1,10 +1,15 @@
-"""Pictures that incdet made: the descriptions in their folders name them, so that nobody takes them for photos."""
+"""Pictures that incdet makes: their names, by which the descriptions in their folders tell them from photos."""
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from incdet.runtime.provenance import RUN_FILE
+
+_MAX_STEM_BYTES = 200
+"""Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
 
 SUBFOLDERS = ("hierarchy",)
 """Folders of pictures inside a folder of results."""
@@ -43,3 +48,32 @@ def _names_in(folder: Path) -> frozenset[str] | None:
     photos = stored.get("photos")
     entries = photos.values() if isinstance(photos, dict) else ()
     return frozenset(str(entry["file"]) for entry in entries if isinstance(entry, dict) and "file" in entry)
+
+
+def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:
+    """Returns a different name for every photo: its stem, with a number where an earlier photo has the same stem.
+
+    Args:
+        photos: The photos.
+        taken: Names that photos have had so far, by the photo's path. They keep them.
+
+    Upper and lower case count as the same, because the disks of macOS and Windows do not tell them apart.
+
+    >>> sorted(picture_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("y.png")]).values())
+    ['x', 'x-2', 'y']
+    """
+    taken = taken or {}
+    names: dict[Path, str] = {}
+    used = {name.casefold() for name in taken.values()}
+    for photo in photos:
+        if str(photo) in taken:
+            names[photo] = taken[str(photo)]
+            continue
+        stem = os.fsdecode(os.fsencode(photo.stem)[:_MAX_STEM_BYTES])
+        name, number = stem, 1
+        while name.casefold() in used:
+            number += 1
+            name = f"{stem}-{number}"
+        used.add(name.casefold())
+        names[photo] = name
+    return names

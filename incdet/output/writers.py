@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.ops.boxes import box_areas
 from incdet.ops.decimals import shortest_decimals
+from incdet.output.result_lines import parse_line
 from incdet.runtime.text_files import read_text
 from incdet.runtime.visible_text import table_cell
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
@@ -91,7 +91,7 @@ def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections
         if not line.strip():
             continue
         try:
-            found.append(detections_from_json(json.loads(line), class_names))
+            found.append(detections_from_json(parse_line(line), class_names))
         except (ValueError, RecursionError, DataError) as error:
             raise DataError(f"{file}, line {number}: {error}; expected incdet's detections, one image a line") from None
     return found

@@ -5,6 +5,7 @@ filter, duplicates and order are those of `selective_search`.
 """
 
 import math
+import warnings
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -76,6 +77,12 @@ def _group_shrunk(
     """
     height, width = frame.shape[:2]
     size = (width, max(round(height / factor), 1)) if height > width else (max(round(width / factor), 1), height)
+    warnings.warn(
+        f"OpenCV's engine searches strips of {width}x{height} pixels shrunk to {size[0]}x{size[1]}, because its time "
+        "grows with the square of their length; engine 'incdet' searches them whole",
+        RuntimeWarning,
+        stacklevel=3,
+    )
     shrunk = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     scale = np.array([width / size[0], height / size[1]] * 2)
     return [(np.rint(boxes * scale).astype(np.int64), positions) for boxes, positions in group_all(shrunk, config)]

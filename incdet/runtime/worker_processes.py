@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, TypeVar
+
+from incdet.runtime.visible_text import visible
 
 MAX_WORKERS = 16
 """More would hold more photos than a GPU can ask for, and more networks than memory has room for."""
@@ -123,7 +126,13 @@ _worker_function: Callable[[Any], Any]
 def _start_worker(make_work: Callable[[], Callable[[Any], Any]]) -> None:
     global _worker_function
     follow_parent()
+    # on the terminal of the parent, which shows warnings in one line
+    warnings.formatwarning = _in_one_line
     _worker_function = make_work()
+
+
+def _in_one_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"warning: {visible(' '.join(str(message).split()))}\n"
 
 
 def _work_on(entry: Any) -> Any:

@@ -106,6 +106,7 @@ class ClassificationTask:
             self.num_workers,
             self.processes,
             self.warn,
+            config.max_bad_share,
         )
         return Task(
             self.network,

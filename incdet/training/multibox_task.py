@@ -89,6 +89,7 @@ class MultiBoxTask:
             choose_num_workers(config.workers, self.device, self.processes),
             self.processes,
             self.warn,
+            config.max_bad_share,
         )
         return Task(
             self.network,

@@ -54,6 +54,7 @@ class RegionsTask(RegionTraining):
             config.memory_gigabytes,
             self.processes,
             self.warn,
+            config.max_bad_share,
         )
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("classifier.",)

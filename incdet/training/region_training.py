@@ -115,7 +115,7 @@ class RegionTraining(ABC):
         Raises:
             DataError: too many photos cannot be used.
         """
-        bad = BadPhotos(len(self.training), self.warn)
+        bad = BadPhotos(len(self.training), self.warn, self.config.max_bad_share)
         with self.reporter.progress("regions", len(self.training)) as update:
             for done, (path, truth) in enumerate(self.training, 1):
                 try:

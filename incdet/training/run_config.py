@@ -13,8 +13,10 @@ from incdet.training.schedule import Schedule
 _PATH_SETTINGS = frozenset({"root", "classes", "labels", "initial_weights", "weights"})
 """Settings whose value is a path."""
 
-MACHINE_SETTINGS = frozenset({"device", "memory_gigabytes", "workers", "log_every", "checkpoint_every"})
-"""Settings that suit the machine and do not decide the result; a resumed run may change them."""
+MACHINE_SETTINGS = frozenset(
+    {"device", "memory_gigabytes", "workers", "log_every", "checkpoint_every", "max_bad_share"}
+)
+"""Settings that suit the machine or its files and do not decide the result; a resumed run may change them."""
 
 
 class RunConfig(Section):
@@ -31,6 +33,8 @@ class RunConfig(Section):
         precision: type in which the network computes; "auto" is bfloat16 where the device computes it natively.
         workers: number of processes that read photos and make samples; 0 makes them in the process that trains. None
             is one, or, where a GPU trains, all cores but one.
+        max_bad_share: largest share of the photos that cannot be used, because they are damaged or contradict their
+            annotations; others take their places. More of them end the training.
     """
 
     command: ClassVar[str] = ""
@@ -47,6 +51,7 @@ class RunConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: int | None = Field(None, ge=0)
+    max_bad_share: float = Field(0.5, ge=0, le=1)
 
     def schedule(self) -> Schedule:
         """Returns when the loop logs, stores and validates."""

@@ -93,6 +93,7 @@ class SharedRegionsTask(RegionTraining):
             config.memory_gigabytes,
             self.processes,
             self.warn,
+            config.max_bad_share,
         )
         # only a last layer that starts anew learns faster
         new_layers = () if self.keeps_classifier else ("googlenet.classifier.",)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from incdet.errors import OutputError
-from incdet.output.result_folder import PhotoRecord, ResultFolder, picture_names
-from incdet.output.result_pictures import ResultPictures
+from incdet.output.result_folder import PhotoRecord, ResultFolder
+from incdet.output.result_pictures import ResultPictures, picture_names
 
 
 def line(name):

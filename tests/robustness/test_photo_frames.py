@@ -74,5 +74,8 @@ def test_bad_photos_are_named_once_counted_at_the_end_and_not_too_many():
         "b; another photo takes its place",
         "2 of 5 photos could not be used: others took their places",
     ]
-    with pytest.raises(DataError, match="3 of 5 photos cannot be used, more than 50%; the last: c"):
+    with pytest.raises(DataError, match=r"3 of 5 photos cannot be used, more than 50% \(max_bad_share\); the last: c"):
         bad.add("c")
+    strict = BadPhotos(5, told.append, 0.1)
+    with pytest.raises(DataError, match="1 of 5 photos cannot be used, more than 10%"):
+        strict.add("a")

@@ -20,7 +20,7 @@ MAX_ATTEMPTS = 10
 """Number of photos in a row that may be unreadable before a training stops."""
 
 MAX_BAD_SHARE = 0.5
-"""Largest share of the photos that a training does without."""
+"""Largest share of the photos that a training does without, where nothing else is said."""
 
 PREFETCHED_BATCHES = 4
 """Number of batches that every worker makes in advance."""
@@ -117,10 +117,11 @@ class BadPhotos:
     Args:
         num_photos: number of photos that are learnt.
         warn: takes a sentence about every photo, and one about their number.
+        max_share: largest share of the photos that the training does without.
     """
 
-    def __init__(self, num_photos: int, warn: Warn) -> None:
-        self.num_photos, self.warn = num_photos, warn
+    def __init__(self, num_photos: int, warn: Warn, max_share: float = MAX_BAD_SHARE) -> None:
+        self.num_photos, self.warn, self.max_share = num_photos, warn, max_share
         self.problems: dict[str, None] = {}
 
     def add(self, problem: str) -> None:
@@ -130,16 +131,16 @@ class BadPhotos:
             problem: the sentence about it, which is the same whenever it is met.
 
         Raises:
-            DataError: more than `MAX_BAD_SHARE` of the photos cannot be used.
+            DataError: more than `max_share` of the photos cannot be used.
         """
         if problem in self.problems:
             return
         self.problems[problem] = None
         self.warn(f"{problem}; another photo takes its place")
-        if len(self.problems) > MAX_BAD_SHARE * self.num_photos:
+        if len(self.problems) > self.max_share * self.num_photos:
             raise DataError(
                 f"{of_all(len(self.problems), self.num_photos, 'photo')} cannot be used, more than "
-                f"{MAX_BAD_SHARE:.0%}; the last: {problem}"
+                f"{self.max_share:.0%} (max_bad_share); the last: {problem}"
             )
 
     def tell_number(self) -> None:
@@ -150,7 +151,11 @@ class BadPhotos:
 
 
 def warn_about_replaced_photos(
-    batches: Iterable[LoadedBatchType], batch_size: int, num_photos: int, warn: Warn
+    batches: Iterable[LoadedBatchType],
+    batch_size: int,
+    num_photos: int,
+    warn: Warn,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Iterator[LoadedBatchType]:
     """Passes batches on and warns about every photo that could not be read and that another one has replaced.
 
@@ -159,12 +164,13 @@ def warn_about_replaced_photos(
         batch_size: number of samples of a whole batch.
         num_photos: number of photos that are learnt.
         warn: takes a sentence about every photo that cannot be read, and at the end one about their number.
+        max_bad_share: largest share of the photos that the training does without.
 
     Raises:
-        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full, or more than `MAX_BAD_SHARE`
+        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full, or more than `max_bad_share`
             of all photos cannot be.
     """
-    bad = BadPhotos(num_photos, warn)
+    bad = BadPhotos(num_photos, warn, max_bad_share)
     for batch in batches:
         if len(batch.names) < batch_size:
             raise DataError(f"{MAX_ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")

@@ -15,7 +15,12 @@ from incdet.data.photo_frame import fit_to_photo
 from incdet.images import read_image
 from incdet.runtime.distributed import Processes
 from incdet.structures import GroundTruth, Image
-from incdet.training.samples.batch_loading import load_batches, read_first_readable, warn_about_replaced_photos
+from incdet.training.samples.batch_loading import (
+    MAX_BAD_SHARE,
+    load_batches,
+    read_first_readable,
+    warn_about_replaced_photos,
+)
 from incdet.training.samples.box_samples import BoxSamplingConfig, box_sample
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
 
@@ -81,6 +86,7 @@ def box_batches(
     num_workers: int,
     processes: Processes | None = None,
     warn: Warn = no_warning,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Callable[[range], Iterator[BoxBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of photo crops.
 
@@ -93,6 +99,7 @@ def box_batches(
         num_workers: number of processes that read and distort; 0 does it in this process.
         processes: this process among those that train together; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        max_bad_share: largest share of the photos that the training does without.
 
     Returns:
         A function that raises DataError where too many photos in a row cannot be read.
@@ -106,7 +113,7 @@ def box_batches(
         every = np.arange(len(dataset))
         keys = EpochBatchSampler(shuffled, every, seed, steps, batch_size, processes or Processes())
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn, max_bad_share)
 
     return batches
 

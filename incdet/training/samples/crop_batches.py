@@ -11,7 +11,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from incdet.data.dataset import Warn, no_warning
 from incdet.runtime.distributed import Processes
-from incdet.training.samples.batch_loading import load_batches, read_first_readable, warn_about_replaced_photos
+from incdet.training.samples.batch_loading import (
+    MAX_BAD_SHARE,
+    load_batches,
+    read_first_readable,
+    warn_about_replaced_photos,
+)
 from incdet.training.samples.distortions import DistortionsConfig, distorted_crop
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
 from incdet.training.samples.photo_sources import PhotoSource
@@ -76,6 +81,7 @@ def crop_batches(
     num_workers: int,
     processes: Processes | None = None,
     warn: Warn = no_warning,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Callable[[range], Iterator[CropBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of distorted crops.
 
@@ -89,6 +95,7 @@ def crop_batches(
         num_workers: number of processes that read and distort; 0 does it in this process.
         processes: this process among those that train together; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        max_bad_share: largest share of the photos that the training does without.
 
     Returns:
         A function that raises DataError where too many photos in a row cannot be read.
@@ -98,7 +105,7 @@ def crop_batches(
         samples = _CropSamples(source, size, distortions, seed)
         keys = EpochBatchSampler(source.order, chosen, seed, steps, batch_size, processes or Processes())
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(chosen), warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(chosen), warn, max_bad_share)
 
     return batches
 

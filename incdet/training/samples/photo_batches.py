@@ -22,7 +22,7 @@ from incdet.runtime.distributed import Processes
 from incdet.structures import Image
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.samples.balanced_order import balanced_order
-from incdet.training.samples.batch_loading import MAX_ATTEMPTS, load_batches, warn_about_replaced_photos
+from incdet.training.samples.batch_loading import MAX_ATTEMPTS, MAX_BAD_SHARE, load_batches, warn_about_replaced_photos
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
 from incdet.training.samples.photo_region_sampler import PhotoRegionSampler
 from incdet.training.samples.photo_store import PhotoStore
@@ -183,6 +183,7 @@ def photo_batches(
     memory_gigabytes: float = 0.0,
     processes: Processes | None = None,
     warn: Warn = no_warning,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Callable[[range], Iterator[PhotoBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of photos.
 
@@ -196,6 +197,7 @@ def photo_batches(
             workers share it evenly.
         processes: this process among those that train together; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        max_bad_share: largest share of the photos that the training does without.
 
     Returns:
         A function that raises DataError where too many photos cannot be read.
@@ -209,7 +211,7 @@ def photo_batches(
         every = np.arange(len(photos.weights))
         keys = EpochBatchSampler(order, every, seed, steps, batch_size, processes)
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(photos.weights), warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(photos.weights), warn, max_bad_share)
 
     return batches
 

@@ -15,7 +15,7 @@ from incdet.errors import ImageError
 from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
-from incdet.training.samples.batch_loading import load_batches, warn_about_replaced_photos
+from incdet.training.samples.batch_loading import MAX_BAD_SHARE, load_batches, warn_about_replaced_photos
 from incdet.training.samples.photo_store import PhotoStore
 from incdet.training.samples.region_sampler import RegionSampler
 
@@ -147,6 +147,7 @@ def region_batches(
     memory_gigabytes: float = 0.0,
     processes: Processes | None = None,
     warn: Warn = no_warning,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Callable[[range], Iterator[RegionBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of regions.
 
@@ -161,6 +162,7 @@ def region_batches(
             workers share it evenly.
         processes: this process among those that train together; None is this one alone.
         warn: takes a sentence about every photo that cannot be read; other regions of the batch take the place of its.
+        max_bad_share: largest share of the photos that the training does without.
 
     Returns:
         A function that raises DataError where too many photos cannot be read.
@@ -173,7 +175,7 @@ def region_batches(
         samples = _RegionSamples(paths, preprocessing, gigabytes)
         keys = RegionBatchSampler(sampler, seed, steps, batch_size, processes)
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(paths), warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(paths), warn, max_bad_share)
 
     return batches
 
