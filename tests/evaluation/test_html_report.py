@@ -128,17 +128,20 @@ def test_tiles_show_the_mistakes_with_their_boxes(tmp_path):
 
 def test_photos_are_embedded_as_small_jpegs(tmp_path):
     write_photo(tmp_path / "0.jpg")
-    write_photo(tmp_path / "1.jpg", (60, 90))
+    write_photo(tmp_path / "1.jpg", (60, 36))
     images = Page(page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)).all("image")
     pictures = [
         PIL.Image.open(io.BytesIO(base64.b64decode(entry["href"].removeprefix("data:image/jpeg;base64,"))))
         for entry in images
     ]
     assert [picture.format for picture in pictures] == ["JPEG"] * 3
-    assert [picture.size for picture in pictures] == [(280, 168), (60, 90), (280, 168)]
+    assert [picture.size for picture in pictures] == [(280, 168), (60, 36), (280, 168)]
     assert np.abs(np.asarray(pictures[0])[50, 50].astype(int) - [200, 30, 60]).max() < 12
     # boxes are in the annotation's pixels, whatever the file's size
     assert {(entry["width"], entry["height"]) for entry in images} == {("250", "150")}
+    # a photo of another shape is another photo
+    write_photo(tmp_path / "1.jpg", (60, 90))
+    assert len(Page(page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)).all("image")) == 2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a photo", "cut"], ids=["absent", "empty", "text", "cut"])

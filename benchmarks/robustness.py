@@ -1,0 +1,153 @@
+"""A campaign of damaged files and killed processes, which looks for what no report has shown yet.
+
+python benchmarks/robustness.py files results.jsonl
+python benchmarks/robustness.py again results.jsonl
+python benchmarks/robustness.py table results.jsonl
+python benchmarks/robustness.py show voc-xml 17
+
+Every input depends on its target, its number and the seed alone. Allowed are a right answer and an `IncdetError`.
+Started again with the same file of results, the campaign goes on where it stopped.
+"""
+
+import json
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from robustness_mutations import Mutated
+from robustness_targets import Target, all_targets
+from robustness_workers import OUTCOMES, input_of, outcome_of, prepared, run_inputs
+
+from incdet.cli.console import call_with_sentence, notes, progress_bar
+from incdet.errors import ConfigurationError
+from incdet.runtime.files import append_text
+from incdet.runtime.text_files import read_text
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+CHUNK = 500
+"""Number of inputs between two lines of the file of results."""
+
+Results = Annotated[Path, typer.Argument(help="File of results, one line of JSON for every 500 inputs.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the inputs.")]
+
+
+def _lines(results: Path) -> list[dict[str, Any]]:
+    text = read_text(results, "the results of the campaign", "check the path") if results.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _add(results: Path, line: dict[str, Any]) -> None:
+    append_text(results, json.dumps(line) + "\n", create=True)
+
+
+def _chosen(names: list[str] | None) -> list[Target]:
+    targets = all_targets()
+    for name in names or ():
+        if name not in targets:
+            raise ConfigurationError(f"there is no target '{name}'; known are {', '.join(targets)}")
+    return [target for name, target in targets.items() if not names or name in names]
+
+
+@app.command()
+def files(
+    results: Results,
+    seed: Seed = 31,
+    targets: Annotated[list[str] | None, typer.Option("--target", help="Target; repeatable (default: all).")] = None,
+    share: Annotated[float, typer.Option(min=0, help="Share of the whole number of inputs.")] = 1.0,
+) -> None:
+    """Tries mutated files, each in a child process with limits of time and memory."""
+    done = {(line["target"], line["seed"], line["start"]) for line in _lines(results) if "start" in line}
+    for target in _chosen(targets):
+        total = round(target.num_inputs * share)
+        missing = [start for start in range(0, total, CHUNK) if (target.name, seed, start) not in done]
+        if not missing:
+            continue
+        with prepared(target) as ready, progress_bar(target.name, total) as update:
+            for place, seed_content in enumerate(ready.seeds):
+                # a good file that is refused would make the rest meaningless
+                ready.check(Mutated(seed_content, "none", place))
+            for start in missing:
+                update(start, "")
+                end = min(start + CHUNK, total)
+                chunk = run_inputs(target, ready, seed, range(start, end))
+                place_of = {"target": target.name, "seed": seed, "start": start, "end": end}
+                _add(results, place_of | {"counts": chunk.counts, "faults": chunk.faults})
+            update(total, "")
+
+
+@app.command()
+def again(results: Results) -> None:
+    """Tries the inputs that were faults again, to see which of them are mended."""
+    lines = _lines(results)
+    for target in all_targets().values():
+        faults = list(_faults(lines, target.name))
+        if not faults:
+            continue
+        with prepared(target) as ready:
+            for seed, number, _, _ in faults:
+                chunk = run_inputs(target, ready, seed, range(number, number + 1))
+                is_mended = not chunk.faults
+                _add(results, {"target": target.name, "seed": seed, "number": number, "mended": is_mended})
+                if chunk.faults:
+                    notes.print(f"{target.name} {number}: {chunk.faults[0][1]}, {chunk.faults[0][2]}", markup=False)
+
+
+def _faults(lines: list[dict[str, Any]], target: str) -> Iterator[tuple[int, int, str, str]]:
+    """Yields seed, number, outcome and details of the faults of a target."""
+    for line in lines:
+        if line["target"] == target:
+            for number, outcome, details in line.get("faults", ()):
+                yield line["seed"], number, outcome, details
+
+
+@app.command()
+def show(
+    target: Annotated[str, typer.Argument(help="Name of the target.")],
+    number: Annotated[int, typer.Argument(min=0, help="Number of the input.")],
+    seed: Seed = 31,
+) -> None:
+    """Prints one input and what becomes of it, in this process, with the traceback of a fault."""
+    (chosen,) = _chosen([target])
+    with prepared(chosen) as ready:
+        mutated = input_of(chosen, ready, seed, number)
+        print(mutated.kind, mutated.seed, len(mutated.content), repr(mutated.content[:2000]))
+        print(*outcome_of(ready, mutated))
+        try:
+            ready.check(mutated)
+        except Exception:
+            traceback.print_exc()
+
+
+@app.command()
+def table(results: Results) -> None:
+    """Prints what was tried, what was found, and what is mended."""
+    lines = _lines(results)
+    shown = Table("target", "inputs", "right", "refused", "faults", "mended", "seed")
+    totals = [0, 0, 0, 0, 0]
+    for name in dict.fromkeys(line["target"] for line in lines):
+        own = [line for line in lines if line["target"] == name]
+        counts = [sum(line["counts"].get(outcome, 0) for line in own if "counts" in line) for outcome in OUTCOMES]
+        faults = {(seed, number) for seed, number, _, _ in _faults(own, name)}
+        newest = {(line["seed"], line["number"]): line["mended"] for line in own if "mended" in line}
+        mended = sum(newest.get(fault, False) for fault in faults)
+        row = [sum(counts) + len(faults), *counts, len(faults), mended]
+        totals = [total + value for total, value in zip(totals, row, strict=True)]
+        seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in own}))
+        shown.add_row(name, *(f"{value:,}" for value in row), seeds)
+    shown.add_section()
+    shown.add_row("all", *(f"{total:,}" for total in totals))
+    Console(highlight=False).print(shown)
+
+
+def main() -> None:
+    """Runs the program; an error is one sentence."""
+    call_with_sentence(app)
+
+
+if __name__ == "__main__":
+    main()
