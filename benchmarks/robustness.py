@@ -1,6 +1,7 @@
 """A campaign of damaged files and killed processes, which looks for what no report has shown yet.
 
 python benchmarks/robustness.py files results.jsonl
+python benchmarks/robustness.py kills results.jsonl
 python benchmarks/robustness.py again results.jsonl
 python benchmarks/robustness.py table results.jsonl
 python benchmarks/robustness.py show voc-xml 17
@@ -10,20 +11,25 @@ Started again with the same file of results, the campaign goes on where it stopp
 """
 
 import json
+import shutil
+import tempfile
 import traceback
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from robustness_kills import run_chain, run_whole
 from robustness_mutations import Mutated
 from robustness_targets import Target, all_targets
 from robustness_workers import OUTCOMES, input_of, outcome_of, prepared, run_inputs
 
 from incdet.cli.console import call_with_sentence, notes, progress_bar
-from incdet.errors import ConfigurationError
+from incdet.errors import ConfigurationError, DataError
 from incdet.runtime.files import append_text
 from incdet.runtime.text_files import read_text
 
@@ -81,6 +87,47 @@ def files(
 
 
 @app.command()
+def kills(
+    results: Results,
+    seed: Seed = 31,
+    targets: Annotated[list[str] | None, typer.Option("--target", help="Job; repeatable (default: all).")] = None,
+    share: Annotated[float, typer.Option(min=0, help="Share of the whole number of kills.")] = 1.0,
+    together: Annotated[int, typer.Option(min=1, help="Kills before a run may end.")] = 4,
+    keep: Annotated[Path | None, typer.Option(help="Folder that keeps what was left wrong.")] = None,
+) -> None:
+    """Kills jobs at random moments, lets them go on, and compares what they write with that of a run in one go."""
+    from robustness_jobs import jobs, make_data
+
+    done = [line for line in _lines(results) if "chain" in line and line["seed"] == seed]
+    for job in jobs():
+        if targets and job.name not in targets:
+            continue
+        own = [line for line in done if line["target"] == job.name]
+        num_kills, chain = sum(line["kills"] for line in own), len(own)
+        wanted = round(job.num_kills * share)
+        if num_kills >= wanted:
+            continue
+        with tempfile.TemporaryDirectory() as place, progress_bar(job.name, wanted) as update:
+            data, whole = Path(place) / "data", Path(place) / "whole"
+            make_data(data)
+            shutil.copytree(data, whole, copy_function=shutil.copy2)
+            seconds, code = run_whole(job, whole)
+            if code:
+                raise DataError(f"'{job.name}' fails without a kill: {whole.with_name('whole.log').read_text()[-900:]}")
+            while num_kills < wanted:
+                update(num_kills, f"{seconds:.1f} s in one go")
+                generator = np.random.default_rng([seed, zlib.crc32(job.name.encode()), chain])
+                folder = Path(place) / f"cut{chain}"
+                made = run_chain(job, (data, whole, folder), seconds, min(together, wanted - num_kills), generator)
+                if not made.is_right and keep is not None:
+                    shutil.copytree(place, keep / job.name.replace(" ", "-"), dirs_exist_ok=True)
+                line = {"target": job.name, "seed": seed, "chain": chain, "kills": made.num_kills}
+                _add(results, line | {"ended": made.num_ended, "code": made.code, "differences": made.differences})
+                num_kills, chain = num_kills + made.num_kills, chain + 1
+            update(wanted, "")
+
+
+@app.command()
 def again(results: Results) -> None:
     """Tries the inputs that were faults again, to see which of them are mended."""
     lines = _lines(results)
@@ -129,7 +176,7 @@ def table(results: Results) -> None:
     lines = _lines(results)
     shown = Table("target", "inputs", "right", "refused", "faults", "mended", "seed")
     totals = [0, 0, 0, 0, 0]
-    for name in dict.fromkeys(line["target"] for line in lines):
+    for name in dict.fromkeys(line["target"] for line in lines if "chain" not in line):
         own = [line for line in lines if line["target"] == name]
         counts = [sum(line["counts"].get(outcome, 0) for line in own if "counts" in line) for outcome in OUTCOMES]
         faults = {(seed, number) for seed, number, _, _ in _faults(own, name)}
@@ -141,7 +188,23 @@ def table(results: Results) -> None:
         shown.add_row(name, *(f"{value:,}" for value in row), seeds)
     shown.add_section()
     shown.add_row("all", *(f"{total:,}" for total in totals))
-    Console(highlight=False).print(shown)
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print(_kill_table([line for line in lines if "chain" in line]))
+
+
+def _kill_table(lines: list[dict[str, Any]]) -> Table:
+    """Shows the kills of each job, and the runs afterwards that lost something."""
+    shown = Table("killed job", "kills", "runs that ended first", "chains", "same bytes", "seed")
+    for name in dict.fromkeys(line["target"] for line in lines):
+        own = [line for line in lines if line["target"] == name]
+        right = sum(line["code"] == 0 and not line["differences"] for line in own)
+        sums = (sum(line[key] for line in own) for key in ("kills", "ended"))
+        seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in own}))
+        shown.add_row(name, *map(str, sums), str(len(own)), str(right), seeds)
+    shown.add_section()
+    shown.add_row("all", str(sum(line["kills"] for line in lines)))
+    return shown
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Weights, sidecar files, checkpoints, caches and shards: damaged, foreign, well-formed and wrong."""
 
+import io
 import json
 import os
 import pickle
@@ -116,10 +117,22 @@ def test_foreign_files_that_are_no_state_dicts_are_named_without_inner_words(tmp
             read_foreign_tensors(file)
         for inner in ("weights_only", "\x1b", "pickle.", "WeightsUnpickler", "\n"):
             assert inner not in str(caught.value)
-    for content in (b"", b"PK\x03\x04" + bytes(60), b"\x80\x02.", pickle.dumps(os.getcwd)):
+    parts = zipfile_of_parts(dense)
+    for content in (b"", b"PK\x03\x04" + bytes(60), b"\x80\x02.", pickle.dumps(os.getcwd), parts, b"x" + parts):
         file.write_bytes(content)
         with pytest.raises(WeightsError, match=r"model\.pth"):
             read_foreign_tensors(file)
+
+
+def zipfile_of_parts(tensor):
+    """A state dict whose archive claims to be the first of several, which Python refuses with an error of its own."""
+    stream = io.BytesIO()
+    torch.save({"a": tensor}, stream)
+    content = bytearray(stream.getvalue())
+    # the locator of the long form, which torch always writes: its last field is the number of parts
+    place = content.index(b"PK\x06\x07") + 16
+    content[place : place + 4] = (3).to_bytes(4, "little")
+    return bytes(content)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import pickle
 import warnings
-import zipfile
 from pathlib import Path
 
 import torch
@@ -40,7 +39,7 @@ def read_foreign_tensors(file: Path) -> dict[str, Tensor]:
     if start[8:] == b"{":
         return read_tensors(file)
     # torch writes zip archives since version 1.6
-    if zipfile.is_zipfile(file) or start.startswith((_PICKLE_START, _ZIP_START)):
+    if start.startswith((_PICKLE_START, _ZIP_START)):
         return _read_pytorch(file)
     return read_caffemodel(file)
 
