@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from incdet.data.coco_keys import Key, entry_key, unique_names
 from incdet.data.dataset import CocoObjects
+from incdet.data.file_names import is_possible, is_whole_text, stays_inside
 from incdet.data.impossible_boxes import ImpossibleBoxes
 from incdet.errors import DataError
 from incdet.ops.boxes import boxes_from_xywh
@@ -108,9 +109,14 @@ def _read_images(entries: list[Any], file: Path, root: Path) -> dict[Key, _Image
             raise DataError(f"{place} has the file_name {_shown(entry, 'file_name')}; expected the name of its file")
         # programs on Windows write their own separator
         name = name.replace("\\", "/")
-        path = PurePosixPath(name)
-        is_outside = path.is_absolute() and not Path(name).is_relative_to(root.absolute())
-        if is_outside or ".." in path.parts or "\0" in name or not path.name:
+        if not is_possible(name):
+            raise DataError(
+                f"{place} has the file_name {_shown(entry, 'file_name')}, which no file can have; correct it"
+            )
+        # absolute names are those of one machine, but may still be right
+        path = Path(name)
+        relative = path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
+        if not stays_inside(str(relative)):
             raise DataError(f"{place} has the file_name {name!r}, which leads out of the data set's folder; correct it")
         if key in images:
             both = f"{images[key].file_name}, {name}"
@@ -139,7 +145,7 @@ def _read_categories(entries: list[Any], file: Path) -> dict[int, str]:
         key, name = entry_key(entry.get("id")), entry.get("name")
         if not isinstance(key, int):
             raise DataError(f"{file}: category number {number} has the id {_shown(entry, 'id')}; expected a number")
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name.strip() or not is_whole_text(name):
             raise DataError(f"{file}: category {key} has the name {_shown(entry, 'name')}; expected text")
         if key in names:
             raise DataError(f"{file} has two categories with the id {key} ({names[key]}, {name}); correct one of them")

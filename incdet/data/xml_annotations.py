@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
+from incdet.data.file_names import is_possible, stays_inside
 from incdet.errors import DataError, reason
 from incdet.runtime.text_files import read_text
 from incdet.structures import LARGEST_COORDINATE, GroundTruth
@@ -167,8 +168,9 @@ def read_image_list(file: Path, known: Callable[[str], bool] | None = None) -> l
         name, number = _name_and_number(line, known)
         if name in seen:
             raise DataError(f"the image list {file} names {name!r} twice; remove the second line")
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\0" in name or not path.name:
+        if not is_possible(f"{name}.xml"):
+            raise DataError(f"the image list {file} names {name[:60]!r}, which no file can have; correct the line")
+        if not stays_inside(name):
             raise DataError(f"the image list {file} names {name!r}, which leads out of the data set; correct the line")
         seen.add(name)
         entries.append((name, number))

@@ -14,6 +14,7 @@ import numpy as np
 from incdet.config.yaml_text import parse_yaml
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.file_names import is_possible
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_split, split_synonyms, subfolders
 from incdet.data.yolo_labels import read_labels
@@ -210,6 +211,10 @@ def _find_place(root: Path, base: str, entry: str) -> Path:
     Raises:
         DataError: There is no such place.
     """
+    if not is_possible(entry) or not is_possible(base):
+        raise DataError(
+            f"{root} describes its photos by {entry[:60]!r} in {base[:60]!r}, which no file can have; correct it"
+        )
     path = Path(entry)
     parts = [part for part in path.parts if part not in ("..", ".", path.anchor)]
     inside = [root.joinpath(*parts)] if path.parts[:1] == ("..",) else []
@@ -232,4 +237,7 @@ def _photos_at(place: Path) -> list[Path]:
     photos = [place.parent / line.strip() for line in lines if line.strip()]
     if not photos:
         raise DataError(f"the list of photos {place} is empty; check data.yaml")
+    for photo in photos:
+        if not is_possible(str(photo)):
+            raise DataError(f"the list of photos {place} names {photo.name[:60]!r}, which no file can have; correct it")
     return photos

@@ -64,6 +64,9 @@ def test_annotations_on_unlisted_images_are_counted_and_every_rule_has_the_same_
         ({"images": [{"id": 7, "file_name": "a.jpg", "width": 1e30, "height": 3}]}, r"a\.jpg.*width 1e\+30"),
         ({"images": [{"id": 7, "file_name": "../a.jpg", "width": 4, "height": 3}]}, "leads out of"),
         ({"images": [{"id": 7, "file_name": "/etc/a.jpg", "width": 4, "height": 3}]}, "leads out of"),
+        ({"images": [{"id": 7, "file_name": f"{'9' * 300}.jpg", "width": 4, "height": 3}]}, "no file can have"),
+        ({"images": [{"id": 7, "file_name": "\ud800.jpg", "width": 4, "height": 3}]}, "no file can have"),
+        ({"categories": [{"id": 3, "name": "\ud800"}]}, "category 3 has the name .*expected text"),
         ({"images": [{"id": True, "file_name": "a.jpg", "width": 4, "height": 3}]}, "the id True"),
     ],
 )

@@ -92,6 +92,14 @@ def test_descriptions_of_yolo_are_bounded_like_configurations(tmp_path):
             read_yolo(tmp_path, "train")
 
 
+@pytest.mark.parametrize("text", ["train: {}", "path: {}\ntrain: a", "train: list.txt"])
+def test_names_that_no_file_can_have_are_named(tmp_path, text):
+    write(tmp_path / "list.txt", f"{'9' * 300}.jpg\n")
+    write(tmp_path / "data.yaml", "names: [cat]\n" + text.format("9" * 5000))
+    with pytest.raises(DataError, match=r"'9{60}'.*which no file can have"):
+        read_yolo(tmp_path, "train")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_proposals_of_damaged_networks_are_a_weights_error(value):
     network = MultiBox(torch.tensor([[0.1, 0.1, 0.6, 0.6]]), "pooled").eval()
