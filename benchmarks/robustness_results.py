@@ -1,6 +1,7 @@
 """Mutated predictions, folders of results, logs and stored arrays: finished lines are the same or are left out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def _submission(folder: Path) -> Prepared:
         columns = read_predictions(file, dataset, told.append)
         _columns_are_right(columns, 3)
         if not told and mutated.content[:1].isdigit():
-            number = sum(bool(line.strip()) for line in mutated.content.decode().splitlines())
+            number = sum(bool(line.strip()) for line in re.split("\r\n|\n|\r", mutated.content.decode()))
             expect(len(columns.scores) == number, "a detection is lost without a word")
 
     return Prepared(seeds, check)

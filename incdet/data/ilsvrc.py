@@ -12,7 +12,7 @@ from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_image_list
 from incdet.errors import DataError
-from incdet.runtime.text_files import read_text
+from incdet.runtime.text_files import is_whole_number, read_text
 
 _KIT_FOLDERS = ("devkit/data", "ILSVRC2015_devkit/data", "ILSVRC2014_devkit/data", "ILSVRC2013_devkit/data")
 _LIST_FOLDERS = ("ImageSets/DET", *(f"{kit}/det_lists" for kit in _KIT_FOLDERS))
@@ -113,7 +113,7 @@ def read_blacklist(file: Path, class_ids: Collection[str]) -> list[tuple[int, st
     pairs = []
     for number, line in enumerate(read_text(file, "the blacklist", "check --blacklist").splitlines(), 1):
         words = line.split()
-        if words and not (len(words) == 2 and words[0].isdecimal() and words[1] in class_ids):
+        if words and not (len(words) == 2 and is_whole_number(words[0]) and words[1] in class_ids):
             raise DataError(f"{file}, line {number}: expected '<image index> <WordNet id>', found {line.strip()!r}")
         if words:
             pairs.append((int(words[0]), words[1]))

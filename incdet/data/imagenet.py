@@ -11,7 +11,7 @@ import numpy as np
 from incdet.data.dataset import Warn, no_warning
 from incdet.errors import DataError, reason
 from incdet.images import find_images
-from incdet.runtime.text_files import read_text
+from incdet.runtime.text_files import is_whole_number, read_text
 
 SOLUTION = "LOC_val_solution.csv"
 """Name of the file with the classes of ILSVRC's val photos in its official download."""
@@ -98,7 +98,7 @@ class ListedClasses:
         self._by_path: dict[str, int] = {}
         self._by_stem: dict[str, set[int]] = {}
         for number, (photo, name) in enumerate(pairs, 1):
-            if name not in ids and not _is_class_id(name, len(ids)):
+            if name not in ids and not (is_whole_number(name) and int(name) < len(ids)):
                 raise DataError(f"the list of labels {file}, entry {number}: {name!r} is none of {len(ids)} classes")
             class_id = ids[name] if name in ids else int(name)
             path = PurePosixPath(photo.replace("\\", "/"))
@@ -139,11 +139,6 @@ class ListedClasses:
         if not found:
             raise DataError(f"{photo} is not in the list of labels {self._file}; add it, or move the photo away")
         return next(iter(found))
-
-
-def _is_class_id(name: str, num_classes: int) -> bool:
-    # no class id has more digits than this, and Python refuses to read thousands of them
-    return name.isascii() and name.isdecimal() and len(name) < 10 and int(name) < num_classes
 
 
 def _pairs_of_lines(text: str, ids: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from incdet.data.file_names import is_possible, stays_inside
 from incdet.errors import DataError, reason
-from incdet.runtime.text_files import read_text
+from incdet.runtime.text_files import is_whole_number, read_text
 from incdet.structures import LARGEST_COORDINATE, GroundTruth
 
 
@@ -180,7 +180,7 @@ def read_image_list(file: Path, known: Callable[[str], bool] | None = None) -> l
 def _name_and_number(line: str, known: Callable[[str], bool] | None) -> tuple[str, int | None]:
     """Returns the name of a line and the index behind it; a flag such as -1 is no index."""
     words = line.rsplit(maxsplit=1)
-    if len(words) == 1 or not words[1].removeprefix("-").isdecimal():
+    if len(words) == 1 or not is_whole_number(words[1].removeprefix("-")):
         return line, None
     name, last = words[0].strip(), words[1]
     if known is None:
@@ -190,7 +190,7 @@ def _name_and_number(line: str, known: Callable[[str], bool] | None) -> tuple[st
         is_official = not known(line) and (known(name) or len(name.split()) == 1)
     if not is_official:
         return line, None
-    return name, int(last) if last.isdecimal() else None
+    return name, int(last) if is_whole_number(last) else None
 
 
 def names_of_annotations(folder: Path) -> Callable[[str], bool]:

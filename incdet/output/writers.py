@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +17,8 @@ from incdet.output.result_lines import parse_line
 from incdet.runtime.text_files import read_text
 from incdet.runtime.visible_text import table_cell
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
+
+Value = TypeVar("Value", str, int)
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
@@ -56,15 +58,15 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
     try:
         entries = line["detections"]
         class_ids = [class_names.index(entry["label"]) for entry in entries]
-        boxes = np.array([entry["box"] for entry in entries], np.float64).reshape(-1, 4)
+        boxes = _numbers([entry["box"] for entry in entries], "box").reshape(-1, 4)
         if (np.abs(boxes) > LARGEST_COORDINATE).any():
             raise ValueError("a box reaches beyond any image")
         return Detections(
-            image=str(line["image"]),
-            width=int(line["width"]),
-            height=int(line["height"]),
+            image=_typed(line, "image", str),
+            width=_typed(line, "width", int),
+            height=_typed(line, "height", int),
             boxes=boxes.astype(np.float32),
-            scores=np.array([entry["score"] for entry in entries], np.float32),
+            scores=_numbers([entry["score"] for entry in entries], "score").astype(np.float32),
             class_ids=np.array(class_ids, np.int64),
             class_names=class_names,
         )
@@ -73,6 +75,31 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
             f"no {error}" if isinstance(error, KeyError) else str(error).replace("tuple.index(x): x not", "label not")
         )
         raise DataError(f"not detections of these {len(class_names)} classes: {problem}") from None
+
+
+def _typed(line: Mapping[str, Any], key: str, kind: type[Value]) -> Value:
+    """Returns a value of a line; a number as text is none, and neither is a truth value.
+
+    Raises:
+        TypeError: The value has another type.
+    """
+    value = line[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{key} is {str(value)[:60]!r}, expected {'text' if kind is str else 'a whole number'}")
+    return value
+
+
+def _numbers(values: list[Any], what: str) -> np.ndarray:
+    """Returns numbers as an array, float64.
+
+    Raises:
+        TypeError: One of them is something else, such as a number as text, which NumPy would read.
+    """
+    # NumPy tells by itself what kind of values there are, much faster than a look at each of them
+    array = np.array(values if values else np.zeros(0))
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"a {what} is no number, or a number as text")
+    return array.astype(np.float64)
 
 
 def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections]:

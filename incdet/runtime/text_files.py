@@ -17,6 +17,9 @@ MAX_DECOMPRESSED_BYTES = 1 << 30
 MAX_TEXT_BYTES = 4 << 30
 """Largest size of a text file that is read as a whole."""
 
+_MAX_DIGITS = 18
+"""Number of digits that always fit 64 bits."""
+
 UNREADABLE = (OSError, UnicodeError, EOFError, zlib.error)
 """The errors of reading text that may be compressed."""
 
@@ -88,3 +91,12 @@ def open_text(file: Path) -> IO[str]:
     # Python's own name for UTF-8 that may begin with a byte order mark
     encoding = "utf-16" if start in _UTF_16 else "utf-8-sig"
     return io.TextIOWrapper(content, encoding=encoding)
+
+
+def is_whole_number(word: str) -> bool:
+    """Whether a word is a number of ASCII digits that fits 64 bits; Python refuses to read thousands of digits.
+
+    >>> is_whole_number("12"), is_whole_number("-1"), is_whole_number("9" * 5000)
+    (True, False, False)
+    """
+    return word.isascii() and word.isdecimal() and len(word) <= _MAX_DIGITS

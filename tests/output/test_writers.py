@@ -41,6 +41,11 @@ def test_labels_decide_when_the_class_order_differs():
         ({"detections": [{"label": "cat", "score": 0.5, "box": [5, 0, 1, 1]}]}, "exchanged"),
         ({"detections": [{"label": "cat", "box": [0, 0, 1, 1]}]}, "'score'"),
         ({"detections": 3}, "int"),
+        ({"detections": [{"label": "cat", "score": "0.5", "box": [0, 0, 1, 1]}]}, "score is no number"),
+        ({"detections": [{"label": "cat", "score": 0.5, "box": [0, 0, "1", 1]}]}, "box is no number"),
+        ({"detections": [{"label": "cat", "score": True, "box": [0, 0, 1, 1]}]}, "score is no number"),
+        ({"width": "4"}, "width is '4'"),
+        ({"image": 3}, "image is '3', expected text"),
     ],
 )
 def test_malformed_lines_are_refused(tmp_path, change, words):

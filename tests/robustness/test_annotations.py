@@ -145,9 +145,15 @@ def test_names_in_lists_may_hold_spaces(tmp_path, names):
     assert voc(tmp_path, annotations, names)[0].image_ids == ("a (1)", "my photo 1", "my photo 2")
 
 
-@pytest.mark.parametrize("name", ["../a", "/etc/a"])
-def test_names_in_lists_stay_inside_the_data_set(tmp_path, name):
-    with pytest.raises(DataError, match="leads out of the data set"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("../a", "leads out of the data set"), ("/etc/a", "leads out of the data set"),
+        ("9" * 300, "no file can have"), (f"a {'9' * 5000}", "no file can have"),
+    ],
+)  # fmt: skip
+def test_names_in_lists_are_those_of_files_inside_the_data_set(tmp_path, name, words):
+    with pytest.raises(DataError, match=words):
         voc(tmp_path, {}, [name])
 
 
