@@ -37,12 +37,14 @@ class FolderLock:
 
     Args:
         folder: The folder, which exists.
+        is_new: Whether the folder was made for this lock, and goes with it where nothing was written.
 
     Raises:
         OutputError: Another process writes into the folder, or it cannot be written to.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, is_new: bool = False):
+        self._is_held, self._is_new = False, is_new
         self.file = folder / LOCK_FILE
         # a forked process has the table of its parent, but none of its locks
         self._key = os.getpid(), self.file.resolve()
@@ -54,6 +56,10 @@ class FolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        # a run that ended in an error, while the process goes on
         self.release()
 
     def _acquire(self, folder: Path) -> bool:
@@ -89,7 +95,7 @@ class FolderLock:
 
     def release(self) -> None:
         """Lets the folder go and removes the file, unless this process has locked it more than once."""
-        if not self._is_held:
+        if not self._is_held or self._key[0] != os.getpid():
             return
         self._is_held = False
         held = _held[self._key]
@@ -100,6 +106,9 @@ class FolderLock:
             with suppress(OSError):
                 self.file.unlink()
             os.close(held.descriptor)
+        if self._is_new:
+            with suppress(OSError):
+                self.file.parent.rmdir()
 
 
 def _is_file_of(file: Path, descriptor: int) -> bool:
@@ -120,10 +129,11 @@ def lock_folder(folder: Path, *inside: str) -> FolderLock:
     Raises:
         OutputError: The folder cannot be made, or another process writes into it.
     """
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {reason(error)}; choose another place for it") from None
-    lock = FolderLock(folder)
+    lock = FolderLock(folder, is_new)
     remove_stale_temporaries(folder, *(folder / name for name in inside))
     return lock
