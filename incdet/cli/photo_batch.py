@@ -85,8 +85,8 @@ class OutputOptions:
         """
         if self.json_file not in (None, "-"):
             file = Path(str(self.json_file))
-            # the same run may have written it before it was killed, and its description still says so
-            described = [stored_run(place) or {} for place in (self.folder, _state_folder(file)) if place is not None]
+            # a killed run may have written it before
+            described = [stored_run(place) or {} for place in (self.folder, _state_folder(file)) if place]
             is_own = str(file.resolve()) in [run.get("json_file") for run in described]
             check_json_file(file, given.files, self.overwrite or is_own)
         if kinds:
@@ -265,9 +265,7 @@ class Batch:
         return lambda line: print_line(line, is_alone)
 
 
-def one_by_one(
-    work: Callable[[Path], Done],
-) -> Callable[[list[Path]], Iterator[Worked]]:
+def one_by_one(work: Callable[[Path], Done]) -> Callable[[list[Path]], Iterator[Worked]]:
     """Work on a single photo -> work on photos, one after the other."""
 
     def work_on(photos: list[Path]) -> Iterator[Worked]:
