@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 Form = Literal["bytes", "text", "json"]
-"""What a file is made of, which decides how it is changed."""
+"""The make of a file, which decides how it is changed."""
 
 ODD_WORDS = (
     *(b"-1", b"0", b"-0.0", b"1e30", b"-1e30", b"1e999", b"nan", b"inf", b"-inf", b"0x10", b"1_0", b"true", b"null"),
@@ -49,7 +49,7 @@ def mutate(seeds: tuple[bytes, ...], form: Form, generator: np.random.Generator)
 
     Args:
         seeds: The good files.
-        form: What they are made of.
+        form: Their make.
         generator: Source of the choice and of the change.
     """
     place = int(generator.integers(len(seeds)))

@@ -40,7 +40,7 @@ class Target:
 
     Attributes:
         name: Its name in tables.
-        form: What the files are made of.
+        form: The make of the files.
         num_inputs: Number of inputs in the whole campaign.
         prepare: Makes good files and their check in an empty folder.
         is_parser: Whether a hand-written parser reads them, for which coverage-guided changes pay.

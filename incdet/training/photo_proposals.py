@@ -109,6 +109,7 @@ class PhotoProposals:
             num_processes: number of processes; None is one for each core, and none where so few photos are missing
                 that starting them takes longer than it saves.
         """
+        # what a killed run left unfinished would stay for good, because nobody asks for it by name
         remove_stale_temporaries(self.cache.folder / _NOTES, self.cache.settings_folder)
         missing = []
         for path in paths:

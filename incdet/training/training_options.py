@@ -26,6 +26,7 @@ class TrainingPhotos:
 
     def of_classes(self, config: PhotosConfig, warn: Warn) -> PhotoSource:
         """Returns what `open_photos` does; warnings come with the first reading alone."""
+        # the checks before the start look for the same photos as the training, and have said what is odd about them
         if config not in self._sources:
             self._sources[config] = open_photos(config, warn)
         return self._sources[config]

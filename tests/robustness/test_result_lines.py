@@ -60,7 +60,7 @@ def test_a_damaged_line_of_a_finished_run_is_done_again(incdet, chelsea_file, tm
     code, _, err = incdet(*command)
     assert code == 0
     assert "warning: 1 line is damaged in d: left out" in err
-    assert "1 of 2 photos were done before" in err
+    assert "done before: 1 of 2 photos" in err
     assert file.read_text() == text
 
 

@@ -133,6 +133,7 @@ class BadPhotos:
         Raises:
             DataError: more than `max_share` of the photos cannot be used.
         """
+        # a photo is met again in every epoch
         if problem in self.problems:
             return
         self.problems[problem] = None
