@@ -1,6 +1,5 @@
 """The photos of one command of `incdet`: worked on in turn, kept, never overwritten, resumed where they stopped."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
