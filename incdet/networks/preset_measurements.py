@@ -1,7 +1,8 @@
 """What was measured with each preset, mAP and seconds a photo: a file beside the shipped weights.
 
 A measurement belongs to the settings and to the weights with which it was made. Where either has changed since then, it
-is not told any more.
+is not told any more. Settings that have been added since then do not count, because a new setting changes nothing by
+default.
 """
 
 from pathlib import Path
@@ -86,9 +87,20 @@ def load_preset_measurements(file: Path = FILE) -> dict[PresetName, PresetMeasur
     found: dict[PresetName, PresetMeasurement] = {}
     for name, measurement in _read(file).items():
         config = Config(preset=name)
-        if measurement.settings == decisive_settings(config) and measurement.weights == weights_of(config):
+        if holds_for(measurement.settings, decisive_settings(config)) and measurement.weights == weights_of(config):
             found[name] = measurement
     return found
+
+
+def holds_for(measured: Any, today: Any) -> bool:
+    """Whether all settings of a measurement have the values of today; settings that came later do not count.
+
+    >>> holds_for({"a": {"b": 1}}, {"a": {"b": 1, "new": None}}), holds_for({"a": {"b": 1}}, {"a": {"b": 2}})
+    (True, False)
+    """
+    if not isinstance(measured, dict) or not isinstance(today, dict):
+        return bool(measured == today)
+    return all(key in today and holds_for(value, today[key]) for key, value in measured.items())
 
 
 def save_preset_measurement(name: PresetName, measurement: PresetMeasurement, file: Path = FILE) -> None:
