@@ -23,7 +23,7 @@ PRESETS: dict[PresetName, Preset] = {
         "the published system: six networks see a crop of every region; no cascade, no box deltas, no voting",
         {
             # the paper does not say that MultiBox sees anything but the whole photo
-            "proposals": {"multibox": {"crop_sides": ()}},
+            "proposals": {"multibox": {"weights": "multibox-voc", "crop_sides": ()}},
             "scores": {
                 "features": "cropped",
                 "min_probability": 0.0,
