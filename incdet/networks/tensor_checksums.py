@@ -18,5 +18,5 @@ def tensor_checksum(tensors: Mapping[str, Tensor], beginning: str = "") -> str:
     for name, tensor in sorted(tensors.items()):
         # the text keeps equal bytes of different tensors apart
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(errors="surrogateescape"))
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

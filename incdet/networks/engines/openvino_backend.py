@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from incdet.errors import ConfigurationError, WeightsError
-from incdet.networks.engines.openvino_cache import compiled_key, load_compiled, store_compiled
+from incdet.networks.engines.openvino_cache import compiled_key, load_compiled, store_compiled, weights_digest
 from incdet.networks.engines.openvino_network import NetworkBuilder
 from incdet.networks.engines.openvino_presence import missing_openvino_error
 from incdet.networks.googlenet import GoogLeNet
@@ -61,6 +61,7 @@ class OpenVinoBackend:
                 "eight bits need the ranges of the network's feature maps; measure them with `incdet weights calibrate`"
             )
         self._lock = threading.Lock()
+        self._weights_digest = b""
         self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
         self._being_compiled: dict[tuple[str, tuple[int, ...]], Future[list[Any]]] = {}
 
@@ -143,7 +144,8 @@ class OpenVinoBackend:
             "ENABLE_CPU_PINNING": False,
         }
         with START_UP.measure("compiled networks"):
-            key = compiled_key(self.network, part, shape, self.ranges, hints)
+            self._weights_digest = self._weights_digest or weights_digest(self.network)
+            key = compiled_key(self._weights_digest, part, shape, self.ranges, hints)
             compiled = load_compiled(_core(), key, hints)
             if compiled is None:
                 compilation_begins()

@@ -32,19 +32,25 @@ _SOURCES = ("openvino_network.py", "openvino_backend.py")
 _lock = threading.Lock()
 
 
-def compiled_key(network: GoogLeNet, part: str, *decisive: object) -> str:
+def weights_digest(network: GoogLeNet) -> bytes:
+    """Returns a digest of a network's weights and architecture."""
+    digest = hashlib.sha256(repr(network.architecture).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().contiguous().numpy())
+    return digest.digest()
+
+
+def compiled_key(weights: bytes, part: str, *decisive: object) -> str:
     """Returns the name of a compiled part of a network.
 
     Args:
-        network: The network, whose weights count.
+        weights: Digest of the network's weights, from `weights_digest`.
         part: The part that is compiled.
         decisive: Everything else that decides the result, each with a text of its own.
     """
-    digest = hashlib.sha256(_surroundings())
-    digest.update(repr((part, network.architecture, *decisive)).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest = hashlib.sha256(_surroundings() + weights)
+    digest.update(repr((part, *decisive)).encode())
     return digest.hexdigest()
 
 
