@@ -16,6 +16,7 @@ from incdet.ops.boxes import boxes_to_xywh, clip_boxes
 from incdet.ops.class_colors import class_mark
 from incdet.ops.decimals import shortest_decimals
 from incdet.ops.drawing import cut_boxes, draw_labelled_boxes
+from incdet.ops.library_forms import LibraryForms
 from incdet.ops.nms import nms_by_class, vote_on_boxes
 from incdet.runtime.files import write_text
 from incdet.runtime.json_files import json_text
@@ -38,7 +39,7 @@ _MAX_LABELS = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Detections:
+class Detections(LibraryForms):
     """Labelled boxes of one image, best score first.
 
     Example:

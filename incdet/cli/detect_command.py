@@ -35,7 +35,7 @@ EXAMPLES = (
     "incdet detect clip.mp4 --every 5 --classes cat,dog --score-threshold 0.3 --json -",
 )
 
-KINDS = ("image", "json", "coco", "csv", "voc")
+KINDS = ("image", "json", "coco", "csv", "voc", "yolo", "labelme", "crops")
 """Files that can be saved."""
 
 PhotosOrVideo = Annotated[
@@ -51,7 +51,7 @@ Save = Annotated[
     typer.Option(
         "--save",
         metavar="KINDS",
-        help="Comma-separated: image,json,coco,csv,voc (default: image,json).",
+        help="Comma-separated: image,json,coco,csv,voc,yolo,labelme,crops (default: image,json).",
         rich_help_panel=RESULTS,
     ),
 ]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,11 @@ from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked
 from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
-from incdet.output.writers import best_below, coco_document, csv_text, detections_from_json, detections_json, voc_xml
+from incdet.output.detection_files import save_photo_files
+from incdet.output.writers import best_below, coco_document, csv_text, detections_from_json, detections_json
 from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
 from incdet.runtime.files import write_text
-from incdet.runtime.picture_files import save_picture
 from incdet.runtime.threads import map_in_threads
 
 SAVING_THREADS = 2
@@ -88,12 +89,8 @@ def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshol
         return photo_result.result
     everything = photo_result.result
     found = everything[everything.scores >= display_threshold]
-    picture = batch.file_of(photo, "image")
-    if picture is not None and photo_result.image is not None:
-        save_picture(picture, found.draw(photo_result.image))
-    annotation = batch.file_of(photo, "voc")
-    if annotation is not None:
-        write_text(annotation, voc_xml(found))
+    assert photo_result.image is not None
+    save_photo_files(partial(batch.file_of, photo), found, photo_result.image, photo)
     line = detections_json(found, batch.options.timing)
     if len(everything) and not len(found):
         # an empty result says how near the best detection came
@@ -114,6 +111,10 @@ def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
         # tables name photos as they lie in the folder that was searched
         name = batch.folder.records[photo].name if photo in batch.folder.records else photo
         found.append(replace(detections_from_json(line, class_names), image=name))
-    texts = {"coco": lambda: json.dumps(coco_document(found, class_names)) + "\n", "csv": lambda: csv_text(found)}
+    texts = {
+        "coco": lambda: json.dumps(coco_document(found, class_names)) + "\n",
+        "csv": lambda: csv_text(found),
+        "yolo": lambda: "".join(f"{name}\n" for name in class_names),
+    }
     for kind in kinds:
         write_text(batch.folder.path / SHARED[kind], texts[kind]())

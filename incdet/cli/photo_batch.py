@@ -18,10 +18,18 @@ from incdet.runtime.files import require_writable_folder, write_text
 from incdet.runtime.start_up import START_UP, process_age
 from incdet.runtime.visible_text import visible
 
-FILES = {"image": "{}.jpg", "voc": "{}.xml", "hierarchy": "hierarchy/{}.jpg"}
-"""Kind of result -> name of the file that every photo gets; {} stands for the photo's own name."""
+FILES = {
+    "image": "{}.jpg",
+    "voc": "{}.xml",
+    "hierarchy": "hierarchy/{}.jpg",
+    "yolo": "labels/{}.txt",
+    "labelme": "{}.json",
+    "crops": "crops/{}",
+}
+"""Kind of result -> name of the file, or of the folder of crops, that every photo gets; {} stands for the photo's own
+name."""
 
-SHARED = {"coco": "detections.coco.json", "csv": "detections.csv"}
+SHARED = {"coco": "detections.coco.json", "csv": "detections.csv", "yolo": "classes.txt"}
 """Kind of result -> name of the file about all photos, besides the JSON lines."""
 
 Line = dict[str, Any]

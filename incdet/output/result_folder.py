@@ -151,7 +151,7 @@ class ResultFolder:
 
     def _lock_folder(self) -> None:
         if self._lock is None:
-            self._lock = lock_folder(self.path, "hierarchy")
+            self._lock = lock_folder(self.path, "hierarchy", "labels")
         # another run may have done some of the work between the look at the folder and the lock
         if self._finished.exists() and not self._had_finished and not self.overwrite:
             self._unlock_folder()
