@@ -10,7 +10,7 @@ from pathlib import Path
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Number of new objects after which Python looks for garbage in cycles; 700 by default. Importing libraries makes a
-million objects and no garbage. Without looking for any, those of a detection take a fifth less of the processor's time."""
+million objects and no garbage. Without looking for any, a detection's take a fifth less of the processor's time."""
 
 
 class StartUpTimes:
