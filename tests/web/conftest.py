@@ -2,18 +2,10 @@
 
 import pytest
 
-# the extra `web` brings these; without it there is nothing to test
-pytest.importorskip("fastapi", reason="needs the extra web")
-pytest.importorskip("httpx2", reason="needs httpx2, which the extra dev brings")
-
-from starlette.testclient import TestClient
-
 from incdet.config.loading import make_config
 from incdet.config.sections import Config
 from incdet.detector import Detector
-from incdet.web.application import make_application
 from incdet.web.server_limits import ServerLimits
-from incdet.web.server_setup import ServerSetup
 
 LIMITS = ServerLimits(max_bytes=3_000_000)
 SETTINGS = {
@@ -31,6 +23,14 @@ def served_detector():
 
 @pytest.fixture(scope="session")
 def client(served_detector):
+    # the extra `web` brings the first, the extra `dev` the second
+    pytest.importorskip("fastapi", reason="needs the extra web")
+    pytest.importorskip("httpx2", reason="needs httpx2, which the extra dev brings")
+    from starlette.testclient import TestClient
+
+    from incdet.web.application import make_application
+    from incdet.web.server_setup import ServerSetup
+
     app = make_application(ServerSetup(served_detector, limits=LIMITS))
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as running:
         yield running

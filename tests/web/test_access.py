@@ -1,6 +1,10 @@
 """Tokens, names of hosts, and the headers of every response."""
 
 import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra web")
+pytest.importorskip("httpx2", reason="needs httpx2, which the extra dev brings")
+
 from starlette.testclient import TestClient
 
 from incdet.web.access import is_loopback

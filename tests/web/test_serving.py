@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra web")
+
 from fastapi import FastAPI, Request
 
 from incdet.errors import ConfigurationError

@@ -2,6 +2,9 @@
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra web")
+
+
 from incdet.web.request_errors import RequestError
 from incdet.web.uploads import _photo_of_form, file_name
 
