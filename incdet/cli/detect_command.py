@@ -10,6 +10,7 @@ from incdet.cli.completions import complete_weights
 from incdet.cli.options import (
     NETWORKS,
     RESULTS,
+    SCREEN,
     SETTINGS,
     ConfigFile,
     DeviceOption,
@@ -113,6 +114,10 @@ Workers = Annotated[
         rich_help_panel=SETTINGS,
     ),
 ]
+Show = Annotated[
+    bool,
+    typer.Option("--show", help="Show the pictures in terminals that can (kitty, iTerm).", rich_help_panel=SCREEN),
+]
 Every = Annotated[
     int | None,
     typer.Option(
@@ -144,6 +149,7 @@ def detect(
     workers: Workers = None,
     every: Every = None,
     timing: Timing = False,
+    show: Show = False,
     quiet: QuietTable = False,
 ) -> int:
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
@@ -155,7 +161,7 @@ def detect(
     from incdet.cli.video_places import only_video
     from incdet.networks.chosen_weights import check_detector
 
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    options = OutputOptions(output, save, json_file, overwrite, timing, quiet, show)
     ensemble = (tuple(weights or ()), members, cascade)
     video = only_video(paths)
     if video is not None:
@@ -163,6 +169,8 @@ def detect(
     if every is not None:
         raise ConfigurationError("--every belongs to a video, and no path names one; leave it out")
     kinds = options.kinds(KINDS)
+    if show and "image" not in kinds:
+        raise ConfigurationError("--show shows the pictures that are saved; add image to --save, or leave it out")
     given = GivenPhotos(paths, effective.images)
     options.check(given, kinds)
     check_detector(weights or (), members, cascade, effective)
@@ -172,7 +180,7 @@ def detect(
     from incdet.cli.finished_runs import nothing_to_do
     from incdet.networks.chosen_weights import known_of_detector
 
-    if nothing_to_do(
+    if not show and nothing_to_do(
         given, kinds, "detections", options, known_of_detector(weights or (), members, cascade, effective)
     ):
         return 0

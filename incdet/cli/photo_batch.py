@@ -8,6 +8,7 @@ from typing import Any
 from incdet.cli.console import failures_told, notes, print_line, progress_bar, tell_of_compilation, warning
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
+from incdet.cli.terminal_pictures import show_in_terminal
 from incdet.errors import ConfigurationError, ImageError
 from incdet.output.result_folder import PhotoRecord, ResultFolder
 from incdet.output.result_lines import line_text
@@ -53,6 +54,7 @@ class OutputOptions:
         overwrite: Whether an earlier result may be replaced.
         timing: Whether seconds per stage are told.
         quiet: Whether nothing but errors is told.
+        show: Whether pictures are shown in the terminal.
     """
 
     folder: Path | None = None
@@ -61,6 +63,7 @@ class OutputOptions:
     overwrite: bool = False
     timing: bool = False
     quiet: bool = False
+    show: bool = False
 
     def kinds(self, known: tuple[str, ...]) -> tuple[str, ...]:
         """The kinds of files that are written; none where the JSON lines alone were asked for.
@@ -261,6 +264,9 @@ class Batch:
             places = [str(place) for place in (self.folder and self.folder.path, self._json_file) if place]
             if places and self.lines:
                 notes.print(f"results: {visible(' and '.join(places))}", markup=False)
+        if self.options.show:
+            pictures = [self.file_of(photo, "image") for photo in self.photos]
+            show_in_terminal([file for file in pictures if file is not None and file.exists()])
         return 1 if self.failures else 0
 
     def _json_sink(self) -> Callable[[Line], None]:
