@@ -40,7 +40,7 @@ from incdet.runtime.files import write_text
 from incdet.structures import GroundTruth, Image, Proposals, RegionScores
 from incdet.training.box_fitting import RegionFeatures
 
-LEARN_FROM = ["multibox.crop_sides=[]", "selective_search.color_spaces=[lab]"]
+LEARN_FROM = ["multibox.weights=multibox-voc", "multibox.crop_sides=[]", "selective_search.color_spaces=[lab]"]
 LEARN_FROM += ["selective_search.similarities=[color_texture_size_fill]"]
 
 

@@ -218,7 +218,8 @@ def fit_boxes(
     from incdet.training.annotated_sample import PhotoSample
 
     # the whole photo is enough of MultiBox for boxes to learn from, and takes a fraction of the time
-    proposals = load_config(ProposalsConfig, None, ["multibox.crop_sides=[]", *(settings or ())])
+    quick = ["multibox.weights=multibox-voc", "multibox.crop_sides=[]"]
+    proposals = load_config(ProposalsConfig, None, [*quick, *(settings or ())])
     require_writable_folder(cache)
     load_classifier_record(find_weights(weights))
     check_proposers(proposals)

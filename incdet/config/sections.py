@@ -112,6 +112,8 @@ class MultiBoxConfig(Section):
 
     Attributes:
         weights: Weights of the network: a file made by `incdet train multibox`, or a name of shipped weights.
+            "multibox-voc-shared" reads the feature maps of whole photos that a network for shared features computes
+            anyway; where no network of the detector does, they are computed for it alone. "multibox-voc" sees crops.
         limit: Number of best boxes that are kept per photo. The paper adds 200.
         iou_threshold: Jaccard index (IoU) with a better box above which a box is left out.
         crop_sides: Sides of the multi-scale crops, as shares of the photo's sides. The network sees the whole photo and
@@ -124,7 +126,7 @@ class MultiBoxConfig(Section):
 
     old_names: ClassVar[Mapping[str, str]] = {"part_sides": "crop_sides"}
 
-    weights: str = "multibox-voc"
+    weights: str = "multibox-voc-shared"
     limit: int = Field(200, ge=1)
     iou_threshold: Unit = 0.6
     crop_sides: tuple[Annotated[float, Field(ge=0.1, lt=1)], ...] = (0.67, 0.4, 0.25)

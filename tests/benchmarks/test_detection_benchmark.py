@@ -23,8 +23,8 @@ def photos(tmp_path_factory):
     return folder
 
 
-FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.crop_sides=[]")
-MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.crop_sides=[]")
+FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.photo_sides=[128]")
+MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.photo_sides=[128]")
 
 
 def test_detection_is_measured_stage_by_stage(photos, tmp_path):

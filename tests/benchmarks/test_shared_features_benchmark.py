@@ -26,7 +26,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.ops.photo_scaling import scaled_size
 
 TORCH = ("device=cpu", "scores.engine=torch", "scores.precision=float32")
-FEW = ("proposals.limit=5", "proposals.multibox.crop_sides=[]")
+FEW = ("proposals.limit=5", "proposals.multibox.photo_sides=[128]")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from incdet.structures import Image, RegionScores
 @pytest.mark.slow
 def test_evaluate_runs_the_detector_and_repeats_from_stored_scores(incdet, small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
-    few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.crop_sides=[]", "--members", 1]
+    few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.photo_sides=[128]", "--members", 1]
     code, out, err = incdet("evaluate", *arguments, *few)
     assert code == 0, err
     assert "mAP" in out

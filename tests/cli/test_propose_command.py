@@ -31,7 +31,7 @@ def test_the_hierarchy_is_drawn(incdet, chelsea_file, tmp_path):
     for name, size in odd.items():
         PIL.Image.new("RGB", size, "teal").save(tmp_path / f"{name}.png")
     photos = [chelsea_file, *(tmp_path / f"{name}.png" for name in odd)]
-    code, _, err = incdet("propose", *photos, "--show-hierarchy", "--set", "proposals.multibox.crop_sides=[]")
+    code, _, err = incdet("propose", *photos, "--show-hierarchy", "--set", "proposals.multibox.photo_sides=[128]")
     assert code == 0, err
     folder = tmp_path / "incdet-output"
     pictures = {file.stem: np.asarray(PIL.Image.open(file)) for file in (folder / "hierarchy").iterdir()}

@@ -27,6 +27,7 @@ def test_paper_is_the_published_system():
     assert not paper.scores.box_deltas
     assert paper.detections.voting_iou is None
     assert paper.proposals.multibox.crop_sides == ()
+    assert paper.proposals.multibox.weights == "multibox-voc"
     # the rest is as always
     assert paper.proposals.selective_search == Config().proposals.selective_search
 

@@ -73,7 +73,7 @@ def test_strips_of_few_pixels_have_photo_crops_too(size):
 
 
 def test_crops_that_were_cut_ahead_give_the_same_boxes(astronaut):
-    proposer = MultiBoxProposer(MultiBoxConfig(crop_sides=(0.67,)), torch.device("cpu"))
+    proposer = MultiBoxProposer(MultiBoxConfig(weights="multibox-voc", crop_sides=(0.67,)), torch.device("cpu"))
     found, ahead = proposer(astronaut), proposer(astronaut, proposer.photo_cropper(astronaut))
     assert np.array_equal(found.boxes, ahead.boxes)
     # the given crops are those that the network sees
