@@ -119,7 +119,7 @@ def test_old_names_are_taken_with_a_note_and_stand_in_no_help(incdet, tmp_path):
     [
         ("incdet eval", ["evaluate", "evaluate-classification"]),
         ("incdet train regions own", ["own_data"]),
-        ("incdet detect --weights multi", ["multibox-voc", "multibox-voc-shared"]),
+        ("incdet detect --weights multi", ["multibox-voc-shared", "multibox-voc"]),
         ("incdet evaluate --dataset co", ["coco"]),
     ],
 )
