@@ -36,7 +36,7 @@ def add_photo_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
     other_forms: dict[str, Any] = {kind: {} for kind in ("text/csv", "text/plain", "application/xml", "image/jpeg")}
     detect_route = PHOTO_ROUTE | {"responses": {**ERRORS, 200: {"content": other_forms}}}
 
-    @app.post("/v1/detect", response_model=DetectionsResponse, tags=["detections"], **detect_route)
+    @app.post("/v1/detect", response_model=DetectionsResponse | dict[str, Any], tags=["detections"], **detect_route)
     async def detect(request: Request, options: Annotated[DetectOptions, Query()]) -> Response:
         """Finds objects in a photo."""
         result = await queue.serve(request, lambda upload: DetectionRequest(upload, detector, options))

@@ -49,7 +49,10 @@ def add_plain_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
             "requestBody": {
                 "required": True,
                 "description": "Lines of detections.jsonl, as /v1/detect returns them; one for voc, yolo and labelme.",
-                "content": {"application/jsonl": {"schema": {"type": "string"}, "example": LINE}},
+                "content": {
+                    kind: {"schema": {"type": "string"}, "example": LINE}
+                    for kind in ("text/plain", "application/jsonl")
+                },
             }
         },
         responses={

@@ -1,10 +1,10 @@
 """The responses of the server as OpenAPI describes them, with examples."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Box = tuple[float, float, float, float]
+Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 """x1, y1, x2, y2 in pixels of the upright photo, 0-based and half-open."""
 
 Probability = float
@@ -133,9 +133,11 @@ class HierarchyResponse(BaseModel):
     width: int = Field(ge=1, description="Width of the frame in pixels.")
     height: int = Field(ge=1, description="Height of the frame in pixels.")
     labels: str = Field(description="Superpixel of each pixel, row by row: base64 of uint32, lowest byte first.")
-    colors: list[tuple[int, int, int]] = Field(description="Mean red, green and blue of each superpixel.")
+    colors: list[Annotated[list[int], Field(min_length=3, max_length=3)]] = Field(
+        description="Mean red, green and blue of each superpixel."
+    )
     sizes: list[int] = Field(description="Number of pixels of each superpixel.")
-    merges: list[tuple[int, int]] = Field(
+    merges: list[Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(
         description="Pairs of regions that merge; of R superpixels, merge m makes the region R + m."
     )
     color_space: str = Field(examples=["hsv"])

@@ -1,11 +1,13 @@
 """Running an application by uvicorn: connections that send nothing, and a stop that finishes what has begun."""
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import Callable
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -109,6 +111,16 @@ class BoundedProtocol(H11Protocol):
         """Notes when the connection was last without a request."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP in the form of all errors, and closes the connection."""
+        error = {"code": "bad_request", "message": f"{msg.lower().rstrip('.')}; send HTTP/1.1 with a shorter address"}
+        body = json.dumps({"error": error}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        response = h11.Response(status_code=400, headers=[*headers, (b"connection", b"close")], reason=b"Bad Request")
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _close_idle(self) -> None:
         """Closes the connection where no request is under way for too long, and looks again later."""

@@ -158,6 +158,18 @@ def _read_until_closed(client):
     raise AssertionError("the connection stays open")
 
 
+def test_what_is_no_http_is_told_as_all_errors():
+    release = threading.Event()
+    release.set()
+    with server_of(release) as (port, _):
+        for request in (b"hello\r\n\r\n", b"GET /" + b"x" * 100_000):
+            with socket.create_connection(("127.0.0.1", port), 20) as client:
+                client.sendall(request)
+                head, _, body = client.recv(1000).partition(b"\r\n\r\n")
+                assert b" 400 " in head
+                assert json.loads(body)["error"]["code"] == "bad_request"
+
+
 def test_a_client_that_goes_gives_its_place_back():
     release = threading.Event()
     with server_of(release) as (port, queue):
