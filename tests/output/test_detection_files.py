@@ -22,7 +22,7 @@ def test_yolo_labels_are_read_back(tmp_path):
     found = random_detections(4)
     file = tmp_path / "a.txt"
     file.write_text(yolo_text(found))
-    boxes, class_ids = read_labels(file, CLASSES, 100, 80)
+    boxes, class_ids, _ = read_labels(file, CLASSES, 100, 80)
     assert np.allclose(boxes, found.boxes, atol=1e-4)
     assert class_ids.tolist() == found.class_ids.tolist()
     assert yolo_text(found[:0]) == ""

@@ -76,7 +76,7 @@ def test_every_form_of_detections_agrees_with_the_json(client, served_detector, 
     assert {response.status_code for response in forms.values()} == {200}
     assert forms["yolo"].text == forms["converted yolo"].text
     (tmp_path / "cat.txt").write_text(forms["yolo"].text)
-    boxes, class_ids = read_labels(tmp_path / "cat.txt", served_detector.class_names, 451, 300)
+    boxes, class_ids, _ = read_labels(tmp_path / "cat.txt", served_detector.class_names, 451, 300)
     assert np.allclose(boxes, found.boxes, atol=1e-3)
     assert class_ids.tolist() == found.class_ids.tolist()
     document = forms["converted coco"].json()
