@@ -73,7 +73,7 @@ _TRAININGS: dict[str, dict[str, Any]] = {
     },
     "classifier_voc": _OFTEN | {
         "data": {"layout": "folders", "root": "classes", "dataset": None, "split": None},
-        "validation_images": 2, "size": 64,
+        "validation_images": 2, "size": 96,
         "optimization": {"epochs": None, "steps": 5, "batch_size": 2, "warmup_steps": 0},
     },
 }  # fmt: skip

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from incdet.data.coco_keys import Key, entry_key, unique_names
+from incdet.data.coco_keys import Key, entry_key
 from incdet.data.dataset import CocoObjects
-from incdet.data.file_names import is_possible, is_whole_text, stays_inside
+from incdet.data.file_names import is_possible, is_whole_text, stays_inside, unique_names
 from incdet.data.impossible_boxes import ImpossibleBoxes
 from incdet.errors import DataError
 from incdet.ops.boxes import boxes_from_xywh

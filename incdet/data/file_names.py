@@ -1,7 +1,15 @@
 """Names of files in annotations and lists, which may lead anywhere and be no possible names."""
 
 import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
+
+from incdet.structures import GroundTruth
+
+_ORDINARY = re.compile(r"[A-Za-z0-9_-]{1,99}(?:[./][A-Za-z0-9_-]{1,99}){0,9}")
+"""Names of almost all files, which need no further look: lists have ten thousands of them."""
 
 _MAX_PART_BYTES = 255
 """Longest name of a file or a folder on the usual file systems."""
@@ -16,6 +24,8 @@ def is_possible(name: str) -> bool:
     >>> is_possible("a/b c.jpg"), is_possible("a\0"), is_possible("a" * 300), is_possible("\ud800")
     (True, False, False, False)
     """
+    if len(name) <= _MAX_PART_BYTES and _ORDINARY.fullmatch(name):
+        return True
     try:
         encoded = os.fsencode(name)
     except UnicodeError:
@@ -43,5 +53,45 @@ def stays_inside(name: str) -> bool:
     >>> stays_inside("a/b.jpg"), stays_inside("../b.jpg"), stays_inside("/b.jpg"), stays_inside(".")
     (True, False, False, False)
     """
+    if _ORDINARY.fullmatch(name):
+        return True
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and bool(path.name)
+
+
+def unique_names(file_names: Iterable[str]) -> list[str]:
+    """Returns a name for every image: its stem or, where others have the same, its path with or without the ending.
+
+    >>> unique_names(["a/x.jpg", "b/x.jpg", "y.jpg", "y.png"])
+    ['a/x', 'b/x', 'y.jpg', 'y.png']
+    """
+    paths = [PurePosixPath(name) for name in file_names]
+    forms = [
+        [path.stem for path in paths],
+        [str(path.with_suffix("")) for path in paths],
+        [str(path) for path in paths],
+    ]
+    counts: list[dict[str, int]] = []
+    for form in forms:
+        number: dict[str, int] = {}
+        for name in form:
+            number[name] = number.get(name, 0) + 1
+        counts.append(number)
+    chosen = []
+    for choices in zip(*forms, strict=True):
+        fitting = (name for name, number in zip(choices, counts, strict=True) if number[name] == 1)
+        chosen.append(next(fitting, choices[-1]))
+    return chosen
+
+
+def named_apart(truths: Sequence[GroundTruth], file_names: Sequence[str]) -> tuple[GroundTruth, ...]:
+    """Returns annotations whose images have different names, by which predictions are told apart.
+
+    Args:
+        truths: The annotations; their images have the stems of their files.
+        file_names: The files, relative to a folder.
+    """
+    if len({truth.image for truth in truths}) == len(truths):
+        return tuple(truths)
+    named = zip(truths, unique_names(file_names), strict=True)
+    return tuple(replace(truth, image=name) for truth, name in named)

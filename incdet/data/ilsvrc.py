@@ -9,6 +9,7 @@ from pathlib import Path
 
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.file_names import named_apart
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.xml_annotations import ILSVRC_BOXES, read_image_list
 from incdet.errors import DataError
@@ -76,7 +77,7 @@ def read_ilsvrc(
         name=f"{root.resolve().name} {Path(split).stem}",
         class_names=class_names,
         image_paths=tuple(photos / f"{name}.JPEG" for name, _ in entries),
-        ground_truths=tuple(truths),
+        ground_truths=named_apart(truths, [f"{name}.xml" for name, _ in entries]),
         image_ids=tuple(number for _, number in entries),
         category_ids=tuple(range(1, len(class_names) + 1)),
         other_image_ids=others,

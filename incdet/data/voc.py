@@ -8,6 +8,7 @@ from pathlib import Path
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
+from incdet.data.file_names import named_apart
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.layouts import (
     files_ending_in,
@@ -76,7 +77,7 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         name=f"{root.resolve().name} {split}",
         class_names=class_names,
         image_paths=tuple(files.get(name, photos / f"{name}.jpg") for name in names),
-        ground_truths=tuple(truths),
+        ground_truths=named_apart(truths, [f"{name}.xml" for name in names]),
         image_ids=tuple(names),
         category_ids=tuple(range(1, len(class_names) + 1)),
     )

@@ -180,17 +180,16 @@ def read_image_list(file: Path, known: Callable[[str], bool] | None = None) -> l
 def _name_and_number(line: str, known: Callable[[str], bool] | None) -> tuple[str, int | None]:
     """Returns the name of a line and the index behind it; a flag such as -1 is no index."""
     words = line.rsplit(maxsplit=1)
-    if len(words) == 1 or not is_whole_number(words[1].removeprefix("-")):
+    digits = words[-1].removeprefix("-")
+    if len(words) == 1 or not is_whole_number(digits):
         return line, None
-    name, last = words[0].strip(), words[1]
-    if known is None:
-        is_official = len(name.split()) == 1
-    else:
-        # the official form unless the file of the whole line exists; where neither exists, names are short
-        is_official = not known(line) and (known(name) or len(name.split()) == 1)
+    name = words[0].rstrip()
+    is_one_word = len(name.split(maxsplit=1)) == 1
+    # the official form unless the file of the whole line exists; where neither exists, names are short
+    is_official = is_one_word if known is None else not known(line) and (is_one_word or known(name))
     if not is_official:
         return line, None
-    return name, int(last) if is_whole_number(last) else None
+    return name, int(digits) if digits == words[-1] else None
 
 
 def names_of_annotations(folder: Path) -> Callable[[str], bool]:

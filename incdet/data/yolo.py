@@ -4,6 +4,7 @@ Roboflow's form, `<split>/images/` and `<split>/labels/`, is read, too, and so a
 without `data.yaml`, as Label Studio writes them.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from incdet.config.yaml_text import parse_yaml
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
-from incdet.data.file_names import is_possible
+from incdet.data.file_names import is_possible, named_apart
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
 from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_split, split_synonyms, subfolders
 from incdet.data.yolo_labels import read_labels
@@ -49,14 +50,15 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
     Args:
         root: The folder.
         split: Name of the split. "val" and "valid" name the same one.
-        warn: Function that is told about photos without a file of labels and about impossible boxes.
+        warn: Function that is told about photos without a file of labels, about impossible boxes and about files that
+            the search passes over.
 
     Raises:
         DataError: The description, the split, a photo or a file of labels is missing or malformed.
     """
     root = Path(root)
     description = _read_description(root)
-    photos = _photos_of(root, split, description)
+    photos = _photos_of(root, split, description, warn)
     truths, unlabelled = [], []
     for photo in photos:
         try:
@@ -81,14 +83,21 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         warn(f"{share} {verbs} as empty ({first})")
     warn_of_impossible_boxes(truths, photos, warn)
     warn_of_odd_boxes(truths, photos, warn)
+    named = named_apart([_cut_at_borders(truth) for truth in truths], _relative_names(photos))
     return Dataset(
         name=f"{root.resolve().name} {split}",
         class_names=description.class_names,
         image_paths=tuple(photos),
-        ground_truths=tuple(map(_cut_at_borders, truths)),
-        image_ids=tuple(truth.image for truth in truths),
+        ground_truths=named,
+        image_ids=tuple(truth.image for truth in named),
         category_ids=tuple(range(1, len(description.class_names) + 1)),
     )
+
+
+def _relative_names(photos: list[Path]) -> list[str]:
+    """Returns the photos' files relative to the folder that holds all of them."""
+    folder = os.path.commonpath([photo.absolute().parent for photo in photos])
+    return [photo.absolute().relative_to(folder).as_posix() for photo in photos]
 
 
 def _cut_at_borders(truth: GroundTruth) -> GroundTruth:
@@ -168,7 +177,7 @@ def _class_names(values: dict[str, Any], file: Path) -> tuple[str, ...]:
     return classes
 
 
-def _photos_of(root: Path, split: str, description: _Description) -> list[Path]:
+def _photos_of(root: Path, split: str, description: _Description, warn: Warn) -> list[Path]:
     """Returns the photos of a split, sorted, from the places in the description or from the usual folders.
 
     Raises:
@@ -177,13 +186,14 @@ def _photos_of(root: Path, split: str, description: _Description) -> list[Path]:
     photos: list[Path] = []
     for name in split_synonyms(split):
         for entry in description.places.get(name, ()):
-            photos += _photos_at(_find_place(root, description.base, entry))
+            photos += _photos_at(_find_place(root, description.base, entry), warn)
         if photos:
-            return photos
+            # folders and lists may overlap
+            return list({photo.absolute(): photo for photo in photos}.values())
     folders = dict(_usual_folders(root))
     for name in split_synonyms(split):
         if name in folders:
-            return _photos_at(folders[name])
+            return _photos_at(folders[name], warn)
     known = [*folders, *({"train", *split_synonyms("val"), "test"} & description.places.keys())]
     raise missing_split(root, split, f"'{split}' in data.yaml and no images/{split}", known)
 
@@ -225,11 +235,11 @@ def _find_place(root: Path, base: str, entry: str) -> Path:
     raise DataError(f"cannot read the photos '{entry}' that {root} describes: there is no {root / base / path}")
 
 
-def _photos_at(place: Path) -> list[Path]:
+def _photos_at(place: Path, warn: Warn) -> list[Path]:
     """Returns the photos of a folder and the folders in it, or those that a text file lists."""
     if place.is_dir():
         try:
-            return find_images([place])
+            return find_images([place], note=warn)
         except ImageError as error:
             raise DataError(f"{error}; check data.yaml") from None
     lines = read_text(place, "the list of photos", "check data.yaml").splitlines()

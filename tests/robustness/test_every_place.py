@@ -10,22 +10,26 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from annotation_files import write
+from annotation_files import write, xml
 from command_line import FEW
 from evaluations import evaluate
 from test_photo_frames import BOX, STORED, annotation, stored_photo
+from test_writing import line
 
 from incdet.config.sections import ProposalsConfig
 from incdet.data.imagenet import find_labelled_photos
 from incdet.data.photo_frame import turn_to_annotation
+from incdet.data.voc import read_voc
 from incdet.data.yolo import read_yolo
 from incdet.errors import DataError, OutputError, WeightsError
 from incdet.evaluation.confusion import confusion_matrix
 from incdet.evaluation.operating_points import operating_point
+from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.threshold_html import threshold_section
 from incdet.images import read_image
 from incdet.networks.multibox import MultiBox
 from incdet.output.result_folder import ResultFolder
+from incdet.output.result_lines import line_text
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposers.multibox_proposer import predict_boxes
 from incdet.runtime import files, folder_lock
@@ -98,6 +102,27 @@ def test_names_that_no_file_can_have_are_named(tmp_path, text):
     write(tmp_path / "data.yaml", "names: [cat]\n" + text.format("9" * 5000))
     with pytest.raises(DataError, match=r"'9{60}'.*which no file can have"):
         read_yolo(tmp_path, "train")
+
+
+def test_photos_of_one_name_in_different_folders_are_told_apart(tmp_path):
+    for name in ("a/x", "b/x", "b/y"):
+        photo = tmp_path / "images" / "train" / f"{name}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (8, 8)).save(photo)
+        write(tmp_path / "labels" / "train" / f"{name}.txt", "0 0.5 0.5 1 1" if name == "b/x" else "")
+        write(tmp_path / "Annotations" / f"{name}.xml", xml([("cat", (1, 1, 4, 4), 0)] if name == "b/x" else []))
+    (tmp_path / "images" / "train" / "raw.heic").touch()
+    write(tmp_path / "data.yaml", "train: [images/train, images/train/b]\nnames: [cat]\n")
+    write(tmp_path / "ImageSets" / "Main" / "train.txt", "a/x\nb/x\nb/y\n")
+    told = []
+    for dataset in (read_yolo(tmp_path, "train", told.append), read_voc(tmp_path, "train", told.append)):
+        assert [(truth.image, len(truth)) for truth in dataset.ground_truths] == [("a/x", 0), ("b/x", 1), ("y", 0)]
+        found = [line(f"/elsewhere/{name}.jpg") for name in ("b/x", "a/x", "b/y")]
+        found[0]["detections"] = [{"label": "cat", "score": 0.5, "box": [0, 0, 4, 3]}]
+        file = write(tmp_path / "found.jsonl", "".join(map(line_text, found)))
+        assert read_predictions(file, dataset, told.append).images.tolist() == [1]
+    assert len(told) == 1
+    assert "1 file of another image format" in told[0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
