@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from incdet.data.file_names import is_possible, stays_inside
+from incdet.data.file_names import is_ordinary, is_possible, stays_inside
 from incdet.errors import DataError, reason
 from incdet.runtime.text_files import is_whole_number, read_text
 from incdet.structures import LARGEST_COORDINATE, GroundTruth
@@ -168,13 +168,19 @@ def read_image_list(file: Path, known: Callable[[str], bool] | None = None) -> l
         name, number = _name_and_number(line, known)
         if name in seen:
             raise DataError(f"the image list {file} names {name!r} twice; remove the second line")
-        if not is_possible(f"{name}.xml"):
-            raise DataError(f"the image list {file} names {name[:60]!r}, which no file can have; correct the line")
-        if not stays_inside(name):
-            raise DataError(f"the image list {file} names {name!r}, which leads out of the data set; correct the line")
+        if not is_ordinary(name):
+            _require_file_name(name, file)
         seen.add(name)
         entries.append((name, number))
     return entries
+
+
+def _require_file_name(name: str, file: Path) -> None:
+    """Raises DataError for a name in a list that no file can have, or that leads out of the data set."""
+    if not is_possible(f"{name}.xml"):
+        raise DataError(f"the image list {file} names {name[:60]!r}, which no file can have; correct the line")
+    if not stays_inside(name):
+        raise DataError(f"the image list {file} names {name!r}, which leads out of the data set; correct the line")
 
 
 def _name_and_number(line: str, known: Callable[[str], bool] | None) -> tuple[str, int | None]:

@@ -22,6 +22,10 @@ CHECKSUM = "crc32"
 _END = re.compile(rf', "{CHECKSUM}": "([0-9a-f]{{8}})"\}}\s*$')
 
 
+_MAX_END = 60
+"""Length of the end of a line in which the checksum stands, white space behind it included."""
+
+
 def line_text(line: Mapping[str, Any]) -> str:
     """Returns a line of a file, its end included: JSON with a CRC-32 of the same JSON without it."""
     text = json.dumps(line)
@@ -42,7 +46,7 @@ def parse_line(text: str) -> dict[str, Any]:
         return line
     stored = line.pop(CHECKSUM)
     # the text itself is compared where it has the form that `line_text` gives: writing it again would take long
-    end = _END.search(text)
+    end = _END.search(text, max(len(text) - _MAX_END, 0))
     unsigned = json.dumps(line) if end is None else text[: end.start()].lstrip() + "}"
     if stored != _checksum(unsigned):
         raise ValueError(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -58,7 +59,10 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
     try:
         entries = line["detections"]
         class_ids = [class_names.index(entry["label"]) for entry in entries]
-        boxes = _numbers([entry["box"] for entry in entries], "box").reshape(-1, 4)
+        corners, scores = [entry["box"] for entry in entries], [entry["score"] for entry in entries]
+        _require_numbers(chain.from_iterable(corners), "box")
+        _require_numbers(scores, "score")
+        boxes = np.array(corners, np.float64).reshape(-1, 4)
         if (np.abs(boxes) > LARGEST_COORDINATE).any():
             raise ValueError("a box reaches beyond any image")
         return Detections(
@@ -66,7 +70,7 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
             width=_typed(line, "width", int),
             height=_typed(line, "height", int),
             boxes=boxes.astype(np.float32),
-            scores=_numbers([entry["score"] for entry in entries], "score").astype(np.float32),
+            scores=np.array(scores, np.float32),
             class_ids=np.array(class_ids, np.int64),
             class_names=class_names,
         )
@@ -89,17 +93,10 @@ def _typed(line: Mapping[str, Any], key: str, kind: type[Value]) -> Value:
     return value
 
 
-def _numbers(values: list[Any], what: str) -> np.ndarray:
-    """Returns numbers as an array, float64.
-
-    Raises:
-        TypeError: One of them is something else, such as a number as text, which NumPy would read.
-    """
-    # NumPy tells by itself what kind of values there are, much faster than a look at each of them
-    array = np.array(values if values else np.zeros(0))
-    if array.dtype.kind not in "iuf":
+def _require_numbers(values: Iterable[Any], what: str) -> None:
+    """Raises TypeError where a value is something else, such as a number as text, which NumPy would read."""
+    if not set(map(type, values)) <= {int, float}:
         raise TypeError(f"a {what} is no number, or a number as text")
-    return array.astype(np.float64)
 
 
 def read_detections(file: Path, class_names: tuple[str, ...]) -> list[Detections]:
