@@ -1,6 +1,5 @@
 """The entries of COCO's annotation document, checked one by one: keys, references, types and numbers."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +8,18 @@ from typing import Any
 import numpy as np
 
 from incdet.data.coco_keys import Key, entry_key
+from incdet.data.coco_values import (
+    WrongEntryError,
+    area_of,
+    box_of,
+    box_problem,
+    category_of,
+    is_crowd,
+    kind_of,
+    shown_value,
+)
 from incdet.data.dataset import CocoObjects
-from incdet.data.file_names import is_possible, is_whole_text, stays_inside, unique_names
+from incdet.data.file_names import is_ordinary, is_possible, is_whole_text, stays_inside, unique_names
 from incdet.data.impossible_boxes import ImpossibleBoxes
 from incdet.errors import DataError
 from incdet.ops.boxes import boxes_from_xywh
@@ -68,11 +77,11 @@ def check_coco_document(document: Any, file: Path, root: Path, warn: Callable[[s
     """
     expected = "expected lists of images, annotations and categories, as in COCO's annotations"
     if not isinstance(document, dict):
-        raise DataError(f"{file} is not in COCO's annotation form (it is a {_kind(document)}); {expected}")
+        raise DataError(f"{file} is not in COCO's annotation form (it is a {kind_of(document)}); {expected}")
     lists: dict[str, list[Any]] = {}
     for name in ("images", "annotations", "categories"):
         if not isinstance(document.get(name), list):
-            found = f"'{name}' is a {_kind(document[name])}" if name in document else f"it has no '{name}'"
+            found = f"'{name}' is a {kind_of(document[name])}" if name in document else f"it has no '{name}'"
             raise DataError(f"{file} is not in COCO's annotation form ({found}); {expected}")
         lists[name] = document[name]
     images = _read_images(lists["images"], file, root)
@@ -98,26 +107,23 @@ def _read_images(entries: list[Any], file: Path, root: Path) -> dict[Key, _Image
     images: dict[Key, _ImageEntry] = {}
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
-            raise DataError(f"{file}: image number {number} is a {_kind(entry)}; expected id, file_name, width, height")
+            raise DataError(
+                f"{file}: image number {number} is a {kind_of(entry)}; expected id, file_name, width, height"
+            )
         key, name = entry_key(entry.get("id")), entry.get("file_name")
         if key is None:
             raise DataError(
-                f"{file}: image number {number} has the id {_shown(entry, 'id')}; expected a number or text"
+                f"{file}: image number {number} has the id {shown_value(entry, 'id')}; expected a number or text"
             )
         place = f"{file}: image {key!r}"
         if not isinstance(name, str) or not name:
-            raise DataError(f"{place} has the file_name {_shown(entry, 'file_name')}; expected the name of its file")
+            raise DataError(
+                f"{place} has the file_name {shown_value(entry, 'file_name')}; expected the name of its file"
+            )
         # programs on Windows write their own separator
         name = name.replace("\\", "/")
-        if not is_possible(name):
-            raise DataError(
-                f"{place} has the file_name {_shown(entry, 'file_name')}, which no file can have; correct it"
-            )
-        # absolute names are those of one machine, but may still be right
-        path = Path(name)
-        relative = path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
-        if not stays_inside(str(relative)):
-            raise DataError(f"{place} has the file_name {name!r}, which leads out of the data set's folder; correct it")
+        if not is_ordinary(name):
+            _require_file_name(name, place, root)
         if key in images:
             both = f"{images[key].file_name}, {name}"
             raise DataError(f"{file} has two images with the id {key!r} ({both}); give every image an id of its own")
@@ -126,12 +132,23 @@ def _read_images(entries: list[Any], file: Path, root: Path) -> dict[Key, _Image
     return images
 
 
+def _require_file_name(name: str, place: str, root: Path) -> None:
+    """Raises DataError for a name that no file can have, or that leads out of the folder of the data set."""
+    if not is_possible(name):
+        raise DataError(f"{place} has the file_name {name[:60]!r}, which no file can have; correct it")
+    # absolute names are those of one machine, but may still be right
+    path = Path(name)
+    relative = path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
+    if not stays_inside(str(relative)):
+        raise DataError(f"{place} has the file_name {name!r}, which leads out of the data set's folder; correct it")
+
+
 def _side(entry: Mapping[str, Any], side: str, place: str) -> int:
     """Returns the width or the height of an image in whole pixels; 0 states none."""
     value = entry.get(side)
     number = None if isinstance(value, str) else entry_key(value)
     if not isinstance(number, int) or not 0 <= number <= LARGEST_COORDINATE:
-        raise DataError(f"{place} has the {side} {_shown(entry, side)}; expected a number of pixels")
+        raise DataError(f"{place} has the {side} {shown_value(entry, side)}; expected a number of pixels")
     return number
 
 
@@ -141,12 +158,14 @@ def _read_categories(entries: list[Any], file: Path) -> dict[int, str]:
     taken: set[str] = set()
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
-            raise DataError(f"{file}: category number {number} is a {_kind(entry)}; expected id and name")
+            raise DataError(f"{file}: category number {number} is a {kind_of(entry)}; expected id and name")
         key, name = entry_key(entry.get("id")), entry.get("name")
         if not isinstance(key, int):
-            raise DataError(f"{file}: category number {number} has the id {_shown(entry, 'id')}; expected a number")
+            raise DataError(
+                f"{file}: category number {number} has the id {shown_value(entry, 'id')}; expected a number"
+            )
         if not isinstance(name, str) or not name.strip() or not is_whole_text(name):
-            raise DataError(f"{file}: category {key} has the name {_shown(entry, 'name')}; expected text")
+            raise DataError(f"{file}: category {key} has the name {shown_value(entry, 'name')}; expected text")
         if key in names:
             raise DataError(f"{file} has two categories with the id {key} ({names[key]}, {name}); correct one of them")
         if name in taken:
@@ -170,31 +189,32 @@ def _read_annotations(
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
             raise DataError(
-                f"{file}: annotation number {number} is a {_kind(entry)}; expected image_id, category_id, bbox"
+                f"{file}: annotation number {number} is a {kind_of(entry)}; expected image_id, category_id, bbox"
             )
-        place = f"annotation {entry['id']!r}" if "id" in entry else f"annotation number {number}"
         key = entry_key(entry.get("image_id"))
         if key is None:
-            found = _shown(entry, "image_id")
-            raise DataError(f"{file}: {place} has the image_id {found}; expected the id of an image")
+            found = shown_value(entry, "image_id")
+            raise DataError(f"{file}: {_place(entry, number)} has the image_id {found}; expected the id of an image")
         image = images.get(key)
-        where = f"{file}: {place} (image {key!r})" if image is None else f"{file}: {place} (image {image.file_name})"
-        category = _category(entry, names, where)
-        box = _box(entry, where)
-        is_ignored = _flag(entry, where)
-        used.add(category)
-        if image is None:
-            orphans.append((place, key))
-            continue
-        problem = _box_problem(box)
-        if problem is not None:
-            image.num_impossible += 1
-            impossible.add(f"{place} of {image.file_name}", problem)
-            continue
+        try:
+            category, box, is_ignored = category_of(entry, names), box_of(entry), is_crowd(entry)
+            used.add(category)
+            if image is None:
+                orphans.append((_place(entry, number), key))
+                continue
+            problem = box_problem(box)
+            if problem is not None:
+                image.num_impossible += 1
+                impossible.add(f"{_place(entry, number)} of {image.file_name}", problem)
+                continue
+            area = area_of(entry, box)
+        except WrongEntryError as error:
+            name = repr(key) if image is None else image.file_name
+            raise DataError(f"{file}: {_place(entry, number)} (image {name}){error}") from None
         image.boxes_xywh.append(box)
         image.class_ids.append(category)
         image.ignored.append(is_ignored)
-        image.areas.append(_area(entry, box, where))
+        image.areas.append(area)
     if orphans:
         first = f"the first is {orphans[0][0]} on image {orphans[0][1]!r}"
         lies, image_word = ("lies", "an image") if len(orphans) == 1 else ("lie", "images")
@@ -206,55 +226,8 @@ def _read_annotations(
     return used
 
 
-def _category(entry: Mapping[str, Any], names: Mapping[int, str], where: str) -> int:
-    key = entry_key(entry.get("category_id"))
-    if not isinstance(key, int):
-        raise DataError(f"{where} has the category_id {_shown(entry, 'category_id')}; expected a whole number")
-    if key not in names:
-        known = ", ".join(map(str, sorted(names)[:5])) + (", ..." if len(names) > 5 else "")
-        raise DataError(f"{where}: category_id {key} is none of the file's categories ({known}); correct one of them")
-    return key
-
-
-def _box(entry: Mapping[str, Any], where: str) -> list[float]:
-    """Returns x, y, width and height, which may still be impossible."""
-    if "bbox" not in entry:
-        raise DataError(f"{where} has no bbox; expected [x, y, width, height]")
-    values = entry["bbox"]
-    is_box = isinstance(values, list) and len(values) == 4
-    if not is_box or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        raise DataError(f"{where} has the bbox {_shown(entry, 'bbox')}; expected four numbers, [x, y, width, height]")
-    # whole numbers of any length are valid JSON, but not valid coordinates
-    return [float(value) if abs(value) <= LARGEST_COORDINATE else math.inf for value in values]
-
-
-def _box_problem(box: list[float]) -> str | None:
-    """Returns what makes a box impossible, None where nothing does."""
-    if not all(map(math.isfinite, box)):
-        return "a number that is no place in an image"
-    if box[2] < 0 or box[3] < 0:
-        side, value = ("width", box[2]) if box[2] < 0 else ("height", box[3])
-        return f"a {side} of {value:g}"
-    return None
-
-
-def _flag(entry: Mapping[str, Any], where: str) -> bool:
-    """Returns `iscrowd`, which is 0 or 1; a text would be true whatever it says."""
-    value = entry.get("iscrowd", 0)
-    if isinstance(value, str) or value not in (0, 1):
-        raise DataError(f"{where} has iscrowd {_shown(entry, 'iscrowd')}; expected 0 or 1")
-    return bool(value)
-
-
-def _area(entry: Mapping[str, Any], box: list[float], where: str) -> float:
-    """Returns `area`, that of the outline where there is one; that of the box where the entry states none."""
-    value = entry.get("area")
-    if value is None:
-        return box[2] * box[3]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= LARGEST_COORDINATE**2:
-        raise DataError(f"{where} has the area {_shown(entry, 'area')}; expected a number of square pixels")
-    return float(value)
+def _place(entry: Mapping[str, Any], number: int) -> str:
+    return f"annotation {entry['id']!r}" if "id" in entry else f"annotation number {number}"
 
 
 def _without_root_category(entries: list[Any], names: dict[int, str], used: set[int]) -> dict[int, str]:
@@ -285,14 +258,3 @@ def _ground_truth(name: str, image: _ImageEntry, class_ids: Mapping[int, int]) -
 
 def _objects(image: _ImageEntry) -> CocoObjects:
     return CocoObjects(np.array(image.boxes_xywh, np.float64).reshape(-1, 4), np.array(image.areas, np.float64))
-
-
-def _kind(value: Any) -> str:
-    """Returns what a value of JSON is, in JSON's words."""
-    kinds = {dict: "object", list: "list", str: "text", bool: "truth value", type(None): "null"}
-    return kinds.get(type(value), "number")
-
-
-def _shown(entry: Mapping[str, Any], key: str) -> str:
-    """Returns a value as it stands in the file, shortened; "(none)" where the key is missing."""
-    return repr(entry[key])[:60] if key in entry else "(none)"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -71,17 +72,11 @@ def unique_names(file_names: Iterable[str]) -> list[str]:
     ['a/x', 'b/x', 'y.jpg', 'y.png']
     """
     paths = [PurePosixPath(name) for name in file_names]
-    forms = [
-        [path.stem for path in paths],
-        [str(path.with_suffix("")) for path in paths],
-        [str(path) for path in paths],
-    ]
-    counts: list[dict[str, int]] = []
-    for form in forms:
-        number: dict[str, int] = {}
-        for name in form:
-            number[name] = number.get(name, 0) + 1
-        counts.append(number)
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    forms = [stems, [str(path.with_suffix("")) for path in paths], [str(path) for path in paths]]
+    counts = [Counter(form) for form in forms]
     chosen = []
     for choices in zip(*forms, strict=True):
         fitting = (name for name, number in zip(choices, counts, strict=True) if number[name] == 1)

@@ -107,6 +107,8 @@ def _name_in(positions: Mapping[str, int], image: str) -> str:
 
     The longest end of the path decides, with its ending or without: photos in different folders may share a name.
     """
+    if image in positions:
+        return image
     parts = PurePath(image).parts
     for start in range(len(parts)):
         end = PurePath(*parts[start:])
