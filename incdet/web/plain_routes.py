@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +32,15 @@ LINE = (
 _ACCESS_ERRORS: Responses = {status: ERRORS[status] for status in (401, 421)}
 
 
+_DOCUMENTS: dict[str, Any] = {
+    "application/json": {},
+    **{
+        kind: {"schema": {"type": "string"}}
+        for kind in ("application/jsonl", "application/xml", "text/csv", "text/plain")
+    },
+}
+"""Kinds of the files that detections are turned into."""
+
 _LINE_ERRORS: Responses = {status: ERRORS[status] for status in (400, 401, 408, 413, 421, 422)}
 
 
@@ -49,14 +58,11 @@ def add_plain_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
             "requestBody": {
                 "required": True,
                 "description": "Lines of detections.jsonl, as /v1/detect returns them; one for voc, yolo and labelme.",
-                "content": {
-                    kind: {"schema": {"type": "string"}, "example": LINE}
-                    for kind in ("text/plain", "application/jsonl")
-                },
+                "content": {"text/plain": {"schema": {"type": "string"}, "example": LINE}},
             }
         },
         responses={
-            200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("application/json", "text/plain")}},
+            200: {"content": _DOCUMENTS},
             **_LINE_ERRORS,
         },
     )
