@@ -92,6 +92,10 @@ def test_a_detector_computes_feature_maps_once_for_proposals_and_regions(image, 
     (streamed,) = detector.photo_results([image.pixels])
     assert streamed.result.seconds["proposals"] < streamed.result.seconds["features"]
     assert len(computed) == 6
+    # nor of one that nobody has any more
+    detector.propose(Image(image.pixels))
+    assert len(computed) == 9
+    assert not detector.scorer.store._photos
 
 
 def test_other_feature_maps_of_a_detector_are_not_read(image):
