@@ -57,7 +57,7 @@ def test_detections_of_a_data_set_are_evaluated(small_voc):
 def test_detections_that_do_not_belong_to_the_data_set_are_refused(small_voc):
     dataset = incdet.read_dataset("voc", small_voc, "val")
     found = perfect(dataset)
-    with pytest.raises(DataError, match=r"detections in 1 photos and .* has 2"):
+    with pytest.raises(DataError, match=r"detections in 1 photo and .* has 2"):
         incdet.evaluate(found[:1], dataset)
     stranger = incdet.Detections(
         image="photo",
@@ -68,7 +68,7 @@ def test_detections_that_do_not_belong_to_the_data_set_are_refused(small_voc):
         class_ids=np.zeros(0, np.int64),
         class_names=("unicorn",),
     )
-    with pytest.raises(DataError, match="photo are of 1 classes"):
+    with pytest.raises(DataError, match="photo are of 1 class,"):
         incdet.evaluate([found[0], stranger], dataset)
 
 

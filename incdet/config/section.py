@@ -27,6 +27,7 @@ class Section(BaseModel):
     def overrules(cls, key: str) -> tuple[str, ...]:
         """Returns the keys whose earlier values end where this key is set: its other names, and what it replaces.
 
+        >>> from incdet.config.sections import SelectiveSearchConfig
         >>> SelectiveSearchConfig.overrules("strategies")
         ('color_spaces', 'similarities', 'k')
         """

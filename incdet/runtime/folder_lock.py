@@ -1,6 +1,7 @@
 """One run at a time in a folder: two that write the same files would lose each other's results."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +38,14 @@ class FolderLock:
 
     Args:
         folder: The folder, which exists.
-        is_new: Whether the folder was made for this lock, and goes with it where nothing was written.
+        made: Folders that were made for this lock, the innermost first, which go with it where nothing was written.
 
     Raises:
         OutputError: Another process writes into the folder, or it cannot be written to.
     """
 
-    def __init__(self, folder: Path, is_new: bool = False):
-        self._is_held, self._is_new = False, is_new
+    def __init__(self, folder: Path, made: Sequence[Path] = ()):
+        self._is_held, self._made = False, made
         self.file = folder / LOCK_FILE
         # a forked process has the table of its parent, but none of its locks
         self._key = os.getpid(), self.file.resolve()
@@ -106,9 +107,10 @@ class FolderLock:
             with suppress(OSError):
                 self.file.unlink()
             os.close(held.descriptor)
-        if self._is_new:
-            with suppress(OSError):
-                self.file.parent.rmdir()
+        # the first folder with something in it ends this
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
 
 def _is_file_of(file: Path, descriptor: int) -> bool:
@@ -129,11 +131,11 @@ def lock_folder(folder: Path, *inside: str) -> FolderLock:
     Raises:
         OutputError: The folder cannot be made, or another process writes into it.
     """
-    is_new = not folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {reason(error)}; choose another place for it") from None
-    lock = FolderLock(folder, is_new)
+    lock = FolderLock(folder, made)
     remove_stale_temporaries(folder, *(folder / name for name in inside))
     return lock

@@ -21,6 +21,7 @@ SECTIONS = {
     "own_data": RegionsTrainingConfig,
     "regions_ilsvrc": RegionsTrainingConfig,
     "regions_voc": RegionsTrainingConfig,
+    "shared_multibox_voc": MultiBoxTrainingConfig,
     "shared_voc": RegionsTrainingConfig,
 }
 

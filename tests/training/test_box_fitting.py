@@ -67,10 +67,9 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
     torch.manual_seed(0)
     network = prepare_network(GoogLeNet(4), CPU, torch.float32)
     objects = np.array([[100, 100, 300, 300], [100, 200, 300, 300]], np.float32)
-    # the annotation is of the photo at half its size
-    size = {"image": "a", "width": astronaut.width // 2, "height": astronaut.height // 2}
+    size = {"image": "a", "width": astronaut.width, "height": astronaut.height}
     ignored = np.array([False, True])
-    truth = GroundTruth(**size, boxes=objects / 2, class_ids=np.zeros(2, np.int64), ignored=ignored)
+    truth = GroundTruth(**size, boxes=objects, class_ids=np.zeros(2, np.int64), ignored=ignored)
     on_ignored, elsewhere = [100, 205, 300, 300], [400, 400, 500, 500]
     boxes = np.array([[110, 90, 310, 290], on_ignored, elsewhere, [100, 100, 300, 190]], np.float32)
     proposals = Proposals(boxes, np.linspace(1, 0, 4, dtype=np.float32), np.full(4, "multibox"))
@@ -89,12 +88,12 @@ def test_examples_are_drawn_from_regions_on_objects(astronaut):
 
 
 def example_photos():
-    """A wide and a high photo, each with an object, annotated at half the size of the photo, and regions on it."""
+    """A wide and a high photo, each with an object and regions on it."""
     objects = np.array([[20, 10, 180, 70], [5, 40, 45, 280]], np.float32)
     shifts = np.array([[0, 0, 0, 0], [4, 4, 4, 4]], np.float32)
     for (width, height), box in zip(((200, 80), (50, 300)), objects, strict=True):
         image = Image(np.zeros((height, width, 3), np.uint8))
-        truth = GroundTruth("a", width // 2, height // 2, box[None] / 2, np.zeros(1, np.int64), np.zeros(1, bool))
+        truth = GroundTruth("a", width, height, box[None], np.zeros(1, np.int64), np.zeros(1, bool))
         boxes = np.concatenate([box + shifts, [[0, 0, 3, 3]]]).astype(np.float32)
         yield image, truth, Proposals(boxes, np.ones(3, np.float32), np.full(3, "moved"))
 
