@@ -87,8 +87,9 @@ ROOTS: tuple[tuple[str, str, type[Section]], ...] = (
     ("Every training", "Settings that all trainings below have, too.", RunConfig),
     (
         "Training region classifiers",
-        "Settings of `incdet train regions`; the shipped recipes are `shared_voc` and `own_data` for shared features, "
-        "and `rejection_voc`, `rejection_voc_longer`, `regions_voc` and `regions_ilsvrc` for crops.",
+        "Settings of `incdet train regions`; the shipped recipes are `shared_voc`, `own_data` and `regions_ilsvrc200` "
+        "for shared features, and `rejection_voc`, `rejection_voc_longer`, `regions_voc` and `regions_ilsvrc` for "
+        "crops.",
         RegionsTrainingConfig,
     ),
     (

@@ -158,7 +158,11 @@ class GoogLeNet(nn.Module):
         Returns:
             Logits [R, C] or, with a box regressor, [R, C + 4] with box deltas behind the logits.
         """
-        return self._outputs(self._inceptions("5", pooled))
+        return self._outputs(self.region_features(pooled))
+
+    def region_features(self, pooled: Tensor) -> Tensor:
+        """Computes stage 5 of pooled regions: [R, 832, 7, 7] -> [R, 1024, 7, 7] of the published network."""
+        return self._inceptions("5", pooled)
 
     def last_feature_maps(self, crops: Tensor) -> Tensor:
         """Computes stages 1 to 5: crops [B, 3, S, S] -> [B, 1024, S / 32, S / 32] of the published network."""

@@ -14,6 +14,9 @@ and -1, -2, ..."""
 SHARED_NETWORK = "googlenet-voc-shared"
 """Name of the shipped weights for shared features, which see every region, alone or in front of the ensemble."""
 
+_NETWORK_PREFIX = "googlenet-"
+"""Beginning of the names of networks that name classes, which short names lack."""
+
 
 def shipped_weights() -> dict[str, Path]:
     """Lists the weights inside the package: name -> file."""
@@ -52,7 +55,8 @@ def find_weights(name_or_file: str | Path) -> Path:
     """Finds the file of weights.
 
     Args:
-        name_or_file: name of shipped weights, path of a file, or folder of a finished training.
+        name_or_file: name of shipped weights, which may lack its "googlenet-", path of a file, or folder of a finished
+            training.
 
     Raises:
         WeightsError: it is neither a shipped name nor an existing file, or the training in the folder is not finished.
@@ -62,6 +66,10 @@ def find_weights(name_or_file: str | Path) -> Path:
         return shipped[str(name_or_file)]
     file = weights_of_run(Path(name_or_file))
     if not file.is_file():
+        # a file of one's own wins over a short name
+        full_name = f"{_NETWORK_PREFIX}{name_or_file}"
+        if full_name in shipped:
+            return shipped[full_name]
         names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
         found = missing_file_hint(name_or_file, f"neither a file nor shipped; shipped weights: {names}")
         raise WeightsError(f"no weights '{name_or_file}': {found}")

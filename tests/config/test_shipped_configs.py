@@ -20,6 +20,7 @@ SECTIONS = {
     "multibox_voc": MultiBoxTrainingConfig,
     "own_data": RegionsTrainingConfig,
     "regions_ilsvrc": RegionsTrainingConfig,
+    "regions_ilsvrc200": RegionsTrainingConfig,
     "regions_voc": RegionsTrainingConfig,
     "shared_multibox_voc": MultiBoxTrainingConfig,
     "shared_voc": RegionsTrainingConfig,
