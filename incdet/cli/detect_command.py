@@ -1,6 +1,7 @@
 """`incdet detect`: photos, or a video -> pictures with boxes, and files of detections."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ from incdet.cli.options import (
     Timing,
     device_setting,
     preset_setting,
+    probability_text,
 )
 from incdet.errors import ConfigurationError
 
@@ -61,6 +63,7 @@ ScoreThreshold = Annotated[
     typer.Option(
         "--score-threshold",
         metavar="X",
+        parser=probability_text,
         help="Lowest probability shown and saved (default: 0.55).",
         rich_help_panel=RESULTS,
     ),
@@ -180,9 +183,8 @@ def detect(
     from incdet.cli.finished_runs import nothing_to_do
     from incdet.networks.chosen_weights import known_of_detector
 
-    if not show and nothing_to_do(
-        given, kinds, "detections", options, known_of_detector(weights or (), members, cascade, effective)
-    ):
+    known = known_of_detector(weights or (), members, cascade, effective)
+    if nothing_to_do(given, kinds, "detections", options, known):
         return 0
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
@@ -211,6 +213,9 @@ def _detect_in_video(
     Raises:
         IncdetError: The arguments, the video or the weights cannot be used.
     """
+    # OpenCV's own words about every way to open a camera would hide the sentence that says what is wrong; it reads
+    # this once, when it is loaded by the next lines
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.video_places import choose_places
     from incdet.networks.chosen_weights import check_detector

@@ -27,6 +27,8 @@ def nothing_to_do(
 ) -> bool:
     """Tells that everything is done, with the results, and returns whether it is.
 
+    A folder that was given and holds results of other settings is refused here, before a network is loaded.
+
     Args:
         given: Photos.
         kinds: Kinds of files that are written.
@@ -34,11 +36,16 @@ def nothing_to_do(
         options: Places of the results.
         known: Values that decide the results, as far as they are known without loading a network. Others that the run
             before noted, such as the library that computes, follow from them.
+
+    Raises:
+        OutputError: The folder that was given holds results of other settings.
     """
-    if not kinds or options.overwrite or options.json_file is not None or given.failures:
+    if not kinds or options.overwrite:
         return False
     photos = {str(photo): given.identity(photo) for photo in given.files}
     folder = _folder_of(options, name, photos, known)
+    if options.show or options.json_file is not None or given.failures:
+        return False
     if folder is None or not _is_complete(folder, kinds, photos):
         return False
     if not options.quiet:
@@ -53,7 +60,11 @@ def nothing_to_do(
 def _folder_of(
     options: OutputOptions, name: str, photos: Mapping[str, str], known: Mapping[str, Any]
 ) -> ResultFolder | None:
-    """The folder that a run with these options would continue; None where it would make one, or be refused."""
+    """The folder that a run with these options would continue; None where it would make one.
+
+    Raises:
+        OutputError: The folder that was given holds results of other settings.
+    """
     for path in _candidates(options.folder):
         stored = stored_run(path)
         if stored is None:
@@ -61,9 +72,12 @@ def _folder_of(
         # what the run before noted besides is taken over, so that only what is known is compared
         now = json.loads(run_text({**known, "timing": options.timing}))
         description = {key: value for key, value in stored.items() if key not in _STATE} | now
+        if options.folder is not None:
+            return ResultFolder(path, name, description, photos)
+        # without --output, a numbered folder with other results is passed over
         with suppress(OutputError):
             folder = ResultFolder(path, name, description, photos)
-            if options.folder is not None or folder.records.keys() <= photos.keys():
+            if folder.records.keys() <= photos.keys():
                 return folder
     return None
 

@@ -1,11 +1,13 @@
 """The options that several commands have in common. They load nothing, so that `--help` answers at once."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from incdet.config.near_names import nearest_names
 from incdet.data.collection import Collection
 
 RESULTS, NETWORKS, SETTINGS, DATA, SCREEN = "Results", "Networks", "Settings", "Data", "Screen"
@@ -41,6 +43,37 @@ def existing_text(text: str) -> Path:
     if not text:
         raise typer.BadParameter("the path is empty; give a folder")
     return Path(text)
+
+
+def preset_text(text: str) -> PresetChoice:
+    """A preset from the command line, by its name."""
+    names = [choice.value for choice in PresetChoice]
+    if text in names:
+        return PresetChoice(text)
+    near = nearest_names(text, names)
+    hint = f"did you mean '{near[0]}'?" if near else f"give one of {', '.join(names)}"
+    raise typer.BadParameter(f"there is no preset '{text}'; {hint}")
+
+
+def complete_preset(incomplete: str) -> list[str]:
+    """The presets whose names begin like this, for the shell."""
+    return [choice.value for choice in PresetChoice if choice.value.startswith(incomplete)]
+
+
+def probability_text(text: str) -> float:
+    """A probability from the command line.
+
+    >>> probability_text("0.3")
+    0.3
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # a comparison with "not a number" is false, too
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"it is '{text}'; give a number from 0 to 1")
+    return value
 
 
 def device_setting(device: Device | None) -> list[str]:
@@ -110,6 +143,9 @@ PresetOption = Annotated[
     PresetChoice | None,
     typer.Option(
         "--preset",
+        metavar="[paper|default|fast]",
+        parser=preset_text,
+        autocompletion=complete_preset,
         help="Named set of settings, over which all others win; incdet info --presets compares them "
         "(default: default).",
         rich_help_panel=SETTINGS,

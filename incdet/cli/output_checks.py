@@ -24,6 +24,8 @@ def check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None
 
 def check_folder(folder: Path, given: GivenPhotos) -> None:
     """Refuses a folder for results that holds the photos themselves: one would be taken for the other later."""
+    if folder.is_file():
+        raise OutputError(f"cannot put results into {folder}: it is a file; give a folder with --output")
     inside = folder.resolve()
     for photo in given.files:
         if given.source(photo) is photo and photo.resolve().is_relative_to(inside):

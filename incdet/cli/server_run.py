@@ -76,7 +76,7 @@ def run(listener: socket.socket, options: ServerOptions, ensemble: EnsembleChoic
         with suppress(KeyboardInterrupt):
             run_server(make_application(setup), listener, options.limits, announce)
         if not options.quiet:
-            notes.print(f"stopped after {time.monotonic() - started:.0f} seconds", markup=False)
+            notes.print(f"stopped; the server ran for {time.monotonic() - started:.0f} seconds", markup=False)
     return 0
 
 

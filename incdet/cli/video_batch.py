@@ -20,6 +20,7 @@ from incdet.output.annotated_video import AnnotatedVideo
 from incdet.output.tables import start_up_table, timing_table
 from incdet.output.writers import best_below, detections_json
 from incdet.pipeline.video_frames import Video, VideoFrame
+from incdet.runtime.counted_words import counted
 from incdet.runtime.files import write_text
 from incdet.runtime.provenance import run_text
 from incdet.runtime.start_up import START_UP, process_age
@@ -78,7 +79,7 @@ class VideoRun:
         ready_after: Age of the process, in seconds, when it began with the first frame.
         first_result_after: Age of the process when the first frame was done.
         num_frames: Number of frames that are done.
-        labels: Number of detections of each class.
+        labels: Number of frames in which each class is found.
         seconds: Seconds of each frame per stage, kept where they are told.
     """
 
@@ -151,7 +152,8 @@ class VideoRun:
     def _count(self, found: Detections) -> None:
         self.first_result_after = self.first_result_after or process_age()
         self.num_frames += 1
-        self.labels.update(found.labels)
+        # an object in several frames is found again in each, so frames are counted and not boxes
+        self.labels.update(set(found.labels))
         if self.options.timing:
             self.seconds.append(found.seconds)
 
@@ -166,8 +168,12 @@ class VideoRun:
         """Tells what was found, and where it is."""
         if self.options.quiet:
             return
-        common = ", ".join(f"{label} x {count}" for label, count in self.labels.most_common(_MAX_LABELS))
-        notes.print(f"{self.num_frames} frames of {visible(self.video.name)}: {common or 'nothing'}", markup=False)
+        common = ", ".join(
+            f"{label} in {counted(count, 'frame')}" for label, count in self.labels.most_common(_MAX_LABELS)
+        )
+        notes.print(
+            f"{counted(self.num_frames, 'frame')} of {visible(self.video.name)}: {common or 'nothing'}", markup=False
+        )
         if self.options.timing and self.seconds:
             parts = START_UP.parts(self.ready_after, self.first_result_after)
             notes.print(timing_table(self.seconds), start_up_table(parts))

@@ -16,8 +16,8 @@ from incdet.runtime.visible_text import visible
 _MAX_PHOTOS = 20
 _MAX_LABELS = 6
 
-_HINTS = (0.75, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02)
-"""Thresholds that are suggested where nothing reaches the one that was asked for."""
+_HINTS = (0.75, 0.5, 0.3, 0.2)
+"""Thresholds that are suggested where nothing reaches the one that was asked for; what scores less is hardly right."""
 
 
 def summary_table(lines: Sequence[Mapping[str, Any]], name: str) -> Table:
@@ -55,12 +55,29 @@ def _hint(best: Mapping[str, Any]) -> str:
 
     >>> _hint({"score_threshold": 0.75, "label": "person", "score": 0.69})
     'Nothing from 0.75 on; the best is person 0.69: try --score-threshold 0.5.'
+    >>> _hint({"score_threshold": 0.55, "label": "bottle", "score": 0.1253})
+    'Nothing likely was found: the best is bottle 0.13.'
     """
-    lower = next((threshold for threshold in _HINTS if threshold <= best["score"]), 0.01)
-    # rounded down, so that a score just below the threshold does not look equal to it
-    score = int(100 * best["score"]) / 100
-    text = f"Nothing from {best['score_threshold']:g} on; the best is {escape(best['label'])} {score:.2f}"
-    return f"{text}: try --score-threshold {lower:g}."
+    threshold, score = best["score_threshold"], best["score"]
+    found = f"the best is {escape(best['label'])} {_score_below(score, (threshold, *_HINTS))}"
+    lower = next((hint for hint in _HINTS if hint <= score), None)
+    if lower is None:
+        return f"Nothing likely was found: {found}."
+    return f"Nothing from {threshold:g} on; {found}: try --score-threshold {lower:g}."
+
+
+def _score_below(score: float, thresholds: Sequence[float]) -> str:
+    """Returns a score with two decimals, or more where it would look like a threshold that it does not reach.
+
+    >>> _score_below(0.3695, (0.55,)), _score_below(0.5496, (0.55,))
+    ('0.37', '0.5496')
+    """
+    missed = [threshold for threshold in thresholds if score < threshold]
+    for num_decimals in range(2, 8):
+        text = f"{score:.{num_decimals}f}"
+        if all(float(text) < threshold for threshold in missed):
+            return text
+    return f"{score}"
 
 
 def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:

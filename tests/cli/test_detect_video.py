@@ -73,7 +73,7 @@ def test_detect_writes_lines_and_a_video_with_boxes(incdet, clip, tmp_path):
     # as fast as before, with fewer frames
     assert rate == pytest.approx(RATE / 6, rel=0.01)
     assert "2 frames of" in err
-    assert "cat x 2" in err
+    assert "cat in 2 frames" in err
     # nothing is overwritten
     code, _, err = incdet("detect", str(clip), *ONE, "-o", "found")
     assert code == 2
@@ -169,6 +169,14 @@ def test_arguments_that_do_not_belong_together(incdet, clip, photo):
     code, _, err = incdet("detect", "camera:99", *ONE, "--json", "-")
     assert code == 1
     assert "there is no such camera" in one_sentence(err)
+
+
+def test_a_missing_camera_is_told_without_words_of_opencv():
+    command = [sys.executable, "-m", "incdet", "detect", "camera:99", *ONE, "--json", "-"]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENCV_LOG_LEVEL"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: cannot open camera:99")
 
 
 def test_a_video_takes_frames_of_several_sizes_and_tells_what_it_cannot_encode(tmp_path):

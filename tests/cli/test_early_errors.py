@@ -143,3 +143,28 @@ def test_a_device_that_is_not_there_is_told_before_torch_is_loaded(incdet, photo
         code, _, err = incdet(*command, "--device", "cuda")
         assert code == 2
         assert "finds no usable GPU here" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("detect", "photo.png", "--preset", "fats"), "'--preset': there is no preset 'fats'; did you mean 'fast'?"),
+        (
+            ("detect", "photo.png", "--preset", "x"),
+            "'--preset': there is no preset 'x'; give one of paper, default, fast",
+        ),
+        (
+            ("detect", "photo.png", "--score-threshold", "abc"),
+            "'--score-threshold': it is 'abc'; give a number from 0 to 1",
+        ),
+        (
+            ("detect", "photo.png", "--score-threshold", "55"),
+            "'--score-threshold': it is '55'; give a number from 0 to 1",
+        ),
+        (("serve", "--score-threshold", "nan"), "'--score-threshold': it is 'nan'; give a number from 0 to 1"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_option_and_what_it_takes(incdet, arguments, words):
+    code, _, err = incdet(*arguments)
+    assert code == 2
+    assert f"Invalid value for {words}" in " ".join(err.split())

@@ -58,3 +58,9 @@ def test_whatever_is_missing_is_done(incdet, photo, tmp_path):
     assert "nothing to do" not in incdet(*command, "--json", "-")[2]
     assert "nothing to do" not in incdet(*command, "--save", "json,csv")[2]
     assert incdet(*command, "--set", "detections.iou_threshold=0.5")[0] == 2
+    # results of other settings are refused before torch is loaded, whatever else was asked for
+    for more in ([], ["--json", "found.jsonl"], ["--show"]):
+        code, has_torch, err = repeated(tmp_path, *command, "--score-threshold", "0.3", *more)
+        assert (code, has_torch) == (2, False)
+        assert "found holds results of other settings" in err
+        assert "display_threshold is 0.55 there and 0.3 now" in err

@@ -161,6 +161,9 @@ def test_results_never_lie_among_the_photos(incdet, photo, output):
     assert code == 2
     assert "lies in it" in one_sentence(err)
     assert sorted(Path().rglob("*")) == before
+    code, _, err = incdet("propose", "photos", "-o", "photos/a.png", *FEW)
+    assert code == 2
+    assert "photos/a.png: it is a file; give a folder with --output" in one_sentence(err)
 
 
 def test_a_pattern_passes_over_empty_folders(incdet, photo):

@@ -20,9 +20,11 @@ def shown(lines):
     ("score", "words"),
     [
         (0.69, "Nothing from 0.75 on; the best is dog 0.69: try --score-threshold 0.5."),
-        (0.7499, "Nothing from 0.75 on; the best is dog 0.74: try --score-threshold 0.5."),
+        (0.7499, "Nothing from 0.75 on; the best is dog 0.7499: try --score-threshold 0.5."),
         (0.31, "Nothing from 0.75 on; the best is dog 0.31: try --score-threshold 0.3."),
-        (0.015, "Nothing from 0.75 on; the best is dog 0.01: try --score-threshold 0.01."),
+        (0.3695, "Nothing from 0.75 on; the best is dog 0.37: try --score-threshold 0.3."),
+        (0.2996, "Nothing from 0.75 on; the best is dog 0.2996: try --score-threshold 0.2."),
+        (0.1253, "Nothing likely was found: the best is dog 0.13."),
     ],
 )
 def test_a_photo_without_detections_says_how_near_the_best_came(score, words):
