@@ -165,9 +165,11 @@ def test_what_is_no_http_is_told_as_all_errors():
         for request in (b"hello\r\n\r\n", b"GET /" + b"x" * 100_000):
             with socket.create_connection(("127.0.0.1", port), 20) as client:
                 client.sendall(request)
-                head, _, body = client.recv(1000).partition(b"\r\n\r\n")
-                assert b" 400 " in head
-                assert json.loads(body)["error"]["code"] == "bad_request"
+                # head and body may come one after the other
+                response = http.client.HTTPResponse(client)
+                response.begin()
+                assert response.status == 400
+                assert json.loads(response.read())["error"]["code"] == "bad_request"
 
 
 def test_a_client_that_goes_gives_its_place_back():
