@@ -179,7 +179,6 @@ def test_a_run_without_results_leaves_no_folder(incdet, photo):
         (["--set", "detections.iou_treshold=0.4"], 2, ["detections.iou_treshold", "detections.iou_threshold"]),
         (["--set", "detections.max_per_image=0"], 2, ["detections.max_per_image", "0"]),
         (["--set", "nonsense"], 2, ["nonsense", "key=value"]),
-        (["--score-threshold", "1.5"], 2, ["display_threshold", "1.5"]),
         (["--config", "missing.yaml"], 2, ["missing.yaml"]),
         (["--classes", "catt"], 2, ["catt", "'cat'"]),
         (["--save", "pdf"], 2, ["pdf", "image,json,coco,csv,voc"]),
