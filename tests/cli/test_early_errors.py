@@ -159,7 +159,7 @@ def test_a_device_that_is_not_there_is_told_before_torch_is_loaded(incdet, photo
         ),
         (
             ("detect", "photo.png", "--score-threshold", "55"),
-            "'--score-threshold': it is '1.5'; give a number from 0 to 1",
+            "'--score-threshold': it is '55'; give a number from 0 to 1",
         ),
         (("serve", "--score-threshold", "nan"), "'--score-threshold': it is 'nan'; give a number from 0 to 1"),
     ],
