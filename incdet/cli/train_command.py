@@ -5,6 +5,8 @@ several GPUs or machines, `torchrun --nproc-per-node 8 -m incdet train ...` star
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +121,8 @@ def regions(
     trainings = [(config.member(number, given), output / f"member-{number}") for number in numbers]
     trainings = trainings or [(config, output)]
     options = _options(tensorboard, quiet)
-    check_region_trainings(trainings, cache, options)
+    with _asking_for_root(recipe, config.data.root, given):
+        check_region_trainings(trainings, cache, options)
     # torch is loaded once the arguments are known to be right
     from incdet.training.training_runs import train_regions
 
@@ -154,7 +157,8 @@ def multibox(
     given = [*_data_settings(dataset, root, split, weights), *device_setting(device), *(settings or ())]
     config = load_config(MultiBoxTrainingConfig, find_recipe(recipe), given)
     options = _options(tensorboard, quiet)
-    check_multibox_training(config, output, options)
+    with _asking_for_root(recipe, config.data.root, given):
+        check_multibox_training(config, output, options)
     # torch is loaded once the arguments are known to be right
     from incdet.training.training_runs import train_multibox
 
@@ -231,6 +235,28 @@ def _data_settings(dataset: Collection | None, root: Path | None, split: str | N
     values = {"data.dataset": dataset, "data.root": root, "data.split": split, "initial_weights": weights}
     # JSON keeps names such as "2012" and "null" texts
     return [f"{key}={json.dumps(str(value))}" for key, value in values.items() if value is not None]
+
+
+@contextmanager
+def _asking_for_root(recipe: str, root: str, given: list[str]) -> Iterator[None]:
+    """Asks for --root where the data cannot be read because the recipe's own folder is not there.
+
+    Args:
+        recipe: The recipe.
+        root: The folder of the photos.
+        given: The settings that were given, of the form KEY=VALUE.
+    """
+    from incdet.errors import DataError
+
+    try:
+        yield
+    except DataError:
+        if Path(root).exists() or any(setting.startswith("data.root=") for setting in given):
+            raise
+        raise DataError(
+            f"cannot train by the recipe {recipe}: its own folder of photos, {root}, is not there; "
+            "give yours: --root FOLDER"
+        ) from None
 
 
 def _options(tensorboard: bool, quiet: bool) -> "TrainingOptions":

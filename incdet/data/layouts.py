@@ -1,17 +1,22 @@
 """How the layouts of data sets are told apart, the names of splits, and the photos beside annotations."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from incdet.data.collection import Collection
 from incdet.errors import DataError, reason
 from incdet.images import SUFFIXES
+from incdet.runtime.counted_words import first_ones
 
 ROBOFLOW_COCO_FILE = "_annotations.coco.json"
 """Name of the annotations in every split's folder of Roboflow's COCO export."""
 
 YOLO_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 """Names of the file that describes a data set in YOLO's layout."""
+
+YOLO_CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
+"""Files with one class a line, where a data set in YOLO's layout has no description."""
 
 _VALIDATION = ("val", "valid", "validation")
 """Names of the same split in the programs that write data sets. Roboflow's is "valid"."""
@@ -95,8 +100,48 @@ def find_layout(root: Path) -> Collection:
         raise DataError(f"{root} holds the files of several layouts, {names}; name one of them with data.dataset")
     raise DataError(
         f"cannot tell the layout of {root}: it has neither annotations/instances_*.json nor */{ROBOFLOW_COCO_FILE} "
-        "(coco), neither ImageSets/Main nor */*.xml (voc), neither data.yaml nor labels (yolo); check the folder"
+        "(coco), neither ImageSets/Main nor */*.xml (voc), neither data.yaml nor labels (yolo); "
+        f"{suggest_other_folder(root) or 'check the folder'}"
     )
+
+
+def suggest_other_folder(root: Path) -> str | None:
+    """Returns advice to give another folder, where data sets lie in this one or the folder above is a data set.
+
+    Args:
+        root: A folder that cannot be read as a data set.
+    """
+    inside = []
+    with suppress(OSError):
+        inside = [folder.name for folder in subfolders(root) if _is_surely_data_set(folder)]
+    if inside:
+        where = f"its folder {inside[0]}" if len(inside) == 1 else f"its folders {first_ones(inside)}"
+        advice = f"give {root / inside[0]}" if len(inside) == 1 else f"give one of these, such as {root / inside[0]}"
+        return f"data sets seem to lie in {where}: {advice}"
+    above = root.resolve().parent
+    if _is_surely_data_set(above):
+        return f"the folder above looks like a data set: give {above}"
+    return None
+
+
+def _is_surely_data_set(root: Path) -> bool:
+    """Whether a folder has the files of a layout; a folder `labels` alone, without classes, is not enough."""
+    # a folder that cannot be read is none that can be suggested
+    with suppress(OSError, DataError):
+        if any((root / name).is_file() for name in (*YOLO_DESCRIPTIONS, *YOLO_CLASS_LISTS)):
+            return True
+        return any(any(is_there(root)) for layout, is_there in _SIGNS.items() if layout != Collection.yolo)
+    return False
+
+
+def find_label_folder(root: Path) -> Path | None:
+    """Returns the first folder `labels` in a folder or in its folders, by which YOLO's layout is known."""
+    for folder in subfolders(root):
+        if folder.name == "labels":
+            return folder
+        if (folder / "labels").is_dir():
+            return folder / "labels"
+    return None
 
 
 def require_folder(root: Path) -> None:
@@ -129,7 +174,7 @@ def _signs_of_ilsvrc(root: Path) -> Iterator[bool]:
 
 def _signs_of_yolo(root: Path) -> Iterator[bool]:
     yield any((root / name).is_file() for name in YOLO_DESCRIPTIONS)
-    yield any(folder.name == "labels" or (folder / "labels").is_dir() for folder in subfolders(root))
+    yield find_label_folder(root) is not None
 
 
 _SIGNS: dict[Collection, Callable[[Path], Iterator[bool]]] = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from incdet.detections import Detections
 from incdet.errors import ImageError
-from incdet.images import exif_orientation
+from incdet.images import exif_orientation, read_image, read_size
 from incdet.structures import GroundTruth, Image
 
 MAX_ROUNDING = 1.0
@@ -20,6 +20,20 @@ _TURNS = {
     8: ("y", "-x"),
 }
 """EXIF orientation that exchanges the sides -> the stored coordinates that become x and y of the upright photo."""
+
+
+def read_photo_size(path: Path) -> tuple[int, int]:
+    """Returns width and height of a photo's file, upright, in pixels.
+
+    Raises:
+        ImageError: The file is missing or not an image, in the words in which detection says so.
+    """
+    try:
+        return read_size(path)
+    except ImageError:
+        # reading all of it tells more exactly what is wrong
+        read_image(path)
+        raise
 
 
 def fit_to_photo(truth: GroundTruth, width: int, height: int, path: Path) -> GroundTruth:

@@ -3,8 +3,11 @@
 Roboflow's form, where every split is a folder that holds photos and XML together, is read, too.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from incdet.config.near_names import nearest_names
 from incdet.data.annotation_set import read_annotations, unknown_objects
 from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
@@ -17,7 +20,7 @@ from incdet.data.layouts import (
     photos_by_name,
     split_synonyms,
 )
-from incdet.data.xml_annotations import VOC_BOXES, names_of_annotations, read_image_list
+from incdet.data.xml_annotations import VOC_BOXES, names_of_annotations, parse_annotation, read_content, read_image_list
 from incdet.errors import DataError
 from incdet.runtime.counted_words import counted, first_ones
 
@@ -69,7 +72,7 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
                 f"{root} {split} has {counted(sum(unknown.values()), 'object')}, none of a class of {owner}, but of "
                 f"{', '.join(sorted(unknown))}; write these classes into {root / CLASSES_FILE}, one a line"
             )
-        warn(unknown_objects(unknown, owner))
+        warn(_unknown_in_split(unknown, owner, split, annotation_files, class_ids))
     warn_of_impossible_boxes(truths, annotation_files, warn)
     warn_of_odd_boxes(truths, annotation_files, warn)
     files = photos_by_name(photos)
@@ -81,6 +84,26 @@ def read_voc(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
         image_ids=tuple(names),
         category_ids=tuple(range(1, len(class_names) + 1)),
     )
+
+
+def _unknown_in_split(
+    unknown: Counter[str], owner: str, split: str, files: Sequence[Path], class_ids: Mapping[str, int]
+) -> str:
+    """Returns a sentence about objects of other classes: their number, their first file, and classes of like names.
+
+    Args:
+        unknown: Number of objects by class name.
+        owner: The owner of the class list, for the sentence.
+        split: Name of the split.
+        files: The split's annotations.
+        class_ids: Class id by class name.
+    """
+    # found anew, because few data sets have such objects
+    first = next(file for file in files if parse_annotation(read_content(file), file, class_ids, VOC_BOXES)[1])
+    sentence = f"{unknown_objects(unknown, owner)}; the first of split '{split}' is in {first}"
+    near = {name: nearest_names(name, class_ids) for name in sorted(unknown)}
+    meant = [f"{names[0]!r} for {name!r}" for name, names in near.items() if names]
+    return f"{sentence}; did you mean {first_ones(meant)}?" if meant else sentence
 
 
 def _own_classes(root: Path) -> tuple[str, ...] | None:

@@ -17,16 +17,23 @@ from incdet.data.class_names import read_class_list
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.file_names import is_possible, named_apart
 from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_boxes
-from incdet.data.layouts import YOLO_DESCRIPTIONS, files_ending_in, missing_split, split_synonyms, subfolders
+from incdet.data.layouts import (
+    YOLO_CLASS_LISTS,
+    YOLO_DESCRIPTIONS,
+    files_ending_in,
+    find_label_folder,
+    missing_split,
+    split_synonyms,
+    subfolders,
+    suggest_other_folder,
+)
+from incdet.data.photo_frame import read_photo_size
 from incdet.data.yolo_labels import read_labels
 from incdet.errors import ConfigurationError, DataError, ImageError
-from incdet.images import SUFFIXES, find_images, read_size
+from incdet.images import SUFFIXES, find_images
 from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.runtime.text_files import read_text
 from incdet.structures import GroundTruth
-
-_CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")
-"""Files with one class a line, where there is no `data.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def read_yolo(root: Path | str, split: str, warn: Warn = no_warning) -> Dataset:
     truths, unlabelled = [], []
     for photo in photos:
         try:
-            width, height = read_size(photo)
+            width, height = read_photo_size(photo)
         except ImageError as error:
             raise DataError(f"cannot read the boxes of {photo}, whose size they depend on: {error}") from None
         labels = label_file(photo)
@@ -131,11 +138,14 @@ def _read_description(root: Path) -> _Description:
     )
     if files:
         return _parse_description(files[0])
-    for name in _CLASS_LISTS:
+    for name in YOLO_CLASS_LISTS:
         if (root / name).is_file():
             return _Description(read_class_list(root / name), "", {})
+    labels = find_label_folder(root)
+    found = "it has" if labels is None else f"it has the folder {labels.relative_to(root)}, as in YOLO's layout, but"
+    advice = suggest_other_folder(root) or f"write the classes into {root / 'classes.txt'}, one a line"
     raise DataError(
-        f"cannot read the data set {root}: it has neither data.yaml nor classes.txt, which name its classes"
+        f"cannot read the data set {root}: {found} neither data.yaml nor classes.txt, which name its classes; {advice}"
     )
 
 
@@ -194,8 +204,23 @@ def _photos_of(root: Path, split: str, description: _Description, warn: Warn) ->
     for name in split_synonyms(split):
         if name in folders:
             return _photos_at(folders[name], warn)
-    known = [*folders, *({"train", *split_synonyms("val"), "test"} & description.places.keys())]
+    known = set(folders)
+    for name in ("train", "val", "valid", "validation", "test"):
+        # a description often lists places that were never made, and the split of a folder by another name
+        if known.isdisjoint(split_synonyms(name)) and _has_place(root, description, name):
+            known.add(name)
     raise missing_split(root, split, f"'{split}' in data.yaml and no images/{split}", known)
+
+
+def _has_place(root: Path, description: _Description, split: str) -> bool:
+    """Whether all folders or lists are there that the description has for a split, and it has any."""
+    entries = description.places.get(split, ())
+    try:
+        for entry in entries:
+            _find_place(root, description.base, entry)
+    except DataError:
+        return False
+    return bool(entries)
 
 
 def _usual_folders(root: Path) -> Iterator[tuple[str, Path]]:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from incdet.data.dataset import Dataset, Warn
+from incdet.data.photo_frame import read_photo_size
 from incdet.errors import DataError, ImageError
-from incdet.images import read_size
 from incdet.runtime.counted_words import counted, first_ones, of_all
 from incdet.training.training_data import DataConfig, PhotosOfTraining
 from incdet.training.validation_photos import split_validation
@@ -29,7 +29,7 @@ def check_photos(dataset: Dataset) -> None:
     unreadable = []
     for path in dataset.image_paths:
         try:
-            read_size(path)
+            read_photo_size(path)
         except ImageError as error:
             unreadable.append(str(error))
     if unreadable:

@@ -5,6 +5,7 @@ configuration, it goes on where it stopped.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -204,19 +205,24 @@ def run_training(
         tensors = trainer.task.weights(averaged_network(trainer.task.network, trainer.average))
         save_weights(file, tensors, record(numbers), torch.float16)
 
+    # the progress ends before the weights are written, so that its last line does not come after theirs
+    progress = ExitStack()
+
     def write_before_validation() -> None:
+        progress.close()
         # a validation takes minutes, and nothing that ends it may cost the weights
         write_weights({})
         reporter.note(f"wrote {file}")
 
-    with reporter.progress("training", trainer.steps) as update:
+    with progress:
+        update = progress.enter_context(reporter.progress("training", trainer.steps))
         update(trainer.step, "")
         trainer.run(lambda step, terms: update(step, f"loss {sum(terms.values()):.3f}"), write_before_validation)
     numbers = trainer.log.last(VALIDATION)
     # the same tensors again, with what was measured in their record
     write_weights(numbers)
     if numbers:
-        reporter.note(f"validation: {_in_words(numbers)}, noted in {file}")
+        reporter.note(f"validation: {_in_words(numbers)}{_in_few_proposals(config)}, noted in {file}")
     if lock is not None:
         lock.release()
 
@@ -226,6 +232,14 @@ def _in_words(numbers: dict[str, float]) -> str:
     return ", ".join(
         f"{name.removeprefix(VALIDATION).replace('_', ' ')} {value:.3f}" for name, value in numbers.items()
     )
+
+
+def _in_few_proposals(config: RunConfig) -> str:
+    """Returns words that tell the mAP of a validation from that of `incdet evaluate`; none for other trainings."""
+    if not isinstance(config, RegionsTrainingConfig):
+        return ""
+    number = config.data.validation_proposals
+    return f" among the best {number} proposals of each photo (incdet evaluate is not limited to them)"
 
 
 def _tell_commands(commands: list[str], reporter: Reporter) -> None:

@@ -79,6 +79,7 @@ CASES = {
     "evaluate-classification --root voc --weights missing": (3, "no weights 'missing'"),
     "evaluate-classification --root voc --weights googlenet-voc": (3, "classify regions"),
     "train regions own_dota": (2, "did you mean 'own_data'"),
+    "train regions own_data": (3, "give yours: --root FOLDER"),
     "train regions own_data --root missing": (3, "no such folder"),
     "train regions own_data --root voc --split vla": (3, "vla"),
     f"train regions own_data --root voc --split val --output {NOWHERE}": (2, "photo.png/x"),

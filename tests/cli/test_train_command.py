@@ -49,6 +49,8 @@ def test_training_stopped_by_a_signal_goes_on_to_the_same_weights(incdet, shared
     code, _, err = incdet(*words)
     assert code == 0, err
     assert "from step 1 of 3" in err
+    assert "among the best 4 proposals of each photo" in err
+    assert err.index("training: 3 of 3") < err.index("wrote ") < err.index("validation: ")
     folders = [tmp_path / name / "member-2" for name in ("whole", "cut")]
     weights = [(folder / "weights.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]

@@ -139,6 +139,40 @@ def test_a_folder_of_no_layout_of_two_and_no_folder(tmp_path):
         find_layout(tmp_path / "gone")
 
 
+def test_the_folder_above_data_sets_and_one_within_name_the_right_one(tmp_path):
+    for folder, make in (("b", make_coco), ("c", make_voc), ("d", make_roboflow_coco)):
+        make(tmp_path / folder, "train", OBJECTS["train"])
+    with pytest.raises(
+        DataError, match=r"cannot tell the layout .*; data sets seem to lie in its folders b, c, d: give"
+    ):
+        find_layout(tmp_path)
+    for inner in ("b/images", "c/JPEGImages", "d/train"):
+        above = tmp_path / inner[0]
+        with pytest.raises(DataError, match=f"the folder above looks like a data set: give {above}$"):
+            find_layout(tmp_path / inner)
+    # the folder labels of a data set in YOLO's layout makes the folder above look like another form of it
+    make_yolo(tmp_path / "a", "train", OBJECTS["train"])
+    with pytest.raises(DataError, match=r"has the folder a/labels, as in YOLO's layout, .*its folders a, b, c, \.\.\."):
+        read_dataset(find_layout(tmp_path), tmp_path, "train")
+
+
+def test_yolo_without_classes_says_what_to_write(tmp_path):
+    make_roboflow_yolo(tmp_path, "train", OBJECTS["train"])
+    (tmp_path / "data.yaml").unlink()
+    advice = rf"has the folder train/labels, .*; write the classes into {tmp_path}/classes\.txt, one a line"
+    with pytest.raises(DataError, match=advice):
+        read_dataset("yolo", tmp_path, "train")
+
+
+def test_described_splits_that_are_not_there_are_not_found(tmp_path):
+    make_roboflow_yolo(tmp_path, "train", OBJECTS["train"])
+    make_roboflow_yolo(tmp_path, "val", OBJECTS["val"])
+    with (tmp_path / "data.yaml").open("a") as file:
+        file.write("test: ../test/images\n")
+    with pytest.raises(DataError, match="splits found: train, valid;"):
+        read_dataset("yolo", tmp_path, "tset")
+
+
 def test_ilsvrc_is_told_by_its_lists(tmp_path):
     write(tmp_path / "ImageSets" / "DET" / "val.txt", "a 1\n")
     assert find_layout(tmp_path) == "ilsvrc"

@@ -34,7 +34,9 @@ def test_own_classes_and_objects_of_unknown_ones(tmp_path):
     write(tmp_path / "Annotations" / "a.xml", xml(objects))
     said = []
     assert len(read_dataset("voc", tmp_path, "val", warn=said.append).ground_truths[0]) == 1
-    assert said == ["left out: 3 objects of 2 classes that PASCAL VOC lacks (lama, polar bear)"]
+    first = tmp_path / "Annotations" / "a.xml"
+    left_out = "left out: 3 objects of 2 classes that PASCAL VOC lacks (lama, polar bear)"
+    assert said == [f"{left_out}; the first of split 'val' is in {first}"]
     write(tmp_path / "classes.txt", "lama\n\n polar bear \nsheep\n")
     own = read_dataset("voc", tmp_path, "val", warn=said.append)
     assert own.class_names == ("lama", "polar bear", "sheep")
@@ -44,6 +46,17 @@ def test_own_classes_and_objects_of_unknown_ones(tmp_path):
         write(tmp_path / "classes.txt", content)
         with pytest.raises(DataError, match=r"classes\.txt is empty or names a class twice"):
             read_dataset("voc", tmp_path, "val")
+
+
+def test_a_misspelt_class_names_its_file_and_the_class_that_was_meant(tmp_path):
+    write(tmp_path / "ImageSets" / "Main" / "val.txt", "a\nb\n")
+    write(tmp_path / "classes.txt", "kitty\nhound\n")
+    write(tmp_path / "Annotations" / "a.xml", xml([("kitty", (1, 1, 4, 4), 0)]))
+    write(tmp_path / "Annotations" / "b.xml", xml([("kity", (1, 1, 4, 4), 0)]))
+    said = []
+    read_voc(tmp_path, "val", said.append)
+    first = tmp_path / "Annotations" / "b.xml"
+    assert said[0].endswith(f"(kity); the first of split 'val' is in {first}; did you mean 'kitty' for 'kity'?")
 
 
 @pytest.mark.parametrize(("split", "photos", "boxes"), [("train", 3482, 7606), ("val", 300, 661)])

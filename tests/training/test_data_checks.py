@@ -27,7 +27,9 @@ def test_missing_and_damaged_photos_are_counted_and_one_is_named(photos, tmp_pat
     with pytest.raises(DataError, match=r"1 of \d+ photos is missing, such as .*gone\.jpg"):
         check_photos(replace(photos, image_paths=(gone, *photos.image_paths[1:])))
     gone.write_text("no photo")
-    with pytest.raises(DataError, match=r"1 of \d+ photos is unreadable; .*gone\.jpg"):
+    with pytest.raises(
+        DataError, match=r"1 of \d+ photos is unreadable; .*gone\.jpg: it is not an image of a known format"
+    ):
         check_photos(replace(photos, image_paths=(gone, *photos.image_paths[1:])))
 
 
