@@ -123,7 +123,7 @@ def _expand(path: Path, tell: Tell, passed_over: PassedOver) -> Iterator[Path]:
     elif not _exists(path, Path.exists) and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
-            raise ImageError(f"the pattern {path} matches no file; check it, and quote it only if the shell should not")
+            raise ImageError(f"the pattern {path} matches no file; check its folder and its spelling")
         found: list[Path] = []
         for match in map(Path, matches):
             found += _photos_under(match, tell, passed_over) if match.is_dir() else [match]
