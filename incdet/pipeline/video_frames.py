@@ -120,7 +120,7 @@ class Video:
 
     def _unopened(self) -> str:
         if self._camera is not None:
-            return f"cannot open {self.name}: there is no such camera, or another program uses it; give the number of another one, or a file"
+            return f"cannot open {self.name}: no such camera, or another program uses it; give another one, or a file"
         return f"cannot read {self.name}: OpenCV finds no video in it; check the file, or convert it to H.264 in MP4"
 
 
