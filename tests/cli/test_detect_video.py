@@ -168,7 +168,7 @@ def test_arguments_that_do_not_belong_together(incdet, clip, photo):
         only_video(["camera:0", "camera:1"])
     code, _, err = incdet("detect", "camera:99", *ONE, "--json", "-")
     assert code == 1
-    assert "there is no such camera" in one_sentence(err)
+    assert "no such camera" in one_sentence(err)
 
 
 def test_a_missing_camera_is_told_without_words_of_opencv():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import torch
 from command_line import ONE
@@ -36,7 +37,11 @@ print(json.dumps(sorted({UNUSED!r} & sys.modules.keys())))
 def test_timing_tells_the_parts_of_the_start(incdet, photo):
     code, _, err = incdet("detect", photo, *ONE, "--json", "-", "--timing")
     assert code == 0
-    for part in ("libraries and arguments", "weights", "first photo", "meanwhile: compiled networks", "total"):
+    parts = ["libraries and arguments", "weights", "first photo", "total"]
+    if find_spec("openvino") is not None:
+        # torch compiles no networks
+        parts.append("meanwhile: compiled networks")
+    for part in parts:
         assert f"│ {part} " in err or f"│   {part} " in err
 
 
