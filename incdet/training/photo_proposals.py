@@ -17,6 +17,7 @@ from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_phot
 from incdet.runtime.counted_words import counted, of_all
 from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
 from incdet.runtime.reporter import Reporter
+from incdet.runtime.shard_photos import file_version
 from incdet.structures import Proposals
 
 _KEY = re.compile("[0-9a-f]{24}")
@@ -123,11 +124,9 @@ class PhotoProposals:
 
     def _note_of(self, path: Path) -> Path | None:
         """The file of the note about a photo as it is now; None where there is no such photo."""
-        try:
-            status = path.stat()
-        except OSError:
+        identity = file_version(path)
+        if identity is None:
             return None
-        identity = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
         digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
         return self.cache.folder / _NOTES / f"{digest}.npz"
 
