@@ -16,7 +16,6 @@ from incdet.ops.jpeg_data import END_MARKER, has_whole_picture
 from incdet.runtime.photo_search import SUFFIXES as SUFFIXES  # callers of `read_image` need both
 from incdet.runtime.photo_search import find_images as find_images
 from incdet.runtime.photo_search import require_no_address
-from incdet.runtime.shard_photos import ShardPhoto
 from incdet.structures import Image
 
 ImageSource = str | Path | bytes | np.ndarray | PIL.Image.Image | Image
@@ -82,9 +81,7 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
     if not isinstance(source, str | Path):
         kind = type(source).__name__
         raise ImageError(f"cannot read an image from a {kind}; give a path, encoded bytes, an array or a Pillow image")
-    if not isinstance(source, ShardPhoto):
-        require_no_address(str(source))
-    # a photo in a shard is a path of its own kind
+    require_no_address(source)
     path = source if isinstance(source, Path) else Path(source)
     try:
         if path.is_dir():
