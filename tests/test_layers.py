@@ -22,7 +22,8 @@ LAYERS = [
     {"output"},
     {"evaluation"},
     {"training"},
-    {"cli", "web"},
+    {"web", "cluster"},
+    {"cli"},
 ]
 """From the lowest to the highest: a module imports from its own layer and those below."""
 

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incdet.cli.completions import complete_weights
+from incdet.cli.cluster_options import (
+    ClusterAddress,
+    ClusterOptions,
+    ClusterWorkers,
+    CpusPerWorker,
+    PartSize,
+    ResultFormatOption,
+)
+from incdet.cli.detector_options import Cascade, Classes, Engine, Members, ScoreThreshold, Weights
 from incdet.cli.options import (
-    NETWORKS,
     RESULTS,
     SCREEN,
     SETTINGS,
@@ -17,7 +24,7 @@ from incdet.cli.options import (
     DeviceOption,
     EngineName,
     JsonLines,
-    OutputFolder,
+    OutputPlace,
     Overwrite,
     PresetOption,
     QuietTable,
@@ -25,7 +32,6 @@ from incdet.cli.options import (
     Timing,
     device_setting,
     preset_setting,
-    probability_text,
 )
 from incdet.errors import ConfigurationError
 
@@ -58,55 +64,6 @@ Save = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
-ScoreThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--score-threshold",
-        metavar="X",
-        parser=probability_text,
-        help="Lowest probability shown and saved (default: 0.55).",
-        rich_help_panel=RESULTS,
-    ),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option("--classes", metavar="A,B", help="Look for these classes only.", rich_help_panel=RESULTS),
-]
-Weights = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--weights",
-        metavar="NAME_OR_FILE",
-        autocompletion=complete_weights,
-        help="Other weights than the shipped, or the folder of a training; repeat the option for an ensemble.",
-        rich_help_panel=NETWORKS,
-    ),
-]
-Members = Annotated[
-    int | None,
-    typer.Option(
-        "--members",
-        metavar="N",
-        help="Networks of the shipped ensemble that are averaged (default: all six; the preset fast has one).",
-        rich_help_panel=NETWORKS,
-    ),
-]
-Cascade = Annotated[
-    bool,
-    typer.Option(
-        "--cascade",
-        help="The first --weights are a rejection network: it picks the regions that the others classify.",
-        rich_help_panel=NETWORKS,
-    ),
-]
-Engine = Annotated[
-    EngineName | None,
-    typer.Option(
-        "--engine",
-        help="Library that computes them (default: auto, OpenVINO on a CPU that has it).",
-        rich_help_panel=NETWORKS,
-    ),
-]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -135,7 +92,7 @@ Every = Annotated[
 
 def detect(
     paths: PhotosOrVideo,
-    output: OutputFolder = None,
+    output: OutputPlace = None,
     save: Save = None,
     json_file: JsonLines = None,
     score_threshold: ScoreThreshold = None,
@@ -151,6 +108,11 @@ def detect(
     settings: Settings = None,
     workers: Workers = None,
     every: Every = None,
+    cluster: ClusterAddress = None,
+    form: ResultFormatOption = None,
+    cpus_per_worker: CpusPerWorker = None,
+    cluster_workers: ClusterWorkers = None,
+    part_size: PartSize = None,
     timing: Timing = False,
     show: Show = False,
     quiet: QuietTable = False,
@@ -158,13 +120,27 @@ def detect(
     """Find objects; pictures with boxes and detections.jsonl go to incdet-output/ unless told otherwise."""
     more = [*preset_setting(preset), *device_setting(device)]
     effective = detection_config(score_threshold, classes, engine, more, config, settings)
+    on_cluster = ClusterOptions(cluster, form, cpus_per_worker, cluster_workers, part_size)
+    on_cluster.check(
+        {
+            "--save": save is not None,
+            "--json": json_file is not None,
+            "--every": every is not None,
+            "--timing": timing,
+            "--show": show,
+        }
+    )
+    if cluster is not None:
+        place = on_cluster.check_place(output)
+        choice = (tuple(weights or ()), members, cascade)
+        return _detect_on_cluster(paths, place, choice, effective, on_cluster, workers or 0, overwrite, quiet)
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions
     from incdet.cli.video_places import only_video
     from incdet.networks.chosen_weights import check_detector
 
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet, show)
+    options = OutputOptions(None if output is None else Path(output), save, json_file, overwrite, timing, quiet, show)
     ensemble = (tuple(weights or ()), members, cascade)
     video = only_video(paths)
     if video is not None:
@@ -190,6 +166,44 @@ def detect(
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
 
     return detect_photos(given, kinds, EnsembleChoice(*ensemble), effective, options, workers)
+
+
+def _detect_on_cluster(
+    paths: list[str],
+    place: str,
+    ensemble: tuple[tuple[str, ...], int | None, bool],
+    config: "Config",
+    options: ClusterOptions,
+    num_workers: int,
+    overwrite: bool,
+    quiet: bool,
+) -> int:
+    """Checks what is known without a network, and detects on a cluster.
+
+    Args:
+        paths: Inputs as they were given.
+        place: Folder or address of the results.
+        ensemble: Weights, members and whether there is a cascade, see `EnsembleChoice`.
+        config: Everything else that decides the detections.
+        options: The cluster's options.
+        num_workers: Processes of each worker that read photos and propose regions ahead.
+        overwrite: Whether earlier results are replaced.
+        quiet: Whether nothing but errors is told.
+
+    Raises:
+        IncdetError: The arguments, the weights or the cluster cannot be used.
+    """
+    from incdet.cli.engine_check import require_opencv_engine
+    from incdet.networks.chosen_weights import check_detector
+
+    check_detector(*ensemble, config)
+    require_opencv_engine(config.proposals)
+    from incdet.cli.cluster_batch import run_on_cluster
+    from incdet.cluster.photo_work import DetectionWork
+
+    weights, members, cascade = ensemble
+    work = DetectionWork(weights, members, cascade, config, config.detections.display_threshold, num_workers)
+    return run_on_cluster(work, paths, place, options, overwrite, quiet)
 
 
 def _detect_in_video(

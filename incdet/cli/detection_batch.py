@@ -14,11 +14,12 @@ from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.output.detection_files import save_photo_files
-from incdet.output.writers import best_below, coco_document, csv_text, detections_from_json, detections_json
+from incdet.output.photo_lines import detection_line, shown_detections
+from incdet.output.writers import coco_document, csv_text, detections_from_json
 from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
 from incdet.runtime.files import write_text
-from incdet.runtime.threads import map_in_threads
+from incdet.runtime.thread_queue import map_in_threads
 
 SAVING_THREADS = 2
 """Threads that draw and save the results of earlier photos while a GPU works on the next ones."""
@@ -88,14 +89,10 @@ def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshol
     if not isinstance(photo_result.result, Detections):
         return photo_result.result
     everything = photo_result.result
-    found = everything[everything.scores >= display_threshold]
+    found = shown_detections(everything, display_threshold)
     assert photo_result.image is not None
     save_photo_files(partial(batch.file_of, photo), found, photo_result.image, photo)
-    line = detections_json(found, batch.options.timing)
-    if len(everything) and not len(found):
-        # an empty result says how near the best detection came
-        line["best_below"] = best_below(everything, display_threshold)
-    return line, found.seconds
+    return detection_line(everything, display_threshold, batch.options.timing), found.seconds
 
 
 def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:

@@ -41,13 +41,7 @@ RULES = "Rules"
 """Title of a panel of options."""
 
 
-OWN_RULES = {
-    Collection.voc: "voc",
-    Collection.coco: "coco",
-    Collection.ilsvrc: "ilsvrc",
-    Collection.yolo: "voc",
-    Collection.shards: "voc",
-}
+OWN_RULES = {Collection.voc: "voc", Collection.coco: "coco", Collection.ilsvrc: "ilsvrc", Collection.yolo: "voc"}
 """The rules of each layout's data sets where none are named. YOLO has none of its own."""
 
 

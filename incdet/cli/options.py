@@ -45,6 +45,11 @@ def existing_text(text: str) -> Path:
     return Path(text)
 
 
+def place_text(text: str) -> str:
+    """A folder or an address from the command line, as it was written: a path would lose a slash of an address."""
+    return text if "://" in text else str(existing_text(text))
+
+
 def preset_text(text: str) -> PresetChoice:
     """A preset from the command line, by its name."""
     names = [choice.value for choice in PresetChoice]
@@ -110,6 +115,17 @@ OutputFolder = Annotated[
         metavar="DIR",
         parser=existing_text,
         help="Folder for the results (default: incdet-output).",
+        rich_help_panel=RESULTS,
+    ),
+]
+OutputPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        parser=place_text,
+        help="Folder for the results (default: incdet-output); with --cluster also an address.",
         rich_help_panel=RESULTS,
     ),
 ]

@@ -10,6 +10,7 @@ from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
 from incdet.cli.terminal_pictures import show_in_terminal
 from incdet.errors import ConfigurationError, ImageError
+from incdet.output.photo_lines import Line
 from incdet.output.result_folder import PhotoRecord, ResultFolder
 from incdet.output.result_lines import line_text
 from incdet.output.result_pictures import picture_names, stored_run
@@ -32,9 +33,6 @@ name."""
 
 SHARED = {"coco": "detections.coco.json", "csv": "detections.csv", "yolo": "classes.txt"}
 """Kind of result -> name of the file about all photos, besides the JSON lines."""
-
-Line = dict[str, Any]
-"""The results of one photo, as they stand on a line of the JSON."""
 
 Done = tuple[Line, Mapping[str, float]]
 """The line of a photo and its seconds per stage."""

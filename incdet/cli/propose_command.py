@@ -1,15 +1,24 @@
 """`incdet propose`: photos -> regions that may hold an object."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from incdet.cli.cluster_options import (
+    ClusterAddress,
+    ClusterOptions,
+    ClusterWorkers,
+    CpusPerWorker,
+    PartSize,
+    ResultFormatOption,
+)
 from incdet.cli.options import (
     RESULTS,
     ConfigFile,
     DeviceOption,
     JsonLines,
-    OutputFolder,
+    OutputPlace,
     Overwrite,
     Paths,
     PresetOption,
@@ -21,7 +30,7 @@ from incdet.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from incdet.config.sections import ProposalsConfig
+    from incdet.config.sections import Config, ProposalsConfig
 
 EXAMPLES = (
     "incdet propose photo.jpg --show-hierarchy",
@@ -52,7 +61,7 @@ ShowHierarchy = Annotated[
 
 def propose(
     paths: Paths,
-    output: OutputFolder = None,
+    output: OutputPlace = None,
     save: Save = None,
     show_hierarchy: ShowHierarchy = False,
     json_file: JsonLines = None,
@@ -61,6 +70,11 @@ def propose(
     preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
+    cluster: ClusterAddress = None,
+    form: ResultFormatOption = None,
+    cpus_per_worker: CpusPerWorker = None,
+    cluster_workers: ClusterWorkers = None,
+    part_size: PartSize = None,
     timing: Timing = False,
     quiet: QuietTable = False,
 ) -> int:
@@ -69,13 +83,24 @@ def propose(
     from incdet.config.sections import Config
 
     effective = load_config(Config, config, [*preset_setting(preset), *device_setting(device), *(settings or ())])
+    on_cluster = ClusterOptions(cluster, form, cpus_per_worker, cluster_workers, part_size)
+    on_cluster.check(
+        {
+            "--save": save is not None,
+            "--show-hierarchy": show_hierarchy,
+            "--json": json_file is not None,
+            "--timing": timing,
+        }
+    )
+    if cluster is not None:
+        return _propose_on_cluster(paths, on_cluster.check_place(output), effective, on_cluster, overwrite, quiet)
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.photo_batch import OutputOptions
     from incdet.networks.chosen_weights import check_proposers
     from incdet.runtime.gpu_presence import refuse_missing_gpu
 
-    options = OutputOptions(output, save, json_file, overwrite, timing, quiet)
+    options = OutputOptions(None if output is None else Path(output), save, json_file, overwrite, timing, quiet)
     kinds = options.kinds(KINDS)
     if show_hierarchy and "hierarchy" not in kinds:
         kinds = (*kinds, "hierarchy")
@@ -100,6 +125,35 @@ def propose(
     from incdet.cli.proposal_batch import propose_in_photos
 
     return propose_in_photos(given, kinds, effective, options)
+
+
+def _propose_on_cluster(
+    paths: list[str], place: str, config: "Config", options: ClusterOptions, overwrite: bool, quiet: bool
+) -> int:
+    """Checks what is known without a network, and proposes on a cluster.
+
+    Args:
+        paths: Inputs as they were given.
+        place: Folder or address of the results.
+        config: Everything that decides the proposals.
+        options: The cluster's options.
+        overwrite: Whether earlier results are replaced.
+        quiet: Whether nothing but errors is told.
+
+    Raises:
+        IncdetError: The arguments, the weights or the cluster cannot be used.
+    """
+    from incdet.cli.engine_check import require_opencv_engine
+    from incdet.networks.chosen_weights import check_proposers
+    from incdet.runtime.gpu_presence import refuse_missing_gpu
+
+    refuse_missing_gpu(config.device)
+    check_proposers(config.proposals)
+    require_opencv_engine(config.proposals)
+    from incdet.cli.cluster_batch import run_on_cluster
+    from incdet.cluster.photo_work import ProposalWork
+
+    return run_on_cluster(ProposalWork(config), paths, place, options, overwrite, quiet)
 
 
 def require_hierarchies(config: "ProposalsConfig") -> None:

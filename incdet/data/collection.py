@@ -10,4 +10,3 @@ class Collection(StrEnum):
     coco = "coco"
     ilsvrc = "ilsvrc"
     yolo = "yolo"
-    shards = "shards"

@@ -40,8 +40,7 @@ def coco_table(evaluation: CocoEvaluation) -> Table:
     """Returns COCO's twelve numbers."""
     table = _table("COCO", "number", "value")
     for name, value in evaluation.numbers.items():
-        # COCO's code says -1 where there are no objects to measure, as of a size
-        table.add_row(name, "-" if value == -1 else shown_number(value))
+        table.add_row(name, shown_number(value))
     return table
 
 

@@ -9,14 +9,18 @@ from typing import Any
 
 from incdet.errors import OutputError, reason
 from incdet.output.result_lines import NAMES as NAMES  # users of folders of results need it
-from incdet.output.result_lines import RESULT_SUFFIXES, StoredLines, flat_settings, line_text, lines_of, write_lines
+from incdet.output.result_lines import (
+    RESULT_SUFFIXES,
+    StoredLines,
+    differences_in_words,
+    line_text,
+    lines_of,
+    write_lines,
+)
 from incdet.output.result_pictures import stored_run
 from incdet.runtime.files import append_text, write_text
 from incdet.runtime.folder_lock import FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text
-
-_MAX_DIFFERENCES = 2
-"""Number of settings that the message about other settings names."""
 
 _STATE = ("photos", "json_file")
 """Keys of `run.json` that tell what was done rather than how."""
@@ -201,12 +205,8 @@ class ResultFolder:
 
     def _differences(self, stored: Mapping[str, Any]) -> str:
         """Returns the first settings that differ from those of an earlier run, in words; empty where none does."""
-        then, now = (
-            flat_settings({key: run[key] for key in run if key not in _STATE}) for run in (stored, self._description)
-        )
-        different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-        words = [f"{key} is {then.get(key)} there and {now.get(key)} now" for key in different[:_MAX_DIFFERENCES]]
-        return ", ".join([*words, *(["..."] if len(different) > _MAX_DIFFERENCES else [])])
+        then, now = ({key: run[key] for key in run if key not in _STATE} for run in (stored, self._description))
+        return differences_in_words(then, now)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Appends one photo's results.

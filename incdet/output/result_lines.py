@@ -19,6 +19,9 @@ RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
 CHECKSUM = "crc32"
 """Key of the checksum, which is the last one of a line. Lines of earlier versions and of other programs have none."""
 
+_MAX_DIFFERENCES = 2
+"""Number of settings that the message about other settings names."""
+
 _END = re.compile(rf', "{CHECKSUM}": "([0-9a-f]{{8}})"\}}\s*$')
 
 
@@ -131,3 +134,19 @@ def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
     for key, value in values.items():
         flat |= flat_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def differences_in_words(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Returns the first settings that differ between two runs, in words; empty where none does.
+
+    >>> differences_in_words({"device": "cpu", "scores": {"rounds": 1}}, {"device": "cpu", "scores": {"rounds": 2}})
+    'scores.rounds is 1 there and 2 now'
+
+    Args:
+        then: Settings of the earlier run, nested.
+        now: Settings of this run, nested.
+    """
+    flat_then, flat_now = flat_settings(then), flat_settings(now)
+    different = [key for key in sorted(flat_then.keys() | flat_now.keys()) if flat_then.get(key) != flat_now.get(key)]
+    words = [f"{key} is {flat_then.get(key)} there and {flat_now.get(key)} now" for key in different[:_MAX_DIFFERENCES]]
+    return ", ".join([*words, *(["..."] if len(different) > _MAX_DIFFERENCES else [])])

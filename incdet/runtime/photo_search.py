@@ -9,7 +9,6 @@ from pathlib import Path
 from incdet.errors import ImageError, reason
 from incdet.runtime.counted_words import counted
 from incdet.runtime.provenance import RUN_FILE
-from incdet.runtime.shard_photos import ShardPhoto
 from incdet.runtime.urls import missing_file_hint
 
 SUFFIXES = frozenset(
@@ -95,12 +94,7 @@ def find_images(sources: Iterable[str | Path], tell: Tell | None = None, note: T
 
 
 def require_no_address(source: str | Path) -> None:
-    """Raises ImageError for an address on the internet, which a path would not even show as it was given.
-
-    The shard of a photo may lie at one, because it has been opened there.
-    """
-    if isinstance(source, ShardPhoto):
-        return
+    """Raises ImageError for an address on the internet, which a path would not even show as it was given."""
     hint = missing_file_hint(source, "")
     if hint:
         raise ImageError(f"cannot read {source}: {hint}")
@@ -146,9 +140,9 @@ def _photos_under(folder: Path, tell: Tell, passed_over: PassedOver) -> list[Pat
     unreadable: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         # os.walk goes on with the folders that stay in the list
-        folders[:] = [name for name in sorted(folders) if _is_searched(Path(parent, name), passed_over)]
+        folders[:] = [name for name in sorted(folders) if is_searched_folder(Path(parent, name), passed_over)]
         for file in (Path(parent, name) for name in sorted(files)):
-            if _is_photo(file, passed_over):
+            if is_photo_file(file, passed_over):
                 found.append(file)
     sentences = [f"cannot read the folder {error.filename}: {reason(error)}; check its rights" for error in unreadable]
     if sentences and not found:
@@ -166,7 +160,7 @@ def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _is_searched(folder: Path, passed_over: PassedOver) -> bool:
+def is_searched_folder(folder: Path, passed_over: PassedOver) -> bool:
     """Whether a folder inside another one is searched."""
     if is_hidden_folder(folder.name) or (folder / RUN_FILE).is_file():
         return False
@@ -177,7 +171,7 @@ def _is_searched(folder: Path, passed_over: PassedOver) -> bool:
     return True
 
 
-def _is_photo(file: Path, passed_over: PassedOver) -> bool:
+def is_photo_file(file: Path, passed_over: PassedOver) -> bool:
     """Whether a file's ending is that of a photo. Hidden files are none: macOS puts `._photo.jpg` beside photos."""
     if file.name.startswith("."):
         return False

@@ -29,9 +29,28 @@ Result = TypeVar("Result")
 Work = Callable[[Entry], Result]
 
 
+_max_cores: int | None = None
+"""Number of cores that `limit_cores` leaves to this process; None leaves all."""
+
+
 def num_cores() -> int:
     """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if _max_cores is None else min(cores, _max_cores)
+
+
+def limit_cores(count: int) -> None:
+    """Leaves this process a share of the cores, because other processes work on the same machine.
+
+    The number of threads of torch, NumPy and OpenMP follows, unless these libraries are loaded already.
+
+    Args:
+        count: number of cores; at least 1.
+    """
+    global _max_cores
+    _max_cores = count
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = str(count)
 
 
 def map_in_processes(

@@ -6,7 +6,8 @@ import time
 import pytest
 import torch
 
-from incdet.runtime.threads import map_in_threads, split_among_threads
+from incdet.runtime.thread_queue import map_in_threads
+from incdet.runtime.threads import split_among_threads
 
 
 @pytest.fixture(params=[1, 2, 5])

@@ -1,0 +1,109 @@
+"""The inputs of a cluster's run: folders, lists, shards and addresses name the photos that one machine would find."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from trivial_work import save_photo
+
+from incdet.cluster import addresses
+from incdet.cluster.part_photos import read_photos
+from incdet.cluster.photo_inputs import ListedPhoto, ListedShard, PhotoInputs
+from incdet.errors import ImageError
+from incdet.images import find_images
+from incdet.runtime.provenance import RUN_FILE
+
+pytest.importorskip("fsspec", reason="needs fsspec")
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """The photos of `small_photos` and files that are none, below the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("photos/b.png", "photos/a/c.PNG", "photos/.hidden/d.png", "photos/found/e.png", "photos/.f.png"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        save_photo(Path(place), 1)
+    Path("photos/found", RUN_FILE).write_text("{}")
+    Path("photos/notes.txt").write_text("none")
+    Path("photos/dangling.jpg").symlink_to("nowhere")
+    return tmp_path
+
+
+def test_folders_hold_what_one_machine_finds(in_folder):
+    inputs = PhotoInputs(["photos", "photos/a", "photos"])
+    listed = list(inputs)
+    assert {entry.name for entry in listed} == {str(photo) for photo in find_images(["photos"])}
+    assert len(listed) == 2
+    assert all(Path(entry.place).is_absolute() and Path(entry.place).exists() for entry in listed)
+    assert inputs.passed_over.dangling_links == 1
+    assert inputs.failures == []
+    assert inputs.local_places() == [f"{in_folder}/photos", f"{in_folder}/photos/a", f"{in_folder}/photos"]
+
+
+def test_lists_name_each_photo_once(in_folder):
+    Path("list.txt").write_text("# some\nphotos/b.png\n\nphotos/b.png\ns3://bucket/x.jpg\nshards/1.tar\n")
+    assert list(PhotoInputs(["list.txt"])) == [
+        ListedPhoto("photos/b.png", f"{in_folder}/photos/b.png"),
+        ListedPhoto("s3://bucket/x.jpg", "s3://bucket/x.jpg"),
+        ListedShard("shards/1.tar", f"{in_folder}/shards/1.tar"),
+    ]
+
+
+def test_what_names_no_photo_is_a_sentence_and_the_rest_goes_on(in_folder):
+    Path("empty").mkdir()
+    given = ["nowhere", "empty", "photos/*.gif", "no.txt", "nosuch://x/y", "memory://absent/folder", "", "photos/b.png"]
+    inputs = PhotoInputs(given)
+    assert [entry.name for entry in inputs] == ["photos/b.png"]
+    assert len(inputs.failures) == 7
+    assert all(name in " ".join(inputs.failures) for name in given[:-2])
+
+
+def test_addresses_are_read_by_the_drivers(in_folder):
+    import fsspec
+
+    content = Path("photos/b.png").read_bytes()
+    memory = fsspec.filesystem("memory")
+    for place in ("/bucket/one.png", "/bucket/deep/two.png", "/bucket/.git/three.png", "/bucket/readme.md"):
+        memory.pipe_file(place, content)
+    try:
+        inputs = PhotoInputs(["memory://bucket"])
+        assert [entry.name for entry in inputs] == ["memory:///bucket/one.png", "memory:///bucket/deep/two.png"]
+        assert [entry.name for entry in PhotoInputs(["memory://bucket/deep/*.png"])] == [
+            "memory:///bucket/deep/two.png"
+        ]
+        photos = list(read_photos(list(inputs)))
+        assert [photo.content for photo in photos] == [content, content]
+        (missing,) = read_photos([ListedPhoto("memory:///bucket/no.png", "memory:///bucket/no.png")])
+        assert isinstance(missing.content, ImageError)
+        assert "memory:///bucket/no.png" in str(missing.content)
+    finally:
+        memory.rm("/bucket", recursive=True)
+
+
+def test_chained_addresses_keep_their_chain(in_folder):
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write("photos/b.png", "inside/b.png")
+    (entry,) = PhotoInputs(["zip://inside::photos.zip"])
+    assert entry.name == "zip://inside/b.png::photos.zip"
+    (photo,) = read_photos([entry])
+    assert photo.content == Path("photos/b.png").read_bytes()
+    assert not addresses.is_address("C:/photos")
+
+
+def test_shards_give_their_photos_in_order_and_their_damage_as_an_error(in_folder):
+    content = Path("photos/b.png").read_bytes()
+    with tarfile.open("1.tar", "w") as archive:
+        for name in ("x/one.png", "x/one.cls", "x/._one.png", "two.png"):
+            archive.add("photos/b.png", name)
+    photos = list(read_photos([ListedShard("1.tar", f"{in_folder}/1.tar")]))
+    assert [(photo.name, photo.content) for photo in photos] == [
+        ("1.tar/x/one.png", content),
+        ("1.tar/two.png", content),
+    ]
+    whole = Path("1.tar").read_bytes()
+    Path("cut.tar").write_bytes(whole[: 512 + len(content) // 2])
+    for name in ("cut.tar", "absent.tar", "photos/b.png"):
+        *_, last = read_photos([ListedShard(name, f"{in_folder}/{name}")])
+        assert isinstance(last.content, ImageError), name
+        assert name in str(last.content)
