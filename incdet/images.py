@@ -81,8 +81,8 @@ def read_image(source: ImageSource, config: ImagesConfig | None = None) -> Image
     if not isinstance(source, str | Path):
         kind = type(source).__name__
         raise ImageError(f"cannot read an image from a {kind}; give a path, encoded bytes, an array or a Pillow image")
-    require_no_address(str(source))
-    path = Path(source)
+    require_no_address(source)
+    path = source if isinstance(source, Path) else Path(source)
     try:
         if path.is_dir():
             raise ImageError(f"cannot read {path} as an image: it is a folder; use find_images to list its photos")

@@ -1,11 +1,13 @@
 """A training small enough to be run, killed and resumed in seconds; as a program: `tiny_training.py FOLDER STEP`.
 
 After this step (0: never) the program waits for the end of its input before it goes on. With `torchrun` the processes
-share a batch of 8 samples, and compute in double precision.
+share a batch of 8 samples, and compute in double precision. With `KILLED_RANK` in the environment, the process of this
+rank dies after `KILLED_STEP` steps, unless `torchrun` has started the processes again already.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ from incdet.training.optimization import OptimizationConfig
 from incdet.training.schedule import Schedule
 
 STEPS = 40
+KILLED_STEP = 27
 CONFIGURATION = {"seed": 3, "steps": STEPS}
 HERE = Path(__file__).parent
 
@@ -134,20 +137,27 @@ def assert_identical(state, other):
         assert torch.equal(tensor, other[name]), name
 
 
-def start_program(folder, launcher=(), wait_after=0):
+def start_program(folder, launcher=(), wait_after=0, killed_rank=""):
     """The program, which waits after this step until its input is closed, as `communicate` does."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    environment["KILLED_RANK"] = str(killed_rank)
     command = [sys.executable, *launcher, str(HERE / "tiny_training.py"), str(folder), str(wait_after)]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=environment, text=True, **streams)
 
 
 def main(folder, wait_after):
+    is_killed = (
+        os.environ.get("KILLED_RANK") == os.environ.get("RANK") and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+    )
+
     def progress(step, terms):
-        print(step, flush=True)
+        print(f"{step}\n", end="", flush=True)
         if step == wait_after:
             sys.stdin.read()
+        if is_killed and step == KILLED_STEP:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     with joined_processes("cpu") as processes:
         if "WORLD_SIZE" in os.environ:

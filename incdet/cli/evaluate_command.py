@@ -41,7 +41,13 @@ RULES = "Rules"
 """Title of a panel of options."""
 
 
-OWN_RULES = {Collection.voc: "voc", Collection.coco: "coco", Collection.ilsvrc: "ilsvrc", Collection.yolo: "voc"}
+OWN_RULES = {
+    Collection.voc: "voc",
+    Collection.coco: "coco",
+    Collection.ilsvrc: "ilsvrc",
+    Collection.yolo: "voc",
+    Collection.shards: "voc",
+}
 """The rules of each layout's data sets where none are named. YOLO has none of its own."""
 
 

@@ -138,11 +138,13 @@ def require_usable_token(token: str | None) -> None:
     """Makes sure that a token can be sent in a header.
 
     Raises:
-        ConfigurationError: It is empty, or has characters that no header holds.
+        ConfigurationError: It is empty, begins or ends with a space, or has characters that no header holds.
     """
     from incdet.errors import ConfigurationError
 
-    if token is not None and (not token.strip() or not token.isascii() or not token.isprintable()):
+    # spaces at the ends are no part of a header's value, so that no request could bring them
+    if token is not None and (not token or token != token.strip() or not token.isascii() or not token.isprintable()):
         raise ConfigurationError(
-            "--token (or INCDET_TOKEN) is empty or has letters that no header of HTTP holds; give letters and digits"
+            "--token (or INCDET_TOKEN) is empty, begins or ends with a space, or has letters that no header of HTTP "
+            "holds; give letters and digits"
         )

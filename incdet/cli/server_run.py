@@ -1,14 +1,16 @@
 """The run of `incdet serve`: an address is taken, networks are loaded, requests are served until it is stopped."""
 
+import os
 import socket
+import sys
 import time
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from incdet.classifier import Classifier
-from incdet.cli.console import notes, warning
+from incdet.cli.console import INTERRUPTED, notes, warning
 from incdet.cli.detection_batch import EnsembleChoice
 from incdet.config.crop_counts import NumCrops
 from incdet.config.sections import Config
@@ -19,6 +21,9 @@ from incdet.web.listening import address_of
 from incdet.web.server_limits import ServerLimits
 from incdet.web.server_setup import ServerSetup
 from incdet.web.serving import run_server
+
+_LAST_SECONDS = 1.0
+"""Time for the worker's photo to end after a second Ctrl-C."""
 
 
 class ServerOptions(NamedTuple):
@@ -72,12 +77,26 @@ def run(listener: socket.socket, options: ServerOptions, ensemble: EnsembleChoic
             if not options.quiet:
                 notes.print(f"open {address_of(listener)} in a browser; Ctrl-C stops the server", markup=False)
 
-        # an interruption is how a server ends; requests that had begun are answered
-        with suppress(KeyboardInterrupt):
-            run_server(make_application(setup), listener, options.limits, announce)
-        if not options.quiet:
-            notes.print(f"stopped; the server ran for {time.monotonic() - started:.0f} seconds", markup=False)
+        app = make_application(setup)
+        try:
+            # an interruption is how a server ends; requests that had begun are answered
+            with suppress(KeyboardInterrupt):
+                run_server(app, listener, options.limits, announce)
+            if not options.quiet:
+                notes.print(f"stopped; the server ran for {time.monotonic() - started:.0f} seconds", markup=False)
+            app.state.worker.stop(_LAST_SECONDS)
+        finally:
+            if app.state.worker.is_alive():
+                _leave_at_once()
     return 0
+
+
+def _leave_at_once() -> NoReturn:
+    """Ends the program while a thread computes, which the libraries of the networks would take for a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 def _warn_of_strangers(options: ServerOptions) -> None:

@@ -47,7 +47,9 @@ RecipeDataset = Annotated[
 ]
 RecipeRoot = Annotated[
     Path | None,
-    typer.Option("--root", help="Folder of the photos (default: the recipe's).", rich_help_panel=DATA),
+    typer.Option(
+        "--root", help="Folder of the photos, or address of tar shards (default: the recipe's).", rich_help_panel=DATA
+    ),
 ]
 RecipeSplit = Annotated[
     str | None,
@@ -232,7 +234,11 @@ def plot(folders: RunFolders, output: Picture = Path("training.png")) -> None:
 
 def _data_settings(dataset: Collection | None, root: Path | None, split: str | None, weights: str | None) -> list[str]:
     """The settings of a recipe that options stand for; none where they were not given."""
-    values = {"data.dataset": dataset, "data.root": root, "data.split": split, "initial_weights": weights}
+    from incdet.runtime.addresses import find_address
+
+    # a path has lost one of the slashes of an address
+    place = None if root is None else find_address(root) or root
+    values = {"data.dataset": dataset, "data.root": place, "data.split": split, "initial_weights": weights}
     # JSON keeps names such as "2012" and "null" texts
     return [f"{key}={json.dumps(str(value))}" for key, value in values.items() if value is not None]
 
@@ -247,11 +253,12 @@ def _asking_for_root(recipe: str, root: str, given: list[str]) -> Iterator[None]
         given: The settings that were given, of the form KEY=VALUE.
     """
     from incdet.errors import DataError
+    from incdet.runtime.addresses import find_address
 
     try:
         yield
     except DataError:
-        if Path(root).exists() or any(setting.startswith("data.root=") for setting in given):
+        if find_address(root) or Path(root).exists() or any(setting.startswith("data.root=") for setting in given):
             raise
         raise DataError(
             f"cannot train by the recipe {recipe}: its own folder of photos, {root}, is not there; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from incdet.cluster.addresses import is_address, open_address, read_address
+from incdet.cluster.file_systems import is_address, open_address, read_address
 from incdet.cluster.photo_inputs import Listed, ListedPhoto, ListedShard
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.images import SUFFIXES

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from incdet.cluster.addresses import is_address, open_address
+from incdet.cluster.file_systems import is_address, open_address
 from incdet.errors import IncdetError, OutputError, reason
 from incdet.runtime.files import atomic_file
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from incdet.cluster.addresses import is_address
+from incdet.cluster.file_systems import is_address
 from incdet.cluster.listing_parts import LISTING_FILE, STATE_FOLDER, listing_name
 from incdet.cluster.part_files import Format, part_name, part_number, read_part
 from incdet.cluster.part_worker import failures_name, note_name

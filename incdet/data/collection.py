@@ -10,3 +10,4 @@ class Collection(StrEnum):
     coco = "coco"
     ilsvrc = "ilsvrc"
     yolo = "yolo"
+    shards = "shards"

@@ -11,6 +11,7 @@ from incdet.config.class_choice import find_classes
 from incdet.errors import DataError
 from incdet.ops.even_spacing import evenly_spaced
 from incdet.runtime.counted_words import counted, first_ones
+from incdet.runtime.shard_photos import ShardPhoto
 from incdet.structures import GroundTruth
 
 Warn = Callable[[str], None]
@@ -132,9 +133,15 @@ class Dataset:
     def by_file_name(self) -> list[int]:
         """Returns the indices of the photos in the order of their files' names without ending.
 
-        The same photos have this order in every layout, while files of annotations list them in any.
+        The same photos have this order in every layout, while files of annotations list them in any. Photos in shards
+        go by the names that they had before.
         """
-        return sorted(range(len(self)), key=lambda index: self.image_paths[index].stem)
+
+        def name(index: int) -> str:
+            path = self.image_paths[index]
+            return self.ground_truths[index].image if isinstance(path, ShardPhoto) else path.stem
+
+        return sorted(range(len(self)), key=name)
 
     def subset(self, indices: list[int]) -> "Dataset":
         """Returns the data set with only these photos, in this order."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from incdet.data.collection import Collection
 from incdet.errors import DataError, reason
 from incdet.images import SUFFIXES
+from incdet.runtime.addresses import find_address
 from incdet.runtime.counted_words import first_ones
 
 ROBOFLOW_COCO_FILE = "_annotations.coco.json"
@@ -69,11 +70,11 @@ class MissingSplitError(DataError):
     """A split that a data set does not have."""
 
 
-def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -> MissingSplitError:
+def missing_split(root: Path | str, split: str, expected: str, known: Iterable[str]) -> MissingSplitError:
     """Returns the error about a split that a data set lacks.
 
     Args:
-        root: The folder of the data set.
+        root: The folder or the address of the data set.
         split: The split.
         expected: The file or folder that would hold it, below the root.
         known: The splits that the data set has.
@@ -88,9 +89,13 @@ def missing_split(root: Path, split: str, expected: str, known: Iterable[str]) -
 def find_layout(root: Path) -> Collection:
     """Returns the layout of a data set's folder, told by the files that only one layout has.
 
+    At an address, and in a folder of tar files alone, data sets lie in shards.
+
     Raises:
         DataError: The folder is missing, or holds the files of no layout or of several.
     """
+    if find_address(root) is not None:
+        return Collection.shards
     require_folder(root)
     found = [collection for collection, is_there in _SIGNS.items() if any(is_there(root))]
     if len(found) == 1:
@@ -98,9 +103,13 @@ def find_layout(root: Path) -> Collection:
     if found:
         names = " and ".join(found)
         raise DataError(f"{root} holds the files of several layouts, {names}; name one of them with data.dataset")
+    # archives that a data set came in may lie beside it, so they tell something only where there is nothing else
+    if files_ending_in(root, ".tar"):
+        return Collection.shards
     raise DataError(
         f"cannot tell the layout of {root}: it has neither annotations/instances_*.json nor */{ROBOFLOW_COCO_FILE} "
-        "(coco), neither ImageSets/Main nor */*.xml (voc), neither data.yaml nor labels (yolo); "
+        "(coco), neither ImageSets/Main nor */*.xml (voc), neither data.yaml nor labels (yolo), nor *.tar "
+        "(shards); "
         f"{suggest_other_folder(root) or 'check the folder'}"
     )
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from incdet.data.tar_members import read_member, reading_shard, shard_members
 from incdet.errors import DataError, ImageError, reason
 from incdet.images import SUFFIXES, read_image
 from incdet.structures import Image
@@ -104,38 +105,20 @@ class ShardPhotos:
 def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
     """Returns key, place and class of every photo of a shard, in its order."""
     pairs: dict[str, _Pair] = {}
-    try:
-        with tarfile.open(file, "r:") as archive:
-            last = -1
-            for member in archive:
-                # a negative size leads back to where the reading came from, again and again
-                if member.size < 0 or archive.offset <= last:
-                    raise DataError(f"{file}: {member.name!r} has an impossible size; the shard is damaged")
-                if member.issparse():
-                    raise DataError(f"{file}: {member.name!r} is a sparse file; write the shard without holes")
-                last = archive.offset
-                # WebDataset's key is the path up to the first dot of the file's name
-                folder, _, name = member.name.rpartition("/")
-                stem, _, suffix = name.partition(".")
-                key = f"{folder}/{stem}".lstrip("/")
-                pair = pairs.get(key, _Pair())
-                if member.isfile() and f".{suffix.lower()}" in SUFFIXES:
-                    pairs[key] = _Pair(member, pair.label)
-                elif member.isfile() and suffix == "cls":
-                    pairs[key] = _Pair(pair.image, member)
-            found = []
-            for key, pair in pairs.items():
-                if pair.image is None or pair.label is None:
-                    missing = "class (.cls)" if pair.label is None else "photo"
-                    raise DataError(f"{file}: {key} has no {missing}; expected pairs of {key}.jpg and {key}.cls")
-                place = _Place(shard, pair.image.offset_data, pair.image.size)
-                found.append((key, place, _text(archive, pair.label)))
-    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, KeyError, RecursionError) as error:
-        raise DataError(f"cannot read the shard {file}: {reason(error)}; expected an uncompressed tar file") from None
+    with reading_shard(str(file)), tarfile.open(file, "r:") as archive:
+        for key, suffix, member in shard_members(archive, str(file)):
+            pair = pairs.get(key, _Pair())
+            if f".{suffix.lower()}" in SUFFIXES:
+                pairs[key] = _Pair(member, pair.label)
+            elif suffix == "cls":
+                pairs[key] = _Pair(pair.image, member)
+        found = []
+        for key, pair in pairs.items():
+            if pair.image is None or pair.label is None:
+                missing = "class (.cls)" if pair.label is None else "photo"
+                raise DataError(f"{file}: {key} has no {missing}; expected pairs of {key}.jpg and {key}.cls")
+            place = _Place(shard, pair.image.offset_data, pair.image.size)
+            # a class is a number or a name, however large its file claims to be
+            label = read_member(archive, pair.label, _MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace")
+            found.append((key, place, label.strip()))
     return found
-
-
-def _text(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    stream = archive.extractfile(member)
-    # a class is a number or a name, however large its file claims to be
-    return "" if stream is None else stream.read(_MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace").strip()

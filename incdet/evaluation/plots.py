@@ -51,7 +51,8 @@ def precision_recall_plot(evaluation: Evaluation) -> bytes:
         mean = np.mean(list(curves.values()), axis=0)
         label = f"mean, mAP {evaluation.mean_average_precision:.3f}"
         axes.plot(_RECALLS, mean, color="black", linewidth=2.5, label=label)
-        axes.legend(fontsize=8, loc="upper right")
+        # beside the curves, which fill the whole square
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.set(xlabel="recall", ylabel="precision (envelope)", xlim=(0, 1), ylim=(0, 1.02))
     tidy(axes)
     return png(figure)

@@ -40,7 +40,8 @@ def coco_table(evaluation: CocoEvaluation) -> Table:
     """Returns COCO's twelve numbers."""
     table = _table("COCO", "number", "value")
     for name, value in evaluation.numbers.items():
-        table.add_row(name, shown_number(value))
+        # COCO's code says -1 where there are no objects to measure, as of a size
+        table.add_row(name, "-" if value == -1 else shown_number(value))
     return table
 
 

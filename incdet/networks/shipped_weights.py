@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from incdet.config.near_names import nearest_names
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.run_folders import weights_of_run
 from incdet.runtime.urls import missing_file_hint
@@ -71,6 +72,9 @@ def find_weights(name_or_file: str | Path) -> Path:
         if full_name in shipped:
             return shipped[full_name]
         names = ", ".join(shipped) or "none (the package is incomplete: install it again)"
-        found = missing_file_hint(name_or_file, f"neither a file nor shipped; shipped weights: {names}")
+        # short names are names, too
+        near = nearest_names(str(name_or_file), (*shipped, *(name.removeprefix(_NETWORK_PREFIX) for name in shipped)))
+        meant = f"; did you mean {near[0]}?" if near else ""
+        found = missing_file_hint(name_or_file, f"neither a file nor shipped{meant}; shipped weights: {names}")
         raise WeightsError(f"no weights '{name_or_file}': {found}")
     return file

@@ -19,7 +19,10 @@ from incdet.runtime.text_files import read_text
 from incdet.runtime.visible_text import table_cell
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
 
-Value = TypeVar("Value", str, int)
+Value = TypeVar("Value", str, int, list[Any])
+
+_KINDS: dict[type, str] = {str: "text", int: "a whole number", list: "a list"}
+"""Names of the kinds of values of a line."""
 
 CSV_HEADER = ("image", "label", "class_id", "score", "x1", "y1", "x2", "y2")
 
@@ -57,7 +60,7 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
         DataError: A key is missing, a label is not among the classes, or a box or score is impossible.
     """
     try:
-        entries = line["detections"]
+        entries = _typed(_object(line), "detections", list)
         class_ids = [class_names.index(entry["label"]) for entry in entries]
         corners, scores = [entry["box"] for entry in entries], [entry["score"] for entry in entries]
         _require_numbers(chain.from_iterable(corners), "box")
@@ -66,9 +69,9 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
         if (np.abs(boxes) > LARGEST_COORDINATE).any():
             raise ValueError("a box reaches beyond any image")
         return Detections(
-            image=_typed(line, "image", str),
-            width=_typed(line, "width", int),
-            height=_typed(line, "height", int),
+            image=_image_name(line),
+            width=_side(line, "width"),
+            height=_side(line, "height"),
             boxes=boxes.astype(np.float32),
             scores=np.array(scores, np.float32),
             class_ids=np.array(class_ids, np.int64),
@@ -89,8 +92,47 @@ def _typed(line: Mapping[str, Any], key: str, kind: type[Value]) -> Value:
     """
     value = line[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{key} is {str(value)[:60]!r}, expected {'text' if kind is str else 'a whole number'}")
+        raise TypeError(f"{key} is {str(value)[:60]!r}, expected {_KINDS[kind]}")
     return value
+
+
+def _object(line: Any) -> Mapping[str, Any]:
+    """Returns a line that is an object.
+
+    Raises:
+        TypeError: It is a list, a number or a text.
+    """
+    if not isinstance(line, Mapping):
+        raise TypeError(f"the line is {str(line)[:60]!r}, expected an object")
+    return line
+
+
+def _image_name(line: Mapping[str, Any]) -> str:
+    """Returns the name of a line's photo.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It holds half a character, which no file can be written with.
+    """
+    name = _typed(line, "image", str)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("image holds half of a surrogate pair") from None
+    return name
+
+
+def _side(line: Mapping[str, Any], key: str) -> int:
+    """Returns the width or height of a line's photo.
+
+    Raises:
+        TypeError: It is no whole number.
+        ValueError: No photo has it.
+    """
+    side = _typed(line, key, int)
+    if not 1 <= side <= LARGEST_COORDINATE:
+        raise ValueError(f"{key} is less than 1 pixel or more than {LARGEST_COORDINATE:.0f}")
+    return side
 
 
 def _require_numbers(values: Iterable[Any], what: str) -> None:

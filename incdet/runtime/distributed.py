@@ -109,10 +109,16 @@ def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process
     store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
     backend = "nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    is_broken = False
     try:
         yield Processes(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    except RuntimeError:
+        # torch's own error where another process has died, for which nobody needs to wait; torchrun starts all anew
+        is_broken = True
+        raise
     finally:
-        _leave_together(store, count)
+        if not is_broken:
+            _leave_together(store, count)
         distributed.destroy_process_group()
 
 

@@ -179,11 +179,11 @@ def save_arrays(file: Path, **arrays: Any) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def load_arrays(file: Path, *names: str) -> dict[str, np.ndarray] | None:
+def load_arrays(file: Path | IO[bytes], *names: str) -> dict[str, np.ndarray] | None:
     """Reads the arrays of a .npz; nothing is unpickled.
 
     Args:
-        file: name of the .npz.
+        file: name of the .npz, or the open file.
         names: arrays that must be there, because a .npz does not notice when entries of its directory are lost.
 
     Returns:

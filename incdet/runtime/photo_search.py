@@ -9,6 +9,7 @@ from pathlib import Path
 from incdet.errors import ImageError, reason
 from incdet.runtime.counted_words import counted
 from incdet.runtime.provenance import RUN_FILE
+from incdet.runtime.shard_photos import ShardPhoto
 from incdet.runtime.urls import missing_file_hint
 
 SUFFIXES = frozenset(
@@ -94,7 +95,12 @@ def find_images(sources: Iterable[str | Path], tell: Tell | None = None, note: T
 
 
 def require_no_address(source: str | Path) -> None:
-    """Raises ImageError for an address on the internet, which a path would not even show as it was given."""
+    """Raises ImageError for an address on the internet, which a path would not even show as it was given.
+
+    The shard of a photo may lie at one, because it has been opened there.
+    """
+    if isinstance(source, ShardPhoto):
+        return
     hint = missing_file_hint(source, "")
     if hint:
         raise ImageError(f"cannot read {source}: {hint}")

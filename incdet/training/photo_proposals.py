@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from incdet.pipeline.proposal_cache import ProposalCache, image_key, search_phot
 from incdet.runtime.counted_words import counted, of_all
 from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
 from incdet.runtime.reporter import Reporter
-from incdet.structures import Proposals
+from incdet.runtime.shard_photos import ShardPhoto, file_version
+from incdet.training.shard_proposals import ProposedPhoto, ShardProposals
 
 _KEY = re.compile("[0-9a-f]{24}")
 """The form of the names that `image_key` gives."""
@@ -25,14 +25,6 @@ _KEY = re.compile("[0-9a-f]{24}")
 
 _NOTES = "photos"
 """Name of the folder in the cache with the notes about files."""
-
-
-class ProposedPhoto(NamedTuple):
-    """A photo's size in pixels and its proposals."""
-
-    width: int
-    height: int
-    proposals: Proposals
 
 
 class PhotoProposals:
@@ -44,12 +36,15 @@ class PhotoProposals:
     the photo is decoded again. Only a file that is replaced by another one of the same length and of the same time, as
     `cp --preserve` does, is taken for the old one, as `make` and `rsync` take it, too.
 
+    Proposals of photos in shards are looked for beside their shards first.
+
     Args:
         cache: the proposals on disk.
     """
 
     def __init__(self, cache: ProposalCache):
         self.cache = cache
+        self.beside_shards = ShardProposals(cache.settings_folder.name)
 
     def __call__(self, path: Path, num_threads: int | None = None) -> ProposedPhoto:
         """Returns the size and the proposals of a photo.
@@ -64,7 +59,7 @@ class PhotoProposals:
         """
         # the note is named before the photo is read: a change in between makes a note that nobody finds
         note = self._note_of(path)
-        known = None if note is None else self._load(note)
+        known = self._known(path, note)
         if known is not None:
             return known
         image = read_image(path, ImagesConfig())
@@ -91,12 +86,7 @@ class PhotoProposals:
 
     def _missing(self, paths: Iterable[Path]) -> list[Path]:
         """The photos whose proposals are not known."""
-        missing = []
-        for path in paths:
-            note = self._note_of(path)
-            if note is None or self._load(note) is None:
-                missing.append(path)
-        return missing
+        return [path for path in paths if self._known(path, self._note_of(path)) is None]
 
     def fill(self, paths: Iterable[Path], num_processes: int | None = None) -> Iterator[Path]:
         """Computes what is missing for these photos in parallel and yields each path when it is done.
@@ -113,8 +103,7 @@ class PhotoProposals:
         remove_stale_temporaries(self.cache.folder / _NOTES, self.cache.settings_folder)
         missing = []
         for path in paths:
-            note = self._note_of(path)
-            if note is None or self._load(note) is None:
+            if self._known(path, self._note_of(path)) is None:
                 missing.append(path)
             else:
                 yield path
@@ -123,13 +112,18 @@ class PhotoProposals:
 
     def _note_of(self, path: Path) -> Path | None:
         """The file of the note about a photo as it is now; None where there is no such photo."""
-        try:
-            status = path.stat()
-        except OSError:
+        identity = file_version(path)
+        if identity is None:
             return None
-        identity = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
         digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
         return self.cache.folder / _NOTES / f"{digest}.npz"
+
+    def _known(self, path: Path, note: Path | None) -> ProposedPhoto | None:
+        """The photo, where its proposals lie beside its shard or its note is there."""
+        known = self.beside_shards.load(path) if isinstance(path, ShardPhoto) else None
+        if known is None and note is not None:
+            known = self._load(note)
+        return known
 
     def _load(self, note: Path) -> ProposedPhoto | None:
         """The photo that a note is about; None where the note or the proposals are missing or damaged."""

@@ -21,7 +21,7 @@ class DataConfig(Section):
 
     Attributes:
         dataset: layout of the data set, as for `incdet evaluate`; "auto" tells it by the files in the folder.
-        root: folder of the data set.
+        root: folder of the data set; of shards, it may be an address such as s3://bucket/folder.
         split: split of the data set that is learnt.
         validation_images: number of photos of the split, evenly spaced by their names, that are kept out of training;
             the validation judges the network on them. None keeps none where the data set has a split `val`, which then
@@ -36,7 +36,7 @@ class DataConfig(Section):
             random; the others are ignored.
     """
 
-    dataset: Literal["auto", "voc", "coco", "ilsvrc", "yolo"] = "voc"
+    dataset: Literal["auto", "voc", "coco", "ilsvrc", "yolo", "shards"] = "voc"
     root: str
     split: str = "train"
     validation_images: int | None = Field(None, ge=0)

@@ -1,5 +1,6 @@
 """Who may use a server: a token where one was given, and only this machine's names where it listens to this machine."""
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from incdet.web.request_errors import RequestError
+from incdet.web.request_errors import RequestError, mistake_error, stopping_error
 
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
 
@@ -55,7 +56,8 @@ class AccessCheck:
     """Refuses requests that may not use the server, adds `HEADERS`, and counts responses.
 
     A server on this machine alone without a token refuses requests under other names: a web site could have its own
-    name lead to this machine, and its pages could then send photos here and read the results.
+    name lead to this machine, and its pages could then send photos here and read the results. Pages of other sites
+    could also send photos without reading results, and so fill the queue; browsers say where such requests come from.
 
     Args:
         app: The application behind it.
@@ -72,23 +74,41 @@ class AccessCheck:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # the same as GET; what runs the server leaves the body out
+            scope = {**scope, "method": "GET"}
+        has_started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
+                has_started = True
                 extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message.get("headers", []), *extra]
                 route = scope.get("route")
                 self.count(getattr(route, "path", "other"), message["status"])
             await send(message)
 
-        error = self._refusal(scope["path"], Headers(scope=scope))
-        if error is None:
-            await self.app(scope, receive, send_with_headers)
-        else:
+        error = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
+        if error is not None:
             await error_response(error)(scope, receive, send_with_headers)
+            return
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # the server was told to stop a second time, or has waited long enough for this request
+            if not has_started:
+                await error_response(stopping_error())(scope, receive, send_with_headers)
+        except Exception:
+            # the error itself is written to the server's log, and may hold paths
+            if not has_started:
+                await error_response(mistake_error())(scope, receive, send_with_headers)
+            raise
 
-    def _refusal(self, path: str, headers: Headers) -> RequestError | None:
+    def _refusal(self, method: str, path: str, headers: Headers) -> RequestError | None:
         """Returns why a request is refused; None where it is not."""
+        if method == "POST" and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return RequestError(403, "other_site", "the server takes no photos from pages of other sites; open its own")
         if self.token is None:
             if self.is_local and not is_loopback(host_name(headers.get("host", ""))):
                 return RequestError(

@@ -7,12 +7,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 import incdet
 from incdet.errors import IncdetError
 from incdet.pipeline.photo_groups import score_photos
 from incdet.web.access import AccessCheck, error_response
+from incdet.web.conversion_routes import add_conversion_route
 from incdet.web.photo_queue import PhotoQueue
 from incdet.web.photo_routes import add_photo_routes
 from incdet.web.photo_worker import PhotoWorker
@@ -48,15 +48,17 @@ def make_application(setup: ServerSetup) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    # whoever runs the application may end the worker's photo, too
+    app.state.worker = worker
     queue = PhotoQueue(worker, setup.limits, metrics)
     add_plain_routes(app, setup, queue)
+    add_conversion_route(app, setup)
     add_photo_routes(app, setup, queue)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_exception_handler(RequestError, _answer_error)
     app.add_exception_handler(IncdetError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_wrong_options)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(Exception, _answer_mistake)
     app.add_middleware(AccessCheck, token=setup.token, is_local=setup.is_local, count=metrics.count_request)
     return app
 
@@ -80,8 +82,3 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
     code = _ERROR_CODES.get(error.status_code, "bad_request")
     message = f"{str(error.detail).lower()}; see /openapi.json for what there is"
     return error_response(RequestError(error.status_code, code, message, dict(error.headers or {})))
-
-
-async def _answer_mistake(_request: Request, _error: Exception) -> JSONResponse:
-    # the error itself is written to the server's log, and may hold paths
-    return error_response(RequestError(500, "mistake", "the server made a mistake, which its log describes"))

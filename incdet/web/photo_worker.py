@@ -13,7 +13,7 @@ from incdet.pipeline.batching import MAX_PHOTOS_UNDER_WAY
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import ScoredRegions
 from incdet.structures import Image
-from incdet.web.request_errors import RequestError
+from incdet.web.request_errors import RequestError, stopping_error
 
 ScorePhotos = Callable[[Iterator[tuple[Image, np.ndarray]]], Iterator[ScoredRegions]]
 """Classifies the regions of photos and yields the result of each, in order."""
@@ -118,13 +118,17 @@ class PhotoWorker:
         self._waiting: deque[PhotoJob] = deque()
         self._has_news = threading.Condition()
         self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="incdet photo worker", daemon=True)
-        self._thread.start()
+        self._has_ended = threading.Event()
+        threading.Thread(target=self._run, name="incdet photo worker", daemon=True).start()
 
     @property
     def num_waiting(self) -> int:
         """Number of jobs that have not been taken yet."""
         return len(self._waiting)
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs, which it does until its photo is done after a stop."""
+        return not self._has_ended.is_set()
 
     def submit(self, job: PhotoJob) -> None:
         """Adds a job at the end of the queue; the caller bounds their number."""
@@ -133,7 +137,7 @@ class PhotoWorker:
                 self._waiting.append(job)
                 self._has_news.notify()
                 return
-        job.fail(_stopping_error())
+        job.fail(stopping_error())
 
     def withdraw(self, job: PhotoJob) -> None:
         """Gives up a job whose result nobody waits for any more; one that waits leaves the queue at once."""
@@ -151,13 +155,15 @@ class PhotoWorker:
         with self._has_news:
             self._is_stopping = True
             self._has_news.notify()
-        self._thread.join(seconds)
+        # an interruption while a thread is joined would make Python take the thread for ended
+        self._has_ended.wait(seconds)
 
     def _run(self) -> None:
         while jobs := self._take():
             self._work_on(jobs)
         for job in self._waiting:
-            job.fail(_stopping_error())
+            job.fail(stopping_error())
+        self._has_ended.set()
 
     def _take(self) -> deque[PhotoJob]:
         """Waits for jobs and removes a group of them from the queue; none once the worker is told to stop."""
@@ -196,7 +202,3 @@ class PhotoWorker:
             elif job.is_wanted():
                 under_way.append(job)
                 yield regions
-
-
-def _stopping_error() -> RequestError:
-    return RequestError(503, "stopping", "the server stops; try again when it has started again")

@@ -36,6 +36,16 @@ def request_error_of(error: Exception) -> RequestError | None:
     return None
 
 
+def stopping_error() -> RequestError:
+    """Returns the error about a server that stops."""
+    return RequestError(503, "stopping", "the server stops; try again when it has started again")
+
+
+def mistake_error() -> RequestError:
+    """Returns the error about a mistake of the server itself, which tells nothing of its disk."""
+    return RequestError(500, "mistake", "the server made a mistake, which its log describes")
+
+
 def busy_error(num_places: int) -> RequestError:
     """Returns the error about a full queue.
 

@@ -197,6 +197,7 @@ Responses = dict[int | str, dict[str, Any]]
 ERRORS: Responses = {
     400: {"model": ErrorResponse, "description": "There is no photo in the request."},
     401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    403: {"model": ErrorResponse, "description": "The request comes from a page of another site."},
     408: {"model": ErrorResponse, "description": "The body did not arrive in time."},
     413: {"model": ErrorResponse, "description": "The body has too many bytes, or the photo too many pixels."},
     421: {"model": ErrorResponse, "description": "The server does not go by the name that the request gives."},

@@ -23,6 +23,16 @@ KEEP_ALIVE_SECONDS = 5
 BACKLOG = 256
 """Number of connections that the system holds until they are accepted."""
 
+MIN_BYTES_PER_SECOND = 10_000
+"""Speed at which a client must take its response."""
+
+SEND_BUFFER = 128_000
+"""Bytes of a response that the system takes from the server at a time. It tells how far a client is only after a good
+part of them, and takes megabytes by itself, so that a client on a slow line would seem to take nothing for a minute."""
+
+MAX_UNSENT_BYTES = 256_000_000
+"""Bytes of responses that wait for slow clients at a time; the client that brings more of them is sent away."""
+
 
 def run_server(app: FastAPI, listener: socket.socket, limits: ServerLimits, on_start: Callable[[], None]) -> None:
     """Serves until the process is told to stop; requests that have begun are finished.
@@ -38,6 +48,8 @@ def run_server(app: FastAPI, listener: socket.socket, limits: ServerLimits, on_s
     """
     # what is wrong with a form is told to its sender, not to the server's log
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    # a second Ctrl-C ends what runs, which is no error
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "CancelledError" not in record.getMessage())
     _AnnouncingServer(make_config(app, limits), on_start).run(sockets=[listener])
 
 
@@ -77,10 +89,12 @@ class _AnnouncingServer(uvicorn.Server):
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP on one connection, which is closed when it stays without a whole request for too long.
+    """HTTP on one connection, which is closed when nothing happens on it for too long.
 
-    uvicorn waits without end for the headers of a request, and for what is left of a body whose request has been
-    answered, so that clients that send a byte now and then could hold any number of connections.
+    uvicorn waits without end for the headers of a request, for what is left of a body whose request has been answered,
+    and for clients to take their responses, so that clients that send or take a byte now and then could hold any number
+    of connections and responses. A client that takes its response slowly, but not slower than `MIN_BYTES_PER_SECOND`,
+    gets all of it.
 
     Args:
         limits: Seconds without a request, and number of connections.
@@ -90,6 +104,8 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._limits = limits
         self._idle_since = 0.0
+        self._num_unsent = 0
+        self._has_drained = False
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -98,6 +114,7 @@ class BoundedProtocol(H11Protocol):
         if len(self.connections) > self._limits.max_connections:
             transport.abort()
             return
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._idle_since = self.loop.time()
         self._watch = self.loop.call_later(self._limits.header_seconds, self._close_idle)
 
@@ -108,8 +125,13 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Notes when the connection was last without a request."""
+        """Notes when the connection was last without a request, and sends clients away that leave too much unread."""
         self._idle_since = self.loop.time()
+        self._num_unsent = self.transport.get_write_buffer_size()
+        if self._num_unsent > 0:
+            sizes = [other.transport.get_write_buffer_size() for other in self.connections]
+            if sum(sizes) > MAX_UNSENT_BYTES:
+                self.transport.abort()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -122,13 +144,32 @@ class BoundedProtocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def resume_writing(self) -> None:
+        """Notes that the client has taken most of what waited for it."""
+        self._has_drained = True
+        super().resume_writing()
+
     def _close_idle(self) -> None:
-        """Closes the connection where no request is under way for too long, and looks again later."""
-        is_busy = self.cycle is not None and not self.cycle.response_complete
-        if is_busy:
-            self._idle_since = self.loop.time()
-        left = self._idle_since + self._limits.header_seconds - self.loop.time()
-        if left <= 0:
-            self.transport.abort()
-            return
+        """Closes the connection where nothing has happened on it for too long, and looks again later."""
+        now = self.loop.time()
+        if now >= self._idle_since + self._limits.header_seconds:
+            num_unsent = self.transport.get_write_buffer_size()
+            if not self._is_active(num_unsent):
+                self.transport.abort()
+                return
+            self._idle_since, self._num_unsent, self._has_drained = now, num_unsent, False
+        left = self._idle_since + self._limits.header_seconds - now
         self._watch = self.loop.call_later(max(left, 0.05), self._close_idle)
+
+    def _is_active(self, num_unsent: int) -> bool:
+        """Whether a request is under way, or its client takes the response fast enough.
+
+        Args:
+            num_unsent: Number of bytes that the client has not taken yet.
+        """
+        if num_unsent == 0:
+            return self.cycle is not None and not self.cycle.response_complete
+        # a response that has begun after the last look is given time until the next one
+        has_just_begun = self._num_unsent == 0
+        num_taken = self._num_unsent - num_unsent
+        return has_just_begun or self._has_drained or num_taken >= MIN_BYTES_PER_SECOND * self._limits.header_seconds

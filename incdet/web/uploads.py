@@ -14,7 +14,7 @@ PHOTO_FIELD = "photo"
 """Name of the form's field that holds the photo; without it the first field with a file is taken."""
 
 MAX_FIELDS = 20
-"""Number of fields of a form that are looked at."""
+"""Largest number of fields of a form: millions of empty ones would keep the event loop busy for seconds."""
 
 MAX_NAME_LENGTH = 200
 """Number of characters of a photo's name that are kept."""
@@ -38,7 +38,7 @@ async def read_upload(request: Request, limits: ServerLimits) -> Upload:
     Raises:
         RequestError: The body is too large, arrives too slowly, is empty, or is a form without a photo.
     """
-    content = await read_body(request, limits)
+    content = await read_body(request, limits, limits.max_bytes)
     kind, parameters = parse_options_header(request.headers.get("content-type", ""))
     is_form = kind == b"multipart/form-data"
     upload = _photo_of_form(content, parameters.get(b"boundary", b"")) if is_form else Upload(content, "")
@@ -49,22 +49,27 @@ async def read_upload(request: Request, limits: ServerLimits) -> Upload:
     return upload
 
 
-async def read_body(request: Request, limits: ServerLimits) -> bytes:
+async def read_body(request: Request, limits: ServerLimits, max_bytes: int) -> bytes:
     """Reads the whole body of a request.
+
+    Args:
+        request: The request.
+        limits: Its time is bounded by them.
+        max_bytes: Largest body in bytes.
 
     Raises:
         RequestError: The body is too large, or arrives too slowly.
     """
     stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > limits.max_bytes:
-        raise _too_large(limits)
+    if stated.isdecimal() and int(stated) > max_bytes:
+        raise _too_large(max_bytes)
     body = bytearray()
     try:
         async with asyncio.timeout(limits.upload_seconds):
             async for piece in request.stream():
                 body += piece
-                if len(body) > limits.max_bytes:
-                    raise _too_large(limits)
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
     except TimeoutError:
         raise RequestError(
             408,
@@ -84,9 +89,11 @@ def file_name(name: str) -> str:
     return "".join(letter for letter in last if letter.isprintable())[-MAX_NAME_LENGTH:]
 
 
-def _too_large(limits: ServerLimits) -> RequestError:
-    size = f"{limits.max_bytes / 1e6:g} MB"
-    return RequestError(413, "too_large", f"the body is larger than {size}, the limit of the server; shrink the photo")
+def _too_large(max_bytes: int) -> RequestError:
+    size = f"{max_bytes / 1e6:g} MB"
+    return RequestError(
+        413, "too_large", f"the body is larger than {size}, the limit here; shrink the photo or send less"
+    )
 
 
 class _FormFields:
@@ -103,6 +110,8 @@ class _FormFields:
         self._content = bytearray()
 
     def on_part_begin(self) -> None:
+        if len(self.fields) == MAX_FIELDS:
+            raise ValueError(f"it has more than {MAX_FIELDS} fields")
         self._headers, self._content = {}, bytearray()
         self._key, self._value = bytearray(), bytearray()
 
@@ -122,8 +131,7 @@ class _FormFields:
     def on_part_end(self) -> None:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
         name, file = (parameters.get(key, b"").decode("utf-8", "replace") for key in (b"name", b"filename"))
-        if len(self.fields) < MAX_FIELDS:
-            self.fields.append((name, file, bytes(self._content)))
+        self.fields.append((name, file, bytes(self._content)))
 
 
 def _photo_of_form(content: bytes, boundary: bytes) -> Upload:

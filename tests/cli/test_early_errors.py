@@ -39,6 +39,7 @@ CASES = {
     "detect photo.png --set detections.iou_threshold=7": (2, "setting 'detections.iou_threshold=7'"),
     "detect photo.png --config missing.yaml": (2, "missing.yaml"),
     "detect photo.png --weights missing": (3, "no weights 'missing'"),
+    "detect photo.png --weights voc-sharde": (3, "did you mean voc-shared?"),
     "detect photo.png --weights https://example.org/w": (3, "it is a URL"),
     "detect photo.png --weights photo.png": (3, "photo.png"),
     "detect photo.png --weights multibox-voc": (3, "propose boxes"),

@@ -4,7 +4,7 @@ import copy
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from incdet.errors import PackageError
 from incdet.evaluation.coco_documents import coco_annotations, coco_results_of
 from incdet.evaluation.coco_rules import NUMBERS, evaluate_coco
 from incdet.evaluation.columns import detection_columns
+from incdet.evaluation.report import coco_table
 from incdet.structures import GroundTruth
 
 CATEGORIES = {44: "zebra", 3: "cat", 90: "bus", 1: "ant", 17: "only crowds", 60: "nothing"}
@@ -195,6 +196,14 @@ def test_no_detections_give_zero_and_no_annotations_nothing(small, backend):
         assert (plain["mAP"], plain["median_AP"], plain["num_ground_truth"]) == (None, None, 0)
         assert set(plain["ap"].values()) == {None}
         assert plain["num_detections"] == len(found)
+
+
+def test_a_number_without_objects_is_shown_as_a_dash(evaluation):
+    numbers = evaluation.numbers | {"AP_large": -1.0}
+    table = coco_table(replace(evaluation, numbers=numbers))
+    shown = dict(zip(*(column.cells for column in table.columns), strict=True))
+    assert shown["AP_large"] == "-"
+    assert shown["AP"] == f"{numbers['AP']:.4f}"
 
 
 def test_backend_that_is_not_installed_is_named_with_its_remedy(small, monkeypatch):

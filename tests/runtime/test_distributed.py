@@ -7,21 +7,47 @@ import sys
 
 import pytest
 import torch
-from tiny_training import HERE, log_without_speeds, start_program, state_of, stopped_at
+from tiny_training import HERE, STEPS, assert_identical, log_without_speeds, start_program, state_of, stopped_at
+
+LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """The folder of the tiny training by two processes in one go; it is only read."""
+    folder = tmp_path_factory.mktemp("two")
+    start_program(folder, [*LAUNCHER, "2"]).communicate(timeout=240)
+    return folder
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(tmp_path):
+def test_two_processes_take_the_steps_of_one(two_processes, tmp_path):
     """In double precision, with dropout: the same losses and weights up to the order of additions."""
-    for number in (1, 2):
-        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
-        start_program(tmp_path / str(number), command).communicate(timeout=120)
-    one, several = (state_of(tmp_path / str(number)) for number in (1, 2))
+    start_program(tmp_path, [*LAUNCHER, "1"]).communicate(timeout=120)
+    one, several = state_of(tmp_path), state_of(two_processes)
     assert one["network.hidden.weight"].dtype == torch.float64
     for name, value in one.items():
         assert torch.allclose(value, several[name], rtol=1e-10, atol=1e-13), name
-    for entry, other in zip(*(log_without_speeds(tmp_path / str(number)) for number in (1, 2)), strict=True):
+    for entry, other in zip(log_without_speeds(tmp_path), log_without_speeds(two_processes), strict=True):
         assert other == pytest.approx(entry, abs=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_rank", [0, 1], ids=["the one that writes", "another"])
+def test_torchrun_goes_on_after_a_killed_process_to_the_same_weights(two_processes, tmp_path, killed_rank):
+    """`kill -9` of one of two after 27 steps: both start anew from the checkpoint after 20, and no result differs."""
+    process = start_program(tmp_path, [*LAUNCHER, "2", "--max-restarts", "1"], killed_rank=killed_rank)
+    try:
+        steps = [int(word) for word in process.communicate(timeout=240)[0].split()]
+    finally:
+        process.terminate()
+    assert process.returncode == 0
+    # each step is told by both processes, and those after the checkpoint a second time
+    counts = {step: steps.count(step) for step in range(1, STEPS + 1)}
+    assert all(counts[step] == 2 for step in [*range(1, 21), *range(29, STEPS + 1)]), counts
+    assert all(counts[step] >= 3 for step in range(21, 28)), counts
+    assert_identical(state_of(tmp_path), state_of(two_processes))
+    assert log_without_speeds(tmp_path) == log_without_speeds(two_processes)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Tokens, names of hosts, and the headers of every response."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra web")
@@ -39,6 +41,43 @@ def test_a_local_server_does_not_answer_to_other_names(served_detector, host):
 
 def test_a_server_of_a_network_answers_to_any_name(served_detector):
     assert client_of(served_detector, "http://example.org", is_local=False).get("/v1/info").status_code == 200
+
+
+def test_pages_of_other_sites_send_no_photos(served_detector):
+    """They could not read the results, but they could fill the queue of a server on the reader's own machine."""
+    client = client_of(served_detector)
+    for site, expected in (("cross-site", 403), ("same-site", 403), ("same-origin", 400), ("none", 400)):
+        response = client.post("/v1/detect", headers={"Sec-Fetch-Site": site, "Origin": "http://x.example"})
+        assert response.status_code == expected
+    # a link on another site may lead here
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+def test_mistakes_and_cancelled_requests_are_answered_as_all_errors(served_detector):
+    app = make_application(ServerSetup(served_detector))
+
+    @app.get("/mistake")
+    async def mistake():
+        raise RuntimeError("/secret/place")
+
+    @app.get("/cancelled")
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+    for path, expected in (("/mistake", (500, "mistake")), ("/cancelled", (503, "stopping"))):
+        response = client.get(path)
+        assert (response.status_code, response.json()["error"]["code"]) == expected
+        assert "secret" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+    assert 'incdet_requests_total{path="/mistake",status="500"} 1' in client.get("/metrics").text
+
+
+def test_head_tells_what_get_would(client):
+    for path in ("/", "/healthz", "/v1/info"):
+        assert client.head(path).status_code == 200
+        assert client.head(path).headers["content-length"] == client.get(path).headers["content-length"]
+    assert client.head("/v1/detect").status_code == 405
 
 
 def test_the_page_may_load_nothing_from_elsewhere(client):

@@ -2,6 +2,9 @@
 
 import io
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL.Image
@@ -12,6 +15,7 @@ from incdet.detections import select_detections
 from incdet.images import read_image
 from incdet.output.writers import detections_from_json, proposals_json
 from incdet.proposers.selective_search import group_all, make_frame
+from incdet.web import conversion_routes
 from incdet.web.response_models import (
     DetectionsResponse,
     ErrorResponse,
@@ -20,6 +24,10 @@ from incdet.web.response_models import (
     InfoResponse,
     ProposalsResponse,
 )
+from incdet.web.result_formats import FormattedResult
+
+FAR = b'{"image": "a", "width": 1' + b"0" * 400 + b', "height": 9, "detections": []}'
+"""A line of a photo of which nobody has heard."""
 
 PICTURES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 
@@ -139,12 +147,47 @@ def test_proposals_and_one_hierarchy(client, served_detector, cat):
         ("/v1/convert", b"[" * 100_000, (422, "bad_line")),
         ("/v1/convert", b"3", (422, "bad_option")),
         ("/v1/convert?format=pdf", b"{}", (422, "bad_option")),
+        ("/v1/convert", b"[]", (422, "bad_option")),
+        ("/v1/convert", b'{"image": "a", "width": 9, "height": 9, "detections": {}}', (422, "bad_option")),
+        ("/v1/convert?format=yolo", b'{"image": "a", "width": 0, "height": 9, "detections": []}', (422, "bad_option")),
+        ("/v1/convert?format=yolo", FAR, (422, "bad_option")),
+        (
+            "/v1/convert?format=csv",
+            b'{"image": "\\ud800", "width": 9, "height": 9, "detections": []}',
+            (422, "bad_option"),
+        ),
         ("/v1/nothing", b"x", (404, "not_found")),
         ("/samples/..%2F..%2Fetc%2Fpasswd", b"x", (404, "not_found")),
     ],
 )
 def test_wrong_requests_are_told(client, path, content, expected):
     assert error_of(client.post(path, content=content)) == expected
+
+
+def test_few_conversions_are_held_at_a_time(client, served_detector, monkeypatch):
+    """Lines take many times their length in memory while they are turned into a file."""
+    monkeypatch.setattr(conversion_routes, "MAX_LINES_BYTES", 100)
+    assert error_of(client.post("/v1/convert", content=b" " * 101)) == (413, "too_large")
+    num_running, most = 0, 0
+    lock = threading.Lock()
+
+    def convert(body, class_names, options):
+        nonlocal num_running, most
+        with lock:
+            num_running += 1
+            most = max(most, num_running)
+        time.sleep(0.05)
+        with lock:
+            num_running -= 1
+        return FormattedResult(body, "text/plain")
+
+    monkeypatch.setattr(conversion_routes, "_convert", convert)
+    with ThreadPoolExecutor(20) as pool:
+        responses = list(pool.map(lambda n: client.post("/v1/convert", content=f"{n}"), range(20)))
+    assert most == 1
+    assert {response.status_code for response in responses} == {200, 429}
+    assert all(response.text == f"{n}" for n, response in enumerate(responses) if response.status_code == 200)
+    assert client.post("/v1/convert", content=b"x").status_code == 200
 
 
 def test_wrong_forms_are_told(client, cat):

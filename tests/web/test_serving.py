@@ -7,15 +7,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra web")
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from incdet.errors import ConfigurationError
 from incdet.runtime.stopwatch import Stopwatch
+from incdet.web import serving
 from incdet.web.application import _answer_error
 from incdet.web.listening import address_of, bind_socket
 from incdet.web.photo_queue import PhotoQueue
@@ -55,6 +57,10 @@ def server_of(release, limits=LIMITS):
     @app.post("/photo")
     async def photo(request: Request):
         return await queue.serve(request, lambda upload: Work(upload, release))
+
+    @app.get("/much")
+    async def much():
+        return Response(b"x" * 3_000_000)
 
     @app.get("/healthz")
     async def health():
@@ -141,6 +147,56 @@ def test_slow_clients_are_sent_away():
             _read_until_closed(client)
         assert queue.num_photos == 0
         assert post(port, b"xyz") == (200, {"length": 3})
+
+
+def test_slow_readers_get_all_and_those_who_read_nothing_are_sent_away():
+    release = threading.Event()
+    release.set()
+    with server_of(release) as (port, _):
+        slow, idle = (_asking_for_much(port) for _ in range(2))
+        num_bytes = 0
+        while piece := slow.recv(400_000):
+            num_bytes += len(piece)
+            # more than twice the time for which a connection may be idle
+            time.sleep(0.02)
+        assert num_bytes > 3_000_000
+        # what the system has taken for the client arrives, the rest does not
+        num_bytes = 0
+        try:
+            while piece := idle.recv(100_000):
+                num_bytes += len(piece)
+        except OSError:
+            pass
+        assert 0 < num_bytes < 3_000_000
+
+
+def _asking_for_much(port):
+    """A client with a small buffer of its own that asks for a response of 3 MB."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+    client.settimeout(20)
+    client.connect(("127.0.0.1", port))
+    client.sendall(b"GET /much HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return client
+
+
+def test_too_much_that_nobody_reads_is_not_kept(monkeypatch):
+    monkeypatch.setattr(serving, "MAX_UNSENT_BYTES", 7_000_000)
+    release = threading.Event()
+    release.set()
+    limits = replace(LIMITS, header_seconds=10)
+    with server_of(release, limits) as (port, _):
+        clients = [_asking_for_much(port) for _ in range(5)]
+        lengths = []
+        for client in clients[::-1]:
+            num_bytes = 0
+            try:
+                while piece := client.recv(100_000):
+                    num_bytes += len(piece)
+            except OSError:
+                pass
+            lengths.append(num_bytes)
+        assert 1 <= sum(length > 3_000_000 for length in lengths) <= 3
 
 
 def _read_until_closed(client):

@@ -45,12 +45,11 @@ export async function getSample(name) {
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-// Sends a photo; where the queue is full, it is sent again a little later.
-export async function sendPhoto(path, blob, query = {}, signal = undefined) {
-  const address = `${path}?${new URLSearchParams(query)}`;
+// Sends a body; where the queue is full, it is sent again a little later.
+async function sendPatiently(address, body, signal = undefined) {
   for (let trial = 0; ; trial += 1) {
     try {
-      return await (await send(address, { method: "POST", body: blob, signal })).json();
+      return await send(address, { method: "POST", body, signal });
     } catch (error) {
       if (error.code !== "busy" || trial === 20) throw error;
       await pause(1 + Math.random());
@@ -58,7 +57,11 @@ export async function sendPhoto(path, blob, query = {}, signal = undefined) {
   }
 }
 
+export async function sendPhoto(path, blob, query = {}, signal = undefined) {
+  return (await sendPatiently(`${path}?${new URLSearchParams(query)}`, blob, signal)).json();
+}
+
 export async function convert(lines, format) {
   const body = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-  return (await send(`/v1/convert?format=${format}`, { method: "POST", body })).blob();
+  return (await sendPatiently(`/v1/convert?format=${format}`, body)).blob();
 }

@@ -17,6 +17,12 @@ export function regionsAt(place, hierarchy) {
   return Math.max(Math.round(count ** (1 - place / 1000)), 1);
 }
 
+// Removes what is drawn, so that the photo shows until its own hierarchy is there.
+export function clearHierarchy() {
+  const canvas = byId("hierarchy");
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+}
+
 // The region that holds each superpixel when this number of regions is left.
 function cut(hierarchy, numRegions) {
   const count = hierarchy.sizes.length;

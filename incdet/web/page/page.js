@@ -5,7 +5,7 @@ import { showClasses, showTable } from "./detection_table.js";
 import { boxIou, byId, make } from "./elements.js";
 import { downloadButtons } from "./downloads.js";
 import { hideExplanation, showExplanation } from "./explanation_view.js";
-import { prepareHierarchy, regionsAt, showHierarchy } from "./hierarchy_view.js";
+import { clearHierarchy, prepareHierarchy, regionsAt, showHierarchy } from "./hierarchy_view.js";
 import { showDetections, showPhoto, showProposals, showReason } from "./photo_view.js";
 
 // Everything that changes: photos in their order, the one that is shown, the chosen detection, classes turned off.
@@ -213,14 +213,25 @@ function refreshProposals(photo, rows) {
 async function refreshHierarchy(photo) {
   byId("boxes").replaceChildren();
   if (!photo.hierarchy) {
+    clearHierarchy();
+    byId("region-text").textContent = "";
     byId("hierarchy-text").textContent = "The photo is segmented …";
+    // the slider may move meanwhile: one request is enough
+    photo.hierarchyRequest ??= api.sendPhoto("/v1/hierarchy", photo.file);
+    let problem = null;
     try {
-      photo.hierarchy = prepareHierarchy(await api.sendPhoto("/v1/hierarchy", photo.file));
+      const told = await photo.hierarchyRequest;
+      photo.hierarchy ??= prepareHierarchy(told);
     } catch (error) {
-      byId("hierarchy-text").textContent = error.message;
+      photo.hierarchyRequest = null;
+      problem = error.message;
+    }
+    // another photo or view may have been chosen meanwhile
+    if (photo !== state.current || view() !== "hierarchy") return;
+    if (problem !== null) {
+      byId("hierarchy-text").textContent = problem;
       return;
     }
-    if (photo !== state.current || view() !== "hierarchy") return;
   }
   const count = regionsAt(Number(byId("region-count").value), photo.hierarchy);
   byId("region-text").textContent = `${count} of ${photo.hierarchy.sizes.length} superpixels`;
