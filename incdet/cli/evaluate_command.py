@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from incdet.cli.cluster_options import ClusterAddress, ClusterOptions, ClusterWorkers, CpusPerWorker, PartSize
 from incdet.cli.completions import complete_weights
 from incdet.cli.options import (
     DATA,
@@ -164,13 +165,20 @@ def evaluate(
     preset: PresetOption = None,
     config: ConfigFile = None,
     settings: Settings = None,
+    cluster: ClusterAddress = None,
+    cpus_per_worker: CpusPerWorker = None,
+    cluster_workers: ClusterWorkers = None,
+    part_size: PartSize = None,
     strict: Strict = False,
     quiet: Quiet = False,
 ) -> int:
     """Judge detections under the rules of ILSVRC, PASCAL VOC or COCO and print AP per class and mAP."""
-    from incdet.cli.evaluation_job import DetectorChoice, EvaluationJob
+    from incdet.cli.detector_choice import DetectorChoice
+    from incdet.cli.evaluation_job import EvaluationJob
 
     more = (*preset_setting(preset), *device_setting(device), *(settings or ()))
+    on_cluster = ClusterOptions(cluster, None, cpus_per_worker, cluster_workers, part_size)
+    on_cluster.check({"--predictions": predictions is not None, "--each-network": each_network})
     choice = DetectorChoice(tuple(weights or ()), members, cascade, each_network, config, more)
     job = EvaluationJob(
         collection=dataset,
@@ -188,5 +196,6 @@ def evaluate(
         interval=interval,
         strict=strict,
         quiet=quiet,
+        cluster=None if cluster is None else on_cluster,
     )
     return job.run()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from incdet.cli.cluster_options import ClusterOptions
 from incdet.cli.console import (
     failures_told,
     notes,
@@ -15,7 +16,7 @@ from incdet.cli.console import (
     warning,
     write_numbers,
 )
-from incdet.config.loading import load_config
+from incdet.cli.detector_choice import DetectorChoice
 from incdet.config.sections import Config
 from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset, Warn, no_warning
@@ -40,7 +41,6 @@ from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.predictions import read_predictions
 from incdet.evaluation.report import coco_table, error_table, evaluation_table, networks_table, size_table
 from incdet.evaluation.stored_evaluation import load_evaluation
-from incdet.networks.chosen_weights import check_detector
 from incdet.ops.decimals import plain_number
 from incdet.runtime.files import require_writable_file, require_writable_folder
 from incdet.runtime.folder_lock import lock_folder
@@ -52,48 +52,6 @@ DEFAULT_FOLDER = Path("runs/evaluation")
 """Folder of a detector's run where none is given."""
 
 AnyEvaluation = Evaluation | CocoEvaluation
-
-
-@dataclass(frozen=True)
-class DetectorChoice:
-    """The detector that is evaluated, as the options name it; all empty is the shipped one.
-
-    Attributes:
-        weights: Names or files of weights; none, or ("default",), are the shipped ones.
-        members: Networks of the shipped ensemble that are averaged.
-        cascade: Whether the first weights are a rejection network.
-        each_network: Whether every network is evaluated by itself, too.
-        config: Configuration file.
-        settings: Settings over the file's.
-    """
-
-    weights: tuple[str, ...] = ()
-    members: int | None = None
-    cascade: bool = False
-    each_network: bool = False
-    config: Path | None = None
-    settings: tuple[str, ...] = ()
-
-    def files(self) -> tuple[str, ...]:
-        """The names or files of weights; none for the shipped ones."""
-        return () if self.weights == ("default",) else self.weights
-
-    def effective(self) -> Config:
-        """The configuration, checked.
-
-        Raises:
-            ConfigurationError: The file or a setting is wrong.
-        """
-        return load_config(Config, self.config, self.settings)
-
-    def check(self) -> tuple[str, ...]:
-        """Checks everything that is known without loading a network, and returns the classes of the detector.
-
-        Raises:
-            IncdetError: As `check_detector`.
-        """
-        common = check_detector(self.files(), self.members, self.cascade, self.effective())
-        return common.class_names
 
 
 @dataclass(frozen=True)
@@ -116,6 +74,7 @@ class EvaluationJob:
         interval: Whether the interval of mAP is wanted.
         strict: Whether warnings about the data are errors.
         quiet: Whether progress bars are left out.
+        cluster: Options of the cluster that runs the detector; None runs it here.
     """
 
     collection: Collection
@@ -133,6 +92,7 @@ class EvaluationJob:
     interval: bool
     strict: bool
     quiet: bool
+    cluster: ClusterOptions | None = None
 
     def run(self) -> int:
         """Evaluates and returns the exit code: 0, or 1 where a photo failed.
@@ -190,7 +150,8 @@ class EvaluationJob:
             found = read_predictions(self.predictions, data, warn)
         else:
             data.require_classes(self.detector.check())
-            found, by_network, failures = self._detect(data)
+            detect = self._detect if self.cluster is None else self._detect_on_cluster
+            found, by_network, failures = detect(data)
         self._write_submission(found, data)
         evaluation = evaluate_dataset(data, found, self.rules, self.coco_backend, self.predictions, warn)
         # warnings about the data were told with the whole ensemble
@@ -219,6 +180,20 @@ class EvaluationJob:
         proposals = self.cache / "proposals"
         found = detect_dataset(detector, data, self.output, proposals, choice.each_network, reporter(self.quiet))
         return found.columns, found.by_network, found.failures
+
+    def _detect_on_cluster(self, data: Dataset) -> tuple[DetectionColumns, dict[str, DetectionColumns], list[str]]:
+        """Runs the detector on a cluster: its detections, no networks by themselves, sentences about photos."""
+        from incdet.cli.cluster_evaluation import detect_dataset_on_cluster
+        from incdet.cluster.photo_work import DetectionWork
+
+        assert self.output is not None
+        assert self.cluster is not None
+        choice, config = self.detector, self.detector.effective()
+        # mAP wants every detection, not only those that are shown
+        threshold = config.detections.score_threshold
+        work = DetectionWork(choice.files(), choice.members, choice.cascade, config, threshold)
+        file, failures = detect_dataset_on_cluster(work, data, self.root, self.output, self.cluster, self.quiet)
+        return read_predictions(file, data, no_warning), {}, failures
 
     def _write_submission(self, found: DetectionColumns, data: Dataset) -> None:
         """Writes ILSVRC's form of the detections, where they do not come from it."""

@@ -46,16 +46,6 @@ def open_address(address: str) -> tuple[Any, str]:
     return file_system, str(path)
 
 
-def read_address(address: str) -> bytes:
-    """Reads a whole file.
-
-    Raises:
-        Exception: The driver's own error.
-    """
-    file_system, path = open_address(address)
-    return bytes(file_system.cat_file(path))
-
-
 def full_address(given: str, file_system: Any, path: str) -> str:
     """Returns the address of a file that was found in the file system of another address.
 

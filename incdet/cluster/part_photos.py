@@ -1,20 +1,24 @@
 """The photos of a part as a worker reads them: from paths, from addresses, and one after the other from a tar shard."""
 
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import cast
 
-from incdet.cluster.file_systems import is_address, open_address, read_address
-from incdet.cluster.photo_inputs import Listed, ListedPhoto, ListedShard
+from incdet.cluster.file_systems import is_address
+from incdet.cluster.photo_inputs import IN_SHARD, Listed, ListedPhoto, ListedShard
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.images import SUFFIXES
+from incdet.runtime.addresses import open_file, read_part
 from incdet.runtime.thread_queue import map_in_threads
 
 READING_THREADS = 4
 """Number of photos that are fetched from addresses at a time, because each takes its time to begin."""
+
+_INSIDE = re.compile(rf"{IN_SHARD}(\d+)\+(\d+):(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,16 @@ def read_photos(entries: Sequence[Listed]) -> Iterator[NamedPhoto]:
 
 
 def _fetch(photo: ListedPhoto) -> NamedPhoto:
-    """Reads a photo at an address. A file of this machine is left to whoever decodes it."""
-    if not is_address(photo.place):
+    """Reads a photo at an address or inside a shard. A file of its own is left to whoever decodes it."""
+    inside = _INSIDE.fullmatch(photo.place)
+    if inside is None and not is_address(photo.place):
         return NamedPhoto(photo.name, photo.place)
     try:
-        return NamedPhoto(photo.name, read_address(photo.place))
+        if inside is None:
+            return NamedPhoto(photo.name, read_part(photo.place))
+        return NamedPhoto(photo.name, read_part(inside[3], int(inside[1]), int(inside[2])))
     except Exception as error:  # drivers have errors of their own
-        found = f"cannot read {photo.name}: {reason(error)}; check the address and your access to it"
+        found = f"cannot read {photo.name}: {reason(error)}; check the place and your access to it"
         return NamedPhoto(photo.name, ImageError(found))
 
 
@@ -55,7 +62,7 @@ def _photos_in_shard(shard: ListedShard) -> Iterator[NamedPhoto]:
     """Yields the photos of a tar file. A shard that is damaged ends with one entry that says so."""
     try:
         with ExitStack() as stack:
-            stream = stack.enter_context(_open(shard.place))
+            stream = stack.enter_context(open_file(shard.place))
             # read from the beginning to the end, as it comes over the network
             archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|*"))
             for member in _photo_members(archive):
@@ -79,11 +86,3 @@ def _photo_members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
         name = member.name.rpartition("/")[2]
         if member.isfile() and not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
             yield member
-
-
-def _open(place: str) -> IO[bytes]:
-    if not is_address(place):
-        return Path(place).open("rb")
-    file_system: Any
-    file_system, path = open_address(place)
-    return cast(IO[bytes], file_system.open(path, "rb"))

@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from incdet.cluster.file_systems import full_address, is_address, open_address, read_address
+from incdet.cluster.file_systems import full_address, is_address, open_address
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.output.result_pictures import ResultPictures
+from incdet.runtime.addresses import read_part
 from incdet.runtime.photo_search import (
     SUFFIXES,
     PassedOver,
@@ -18,9 +19,13 @@ from incdet.runtime.photo_search import (
     is_photo_file,
     is_searched_folder,
 )
+from incdet.runtime.shard_photos import ShardPhoto
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 """Endings of tar shards."""
+
+IN_SHARD = "bytes "
+"""Beginning of a place inside a tar shard; first byte, number of bytes and shard follow: `bytes 512+900:/a.tar`."""
 
 LIST_SUFFIX = ".txt"
 """Ending of list files: one path or address a line."""
@@ -180,6 +185,20 @@ def _listed(name: str) -> Listed:
     return ListedShard(name, place) if _is_shard(name) else ListedPhoto(name, place)
 
 
+def photo_of_path(name: str, path: Path) -> ListedPhoto:
+    """Returns the entry of a data set's photo, which may lie inside a tar shard.
+
+    Args:
+        name: Name in the results.
+        path: Path of the photo.
+    """
+    if not isinstance(path, ShardPhoto):
+        return ListedPhoto(name, str(path.absolute()))
+    shard = path.shard.place
+    place = shard if is_address(shard) else str(Path(shard).absolute())
+    return ListedPhoto(name, f"{IN_SHARD}{path.start}+{path.size}:{place}")
+
+
 def _is_shard(name: str) -> bool:
     return name.lower().endswith(SHARD_SUFFIXES) and not name.rpartition("/")[2].startswith(".")
 
@@ -192,7 +211,7 @@ def _read_lines(given: str) -> Iterator[str]:
     """
     try:
         if is_address(given):
-            lines: Iterable[str] = read_address(given).decode("utf-8-sig", errors="surrogateescape").splitlines()
+            lines: Iterable[str] = read_part(given).decode("utf-8-sig", errors="surrogateescape").splitlines()
             yield from _meant(lines)
             return
         with Path(given).open(encoding="utf-8-sig", errors="surrogateescape") as stream:

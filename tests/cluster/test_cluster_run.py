@@ -156,6 +156,27 @@ def test_rows_are_those_of_one_machine(incdet, ray_address, chelsea_file, astron
     assert "other settings" in one_sentence(err)
 
 
+@pytest.mark.slow
+def test_an_evaluation_gives_the_numbers_of_one_machine(incdet, ray_address, small_voc):
+    (small_voc / "ImageSets/Main/three.txt").write_text("first\nsecond\nmissing\n")
+    annotation = (small_voc / "Annotations/first.xml").read_text()
+    (small_voc / "Annotations/missing.xml").write_text(annotation)
+    data = ("--dataset", "voc", "--root", small_voc, "--split", "three")
+    options = ("evaluate", *data, *FEW, "--preset", "fast", "--quiet")
+    code, _, err = incdet(*options, "--output", "here", "--json", "here.json")
+    assert code == 1
+    on_cluster = ("--cluster", ray_address, "--cluster-workers", "1", "--output", "there", "--json", "there.json")
+    code, _, err = incdet(*options, *on_cluster)
+    assert (code, "missing" in one_sentence(err)) == (1, True)
+    assert Path("there/predictions.jsonl").read_text() == Path("here/predictions.jsonl").read_text()
+    here, there = (json.loads(Path(file).read_text()) for file in ("here.json", "there.json"))
+    assert here["mAP"] > 0
+    assert {key: here[key] for key in here if key != "seconds"} == {
+        key: there[key] for key in there if key != "seconds"
+    }
+    assert incdet(*options, *on_cluster, "--each-network")[0] == 2
+
+
 def test_clusters_that_cannot_be_used_are_a_sentence(incdet, photo, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code, _, err = incdet("detect", photo, "--cluster", "127.0.0.1:1", "--output", "found")
