@@ -14,6 +14,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from incdet.runtime.device import choose_device
+from incdet.runtime.process_rounds import join_round
 
 PATIENCE = timedelta(hours=2)
 """Longest time that the others wait for the first process, which validates and prepares the data."""
@@ -107,6 +108,7 @@ def joined_processes(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+    store = join_round(store, rank, count, PATIENCE)
     backend = "nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     is_broken = False
