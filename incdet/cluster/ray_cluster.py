@@ -133,6 +133,11 @@ def _words_about(address: str, error: Exception) -> str:
             f"the cluster at {address} has another version of Ray or Python than this machine (Python "
             f"{platform.python_version()}): {text}; install the same versions everywhere"
         )
+    if "AuthToken" in text or "uthentication" in text:
+        return (
+            f"the Ray cluster '{address}' asks for a token, and takes none from here; set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN to the cluster's own"
+        )
     if address == "auto" and isinstance(error, ConnectionError):
         return (
             "cannot find a Ray cluster: none runs on this machine and RAY_ADDRESS names none; start one with ray start "
