@@ -35,7 +35,9 @@ from incdet.output.result_lines import parse_line
 KINDS = ("raylet", "worker", "command", "raylet and command")
 """Processes that are killed, in turn."""
 
-OPTIONS = ("--preset", "fast", "--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]")
+SETTINGS = ("proposals.limit=24", "proposals.methods=[selective_search]", "scores.photo_sides=[96]")
+
+OPTIONS = ("--preset", "fast", *(word for setting in SETTINGS for word in ("--set", setting)))
 """A detector with real networks that takes a fraction of a second for a small photo."""
 
 
@@ -70,9 +72,9 @@ def main(
     folder: Annotated[Path, typer.Option(help="Folder of the photos, the results and the table.")],
     runs: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 20,
     photos: Annotated[int, typer.Option(min=2, help="Number of photos.")] = 500,
-    side: Annotated[int, typer.Option(help="Width and height of a photo.")] = 96,
+    side: Annotated[int, typer.Option(help="Width and height of a photo.")] = 64,
     part_size: Annotated[int, typer.Option(help="Photos of a part.")] = 20,
-    latest: Annotated[float, typer.Option(help="Latest moment of a kill, in seconds after the start.")] = 40.0,
+    latest: Annotated[float, typer.Option(help="Latest moment of a kill, in seconds after the start.")] = 25.0,
 ) -> int:
     """Kill processes of a cluster at random moments and compare the rows with those of one machine."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,8 @@ def make_photos(folder: Path, count: int, side: int) -> None:
     """Makes small photos: parts of two photos that scikit-image ships."""
     folder.mkdir(exist_ok=True)
     generator = np.random.default_rng(0)
-    originals = [PIL.Image.fromarray(photo) for photo in (skimage.data.astronaut(), skimage.data.chelsea())]
+    shipped = Path(skimage.data.__file__).parent
+    originals = [PIL.Image.open(shipped / name).convert("RGB") for name in ("astronaut.png", "chelsea.png")]
     for number in range(count):
         file = folder / f"{number:04d}.jpg"
         photo = originals[number % 2]
