@@ -94,9 +94,15 @@ class WorkerSlots:
         """Makes sure that all nodes that are there now can do the work.
 
         Raises:
-            ClusterError: A node has other versions, or does not see what it needs.
+            ClusterError: No node is large enough, or one has other versions, or does not see what it needs.
         """
-        for facts in probe_nodes(self._working_nodes(), self._places):
+        nodes = self._working_nodes()
+        if not nodes and self._choice.num_workers is None:
+            raise ClusterError(
+                f"no node of the cluster shares out {self._choice.cpus_per_worker} CPUs, which each worker wants; give "
+                "fewer with --cpus-per-worker, or --cluster-workers N where an autoscaler starts nodes on demand"
+            )
+        for facts in probe_nodes(nodes, self._places):
             check_facts(facts)
 
     def _working_nodes(self) -> list[Any]:

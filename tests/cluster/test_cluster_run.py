@@ -177,6 +177,13 @@ def test_an_evaluation_gives_the_numbers_of_one_machine(incdet, ray_address, sma
     assert incdet(*options, *on_cluster, "--each-network")[0] == 2
 
 
+def test_a_worker_that_fits_nowhere_is_a_sentence(incdet, ray_address, photo):
+    options = ("--cluster", ray_address, "--output", "found", "--cpus-per-worker", "8", "--quiet")
+    code, _, err = incdet("detect", photo, *options)
+    assert (code, "shares out 8 CPUs" in one_sentence(err)) == (3, True)
+    assert not Path("found").exists()
+
+
 def test_clusters_that_cannot_be_used_are_a_sentence(incdet, photo, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code, _, err = incdet("detect", photo, "--cluster", "127.0.0.1:1", "--output", "found")
