@@ -44,7 +44,7 @@ EXAMPLES = (
     "incdet detect clip.mp4 --every 5 --classes cat,dog --score-threshold 0.3 --json -",
 )
 
-KINDS = ("image", "json", "coco", "csv", "voc", "yolo", "labelme", "crops")
+KINDS = ("image", "json", "coco", "csv", "voc", "yolo", "labelme", "cvat", "crops")
 """Files that can be saved."""
 
 PhotosOrVideo = Annotated[
@@ -60,7 +60,7 @@ Save = Annotated[
     typer.Option(
         "--save",
         metavar="KINDS",
-        help="Comma-separated: image,json,coco,csv,voc,yolo,labelme,crops (default: image,json).",
+        help="Comma-separated: image,json,coco,csv,voc,yolo,labelme,cvat,crops (default: image,json).",
         rich_help_panel=RESULTS,
     ),
 ]

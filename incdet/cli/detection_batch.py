@@ -14,6 +14,7 @@ from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.output.detection_files import save_photo_files
+from incdet.output.labelling_writers import cvat_xml
 from incdet.output.photo_lines import detection_line, shown_detections
 from incdet.output.writers import coco_document, csv_text, detections_from_json
 from incdet.pipeline.prefetching import default_num_workers
@@ -111,6 +112,7 @@ def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
     texts = {
         "coco": lambda: json.dumps(coco_document(found, class_names)) + "\n",
         "csv": lambda: csv_text(found),
+        "cvat": lambda: cvat_xml(found),
         "yolo": lambda: "".join(f"{name}\n" for name in class_names),
     }
     for kind in kinds:

@@ -31,7 +31,7 @@ FILES = {
 """Kind of result -> name of the file, or of the folder of crops, that every photo gets; {} stands for the photo's own
 name."""
 
-SHARED = {"coco": "detections.coco.json", "csv": "detections.csv", "yolo": "classes.txt"}
+SHARED = {"coco": "detections.coco.json", "csv": "detections.csv", "cvat": "detections.cvat.xml", "yolo": "classes.txt"}
 """Kind of result -> name of the file about all photos, besides the JSON lines."""
 
 Done = tuple[Line, Mapping[str, float]]

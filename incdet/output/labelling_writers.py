@@ -1,18 +1,24 @@
-"""Detections as files of labelling programs: YOLO's text files and LabelMe's JSON."""
+"""Detections as files of labelling programs: YOLO's text files, LabelMe's JSON and CVAT's XML."""
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
 from incdet.detections import Detections
 from incdet.ops.decimals import shortest_decimals
+from incdet.output.writers import xml_text
 
 _YOLO_DIGITS = 8
 """Decimals of YOLO's shares: of a photo of 10,000 pixels a hundred-millionth is a ten-thousandth of a pixel."""
 
 LABELME_VERSION = "5.0.0"
 """Version of LabelMe's form that is written."""
+
+CVAT_VERSION = "1.1"
+"""Version of CVAT's form "CVAT for images" that is written."""
 
 
 def yolo_text(detections: Detections) -> str:
@@ -51,3 +57,24 @@ def labelme_document(detections: Detections) -> dict[str, Any]:
         "imageHeight": detections.height,
         "imageWidth": detections.width,
     }
+
+
+def cvat_xml(found: Iterable[Detections]) -> str:
+    """Returns CVAT's XML ("CVAT for images") of all photos: boxes in pixels, which CVAT marks as made by a program.
+
+    CVAT takes it as annotations of a task that has these photos and labels. The score of a box is an attribute, which
+    CVAT keeps where the label has an attribute of that name and ignores elsewhere.
+    """
+    root = ElementTree.Element("annotations")
+    ElementTree.SubElement(root, "version").text = CVAT_VERSION
+    for number, detections in enumerate(found):
+        size = {"width": str(detections.width), "height": str(detections.height)}
+        image = ElementTree.SubElement(root, "image", id=str(number), name=xml_text(detections.image), **size)
+        scores = shortest_decimals(detections.scores)
+        for label, score, box in zip(detections.labels, scores, shortest_decimals(detections.boxes), strict=True):
+            corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), map(str, box), strict=True))
+            marks = {"label": xml_text(label), "source": "auto", "occluded": "0", "z_order": "0"}
+            element = ElementTree.SubElement(image, "box", marks | corners)
+            ElementTree.SubElement(element, "attribute", name="score").text = str(score)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"

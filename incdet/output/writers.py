@@ -220,7 +220,7 @@ def csv_text(found: Iterable[Detections]) -> str:
 def voc_xml(detections: Detections) -> str:
     """Returns PASCAL VOC's annotation XML, 1-based inclusive whole pixels; each object also carries its score."""
     root = ElementTree.Element("annotation")
-    ElementTree.SubElement(root, "filename").text = _xml_text(Path(detections.image).name)
+    ElementTree.SubElement(root, "filename").text = xml_text(Path(detections.image).name)
     size = ElementTree.SubElement(root, "size")
     for key, value in (("width", detections.width), ("height", detections.height), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
@@ -228,7 +228,7 @@ def voc_xml(detections: Detections) -> str:
         detections.labels, shortest_decimals(detections.scores), detections.boxes, strict=True
     ):
         element = ElementTree.SubElement(root, "object")
-        ElementTree.SubElement(element, "name").text = _xml_text(label)
+        ElementTree.SubElement(element, "name").text = xml_text(label)
         ElementTree.SubElement(element, "score").text = str(score)
         ElementTree.SubElement(element, "difficult").text = "0"
         corners = ElementTree.SubElement(element, "bndbox")
@@ -241,7 +241,7 @@ def voc_xml(detections: Detections) -> str:
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _xml_text(text: str) -> str:
+def xml_text(text: str) -> str:
     """Returns a text without control characters, which XML cannot hold."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 

@@ -8,10 +8,10 @@ from incdet.config.class_choice import find_classes, split_names
 from incdet.config.sections import DetectionsConfig
 from incdet.web.uploads import MAX_NAME_LENGTH
 
-DetectionsFormat = Literal["json", "coco", "csv", "voc", "yolo", "labelme", "picture"]
+DetectionsFormat = Literal["json", "coco", "csv", "voc", "yolo", "labelme", "cvat", "picture"]
 """Forms of detections: incdet's line of JSON, the files of other programs, or the photo with boxes as JPEG."""
 
-DocumentFormat = Literal["jsonl", "coco", "csv", "voc", "yolo", "labelme"]
+DocumentFormat = Literal["jsonl", "coco", "csv", "voc", "yolo", "labelme", "cvat"]
 """Forms into which stored detections are turned."""
 
 MAX_BOXES = 10_000

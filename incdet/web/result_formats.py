@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import PIL.Image
 
 from incdet.detections import Detections
-from incdet.output.labelling_writers import labelme_document, yolo_text
+from incdet.output.labelling_writers import cvat_xml, labelme_document, yolo_text
 from incdet.output.writers import coco_document, csv_text, detections_json, voc_xml
 from incdet.structures import Image
 from incdet.web.request_options import DetectionsFormat, DocumentFormat
@@ -37,6 +37,7 @@ MEDIA_TYPES: dict[str, str] = {
     "voc": "application/xml",
     "yolo": "text/plain; charset=utf-8",
     "labelme": "application/json",
+    "cvat": "application/xml",
     "picture": "image/jpeg",
 }
 """Kind of each form."""
@@ -50,6 +51,7 @@ _WRITERS: dict[str, _Writer] = {
     "voc": lambda found, _: "".join(map(voc_xml, found)),
     "yolo": lambda found, _: "".join(map(yolo_text, found)),
     "labelme": lambda found, _: "".join(json.dumps(labelme_document(each)) + "\n" for each in found),
+    "cvat": lambda found, _: cvat_xml(found),
 }
 
 SINGLE: tuple[DocumentFormat, ...] = ("voc", "yolo", "labelme")

@@ -80,7 +80,7 @@ def test_json_alone_writes_no_folder(incdet, photo):
 
 @pytest.mark.slow
 def test_all_formats_agree(incdet, photo):
-    kinds = "image,json,coco,csv,voc"
+    kinds = "image,json,coco,csv,voc,cvat"
     code, _, _ = incdet("detect", photo, *ONE, "--output", "o", "--save", kinds, "--score-threshold", "0.05")
     assert code == 0
     found = json.loads(Path("o/detections.jsonl").read_text())["detections"]
@@ -93,6 +93,10 @@ def test_all_formats_agree(incdet, photo):
         assert [(row["label"], float(row["x2"])) for row in csv.DictReader(file)] == [
             (entry["label"], entry["box"][2]) for entry in found
         ]
+    boxes = ElementTree.parse("o/detections.cvat.xml").getroot().findall("image/box")
+    assert [(box.get("label"), float(box.get("xbr"))) for box in boxes] == [
+        (entry["label"], entry["box"][2]) for entry in found
+    ]
     objects = ElementTree.parse("o/cat.xml").getroot().findall("object")
     assert [element.findtext("name") for element in objects] == [entry["label"] for entry in found]
     assert float(objects[0].findtext("bndbox/xmin")) == pytest.approx(found[0]["box"][0] + 1, abs=0.51)

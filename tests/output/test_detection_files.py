@@ -1,6 +1,8 @@
 """Files of single photos: YOLO's labels, LabelMe's shapes and crops, read back."""
 
 import json
+from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import PIL.Image
@@ -9,7 +11,7 @@ from detection_samples import CLASSES, detections, random_detections
 from incdet.data.yolo import read_yolo
 from incdet.data.yolo_labels import read_labels
 from incdet.output.detection_files import save_crops, save_photo_files
-from incdet.output.labelling_writers import labelme_document, yolo_text
+from incdet.output.labelling_writers import cvat_xml, labelme_document, yolo_text
 from incdet.structures import Image
 
 
@@ -35,6 +37,19 @@ def test_labelme_has_corners_and_the_photo():
     assert (document["shapes"][0]["label"], document["shapes"][0]["shape_type"]) == ("dog", "rectangle")
     assert (document["imagePath"], document["imageWidth"], document["imageHeight"]) == ("a.jpg", 100, 80)
     assert "0.25" in document["shapes"][0]["description"]
+
+
+def test_cvat_has_every_photo_and_box():
+    found = [detections([[1, 2, 30, 40.5]], [0.25], [1]), detections([], [], [])]
+    root = ElementTree.fromstring(cvat_xml([replace(found[0], image="a/<b>.jpg"), found[1]]))
+    assert root.findtext("version") == "1.1"
+    images = root.findall("image")
+    assert [image.get("id") for image in images] == ["0", "1"]
+    assert images[0].attrib == {"id": "0", "name": "a/<b>.jpg", "width": "100", "height": "80"}
+    (box,) = images[0].findall("box")
+    assert [float(box.get(corner)) for corner in ("xtl", "ytl", "xbr", "ybr")] == [1, 2, 30, 40.5]
+    assert (box.get("label"), box.get("source"), box.findtext("attribute[@name='score']")) == ("dog", "auto", "0.25")
+    assert images[1].findall("box") == []
 
 
 def test_crops_take_the_place_of_earlier_ones(tmp_path):

@@ -79,7 +79,7 @@ def test_every_form_of_detections_agrees_with_the_json(client, served_detector, 
     line = client.post(f"/v1/detect?{query}", content=cat).json()
     found = detections_from_json(line, served_detector.class_names)
     forms = {form: client.post(f"/v1/detect?{query}&format={form}", content=cat) for form in ("yolo", "picture")}
-    for form in ("coco", "csv", "voc", "labelme", "jsonl", "yolo"):
+    for form in ("coco", "csv", "voc", "labelme", "cvat", "jsonl", "yolo"):
         forms[f"converted {form}"] = client.post(f"/v1/convert?format={form}", content=json.dumps(line))
     assert {response.status_code for response in forms.values()} == {200}
     assert forms["yolo"].text == forms["converted yolo"].text
@@ -92,6 +92,7 @@ def test_every_form_of_detections_agrees_with_the_json(client, served_detector, 
     assert forms["converted jsonl"].json() == line
     assert len(forms["converted csv"].text.splitlines()) == len(found) + 1
     assert forms["converted voc"].text.count("<object>") == len(found)
+    assert forms["converted cvat"].text.count("<box ") == len(found)
     assert [shape["label"] for shape in forms["converted labelme"].json()["shapes"]] == found.labels
     picture = np.asarray(PIL.Image.open(io.BytesIO(forms["picture"].content)))
     assert forms["picture"].headers["content-type"] == "image/jpeg"

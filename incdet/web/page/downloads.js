@@ -9,6 +9,7 @@ const FORMATS = [
   ["JSON", "jsonl", "detections.jsonl", true],
   ["COCO", "coco", "detections.coco.json", true],
   ["CSV", "csv", "detections.csv", true],
+  ["CVAT", "cvat", "detections.cvat.xml", true],
   ["VOC", "voc", ".xml", false],
   ["YOLO", "yolo", ".txt", false],
   ["LabelMe", "labelme", ".json", false],
