@@ -23,7 +23,15 @@ class ExportFormat(StrEnum):
 
     onnx = "onnx"
     openvino = "openvino"
+    torchscript = "torchscript"
 
+
+_PACKAGES = {
+    ExportFormat.onnx: (("onnx", "export"), ("onnxruntime", "export")),
+    ExportFormat.openvino: (("onnx", "export"), ("openvino", "openvino")),
+    ExportFormat.torchscript: (),
+}
+"""Form -> packages that write and compute its files, each with the extra that brings it."""
 
 Form = Annotated[ExportFormat, typer.Option("--format", help="Form of the files.", rich_help_panel=RESULTS)]
 Folder = Annotated[
@@ -52,15 +60,14 @@ def export(
     weights: Weights = None,
     box_deltas: BoxDeltas = True,
 ) -> None:
-    """Write networks for ONNX Runtime or OpenVINO, compared with torch, with a manifest of how to use them."""
+    """Write networks for ONNX Runtime, OpenVINO or TorchScript, compared with torch, with a manifest."""
     from incdet.networks.record_files import load_record
     from incdet.networks.shipped_weights import find_weights
     from incdet.runtime.files import require_writable_folder
     from incdet.runtime.optional_packages import require_package
 
-    require_package("onnx", "exported networks", "export")
-    library = "onnxruntime" if form is ExportFormat.onnx else "openvino"
-    require_package(library, "comparisons with torch", "export" if form is ExportFormat.onnx else "openvino")
+    for package, extra in _PACKAGES[form]:
+        require_package(package, "exported networks", extra)
     files = [find_weights(name) for name in weights or DEFAULT_WEIGHTS]
     for file in files:
         load_record(file)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("onnx", reason="needs the extra export")
 pytest.importorskip("onnxruntime", reason="needs the extra export")
@@ -40,6 +41,33 @@ def test_shared_features_and_multibox_are_exported(incdet, tmp_path):
     assert set(head["outputs"]) == {"probabilities", "box_deltas"}
     assert "preprocessing" not in head
     assert files["multibox-voc.multibox.onnx"]["preprocessing"]["mean"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated")
+@pytest.mark.slow
+def test_torchscript_computes_the_same_for_any_number_and_size(incdet, tmp_path):
+    code, _, err = incdet("export", "--format", "torchscript", "--output", "exported")
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "exported" / "manifest.json").read_text())
+    files = {entry["file"].split(".")[1]: entry for entry in manifest["networks"]}
+    assert list(files) == ["photo_features", "region_head", "multibox"]
+    assert all(entry["difference_from_torch"] < 1e-3 for entry in files.values())
+    load = {name: torch.jit.load(str(tmp_path / "exported" / entry["file"])) for name, entry in files.items()}
+    maps = load["photo_features"](torch.zeros(1, 3, 99, 210))[0]
+    assert maps.shape == (1, 832, 6, 13)
+    probabilities, deltas = load["region_head"](torch.zeros(5, 832, 7, 7))
+    assert (probabilities.shape, deltas.shape) == ((5, 21), (5, 4))
+    assert torch.allclose(probabilities.sum(dim=1), torch.ones(5))
+
+
+def test_weights_that_cannot_be_exported_leave_no_files(incdet, tmp_path):
+    code, _, err = incdet("export", "--weights", "googlenet-voc", "--weights", "googlenet-voc", "--output", "exported")
+    assert (code, "give each weights once" in err) == (2, True)
+    weights = ("--weights", "googlenet-voc-shared", "--weights", "multibox-voc-shared")
+    code, _, err = incdet("export", *weights, "--output", "exported")
+    assert code != 0
+    assert "feature maps that others share" in err
+    assert not list((tmp_path / "exported").glob("*"))
 
 
 @pytest.mark.slow

@@ -1,14 +1,17 @@
 """A folder of exported networks with their manifest, each compared with torch before anything is kept."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 import incdet
 from incdet.config.sections import ScoresConfig
-from incdet.errors import PackageError
+from incdet.errors import ConfigurationError, PackageError
+from incdet.networks.exporters import torchscript_modules
 from incdet.networks.exporters.exported_networks import ExportedNetwork, export_classifier, export_multibox
 from incdet.networks.pretrained import load_pretrained
 from incdet.networks.record_files import load_record
@@ -18,7 +21,12 @@ from incdet.runtime.file_hashes import sha256
 from incdet.runtime.files import atomic_file
 from incdet.runtime.json_files import write_json
 
-Format = Literal["onnx", "openvino"]
+Format = Literal["onnx", "openvino", "torchscript"]
+
+_ENDINGS: dict[Format, str] = {"onnx": "onnx", "openvino": "xml", "torchscript": "pt"}
+
+_LIBRARIES: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino", "torchscript": "torch"}
+"""Library that computes the files of a form."""
 
 MANIFEST = "manifest.json"
 
@@ -49,27 +57,44 @@ def export_files(weights: Sequence[Path], folder: Path, form: Format, box_deltas
 
     Raises:
         WeightsError: Weights are missing or damaged.
-        ConfigurationError: A network is a variant that is not exported.
+        ConfigurationError: A network is a variant that is not exported, or two files of weights have the same name.
         PackageError: An exported network computes something else than torch.
     """
+    _require_different_names(weights)
     results, entries = [], []
-    for file in weights:
-        record, networks = _load(file, box_deltas)
+    # weights that cannot be exported are told before anything is written
+    for file, (record, networks) in [(file, _load(file, box_deltas)) for file in weights]:
         for network in networks:
             # networks of several weights stay apart, and a single one has a short name
             name = network.name if len(weights) == 1 else f"{file.stem}.{network.name}"
-            written = _write(network, folder / f"{name}.{'onnx' if form == 'onnx' else 'xml'}", form)
+            written = _write(network, folder / f"{name}.{_ENDINGS[form]}", form)
             difference = _largest_difference(network, written, form)
             if not difference <= TOLERANCE:
-                written.unlink()
+                for part in (written, written.with_suffix(".bin")):
+                    part.unlink(missing_ok=True)
                 raise PackageError(
                     f"the exported network {written} differs from torch by {difference:.1e} of its largest output; "
-                    f"install other versions of {'onnxruntime' if form == 'onnx' else 'openvino'}"
+                    f"install another version of {_LIBRARIES[form]}"
                 )
             entries.append(_manifest_entry(network, record, written, file, difference))
             results.append(ExportResult(written, difference))
     write_json(folder / MANIFEST, {"incdet": incdet.__version__, "format": form, "networks": entries})
     return results
+
+
+def _require_different_names(weights: Sequence[Path]) -> None:
+    """Makes sure that no network takes the place of another one, whose file would have the same name.
+
+    Raises:
+        ConfigurationError: Two files of weights have the same name.
+    """
+    stems = [file.stem for file in weights]
+    for file in weights:
+        if stems.count(file.stem) > 1:
+            raise ConfigurationError(
+                f"cannot export two weights named '{file.stem}' into one folder, {file} and another: their files would "
+                "have the same names; give each weights once, or rename one file"
+            )
 
 
 def _load(file: Path, box_deltas: bool) -> tuple[WeightsRecord, list[ExportedNetwork]]:
@@ -83,8 +108,11 @@ def _load(file: Path, box_deltas: bool) -> tuple[WeightsRecord, list[ExportedNet
 
 def _write(network: ExportedNetwork, file: Path, form: Format) -> Path:
     """Writes a network and returns its file; OpenVINO's form has a second one (.bin) beside it."""
-    content = network.model.SerializeToString()
-    if form == "onnx":
+    if form == "torchscript":
+        content = torchscript_modules.record(network.recorded, torch.from_numpy(_example(network)))
+    else:
+        content = network.make_model().SerializeToString()
+    if form != "openvino":
         with atomic_file(file) as stream:
             stream.write(content)
         return file
@@ -95,6 +123,13 @@ def _write(network: ExportedNetwork, file: Path, form: Format) -> Path:
     model = openvino.convert_model(io.BytesIO(content))
     openvino.save_model(model, file, compress_to_fp16=False)
     return file
+
+
+def _example(network: ExportedNetwork) -> np.ndarray:
+    """Returns an input to record, of another size than the sample wherever a size may vary."""
+    lengths = zip(network.input_shape, network.sample.shape, strict=True)
+    shape = [length if isinstance(length, int) else 2 * given for length, given in lengths]
+    return np.zeros(shape, np.float32)
 
 
 def _largest_difference(network: ExportedNetwork, file: Path, form: Format) -> float:
@@ -114,6 +149,12 @@ def _compute(sample: np.ndarray, file: Path, form: Format) -> list[np.ndarray]:
 
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         return session.run(None, {session.get_inputs()[0].name: sample})
+    if form == "torchscript":
+        with warnings.catch_warnings(), torch.inference_mode():
+            # torch recommends torch.export instead
+            warnings.simplefilter("ignore")
+            outputs = torch.jit.load(str(file))(torch.from_numpy(sample))
+        return [output.numpy() for output in outputs]
     import openvino
 
     compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

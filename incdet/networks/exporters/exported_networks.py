@@ -1,4 +1,4 @@
-"""Our networks as ONNX models, each with what a program needs to know of its inputs and outputs."""
+"""Our networks as ONNX models and as TorchScript, each with what a program needs to know of inputs and outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from incdet.errors import ConfigurationError
 from incdet.networks.box_regression import CELLS
+from incdet.networks.exporters import torchscript_modules
 from incdet.networks.exporters.onnx_graph import OnnxGraph
+from incdet.networks.exporters.torchscript_modules import RecordedNetwork
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
 from incdet.networks.multibox import MultiBox
@@ -31,19 +33,21 @@ _CHECKED_ROWS = 2
 
 @dataclass(frozen=True, eq=False)
 class ExportedNetwork:
-    """One ONNX model.
+    """One network that is exported.
 
     Attributes:
         name: Name of its file, without ending.
-        model: The model.
+        make_model: Makes the ONNX model, whose library is loaded only then.
+        recorded: The same by torch's own operations, for TorchScript.
         input_shape: Lengths of its input; a text names a length that may vary.
         outputs: Meaning of each output by its name.
-        sample: Random input, with which the model is compared with torch.
+        sample: Random input, with which the file is compared with torch.
         expected: Computes by torch what the outputs must be.
     """
 
     name: str
-    model: Any
+    make_model: Callable[[], Any]
+    recorded: RecordedNetwork
     input_shape: tuple[int | str, ...]
     outputs: dict[str, str]
     sample: np.ndarray
@@ -58,7 +62,7 @@ def export_classifier(network: GoogLeNet, record: WeightsRecord) -> list[Exporte
         record: Its record.
 
     Returns:
-        One model for crops; for shared features two, whose regions are pooled between them.
+        One network for crops; for shared features two, whose regions are pooled between them.
 
     Raises:
         ConfigurationError: The network is a variant that is not exported.
@@ -87,21 +91,23 @@ def export_multibox(network: MultiBox, record: WeightsRecord) -> ExportedNetwork
     """
     if not network.trunk.architecture.plain:
         raise ConfigurationError(f"cannot export the variant '{network.trunk.architecture.name}' of GoogLeNet")
-    size, graph = record.preprocessing.size, OnnxGraph()
+    size, num_priors = record.preprocessing.size, len(network.get_buffer("priors"))
     shape = ("crops", 3, size, size)
-    trunk = network.trunk
-    maps = _stages_4_and_5(graph, trunk, _trunk(graph, trunk, graph.input("crops", shape)))
-    rows = graph.multibox_rows(network.head, maps)
-    first, fourth, last, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 4, 5, 2))
-    offsets = graph.apply("Slice", rows, first, fourth, axis)
-    logits = graph.apply("Slice", rows, fourth, last, axis)
-    unit = graph.constant(np.array(network.offset_unit, np.float32))
-    boxes = graph.apply("Add", graph.apply("Mul", offsets, unit), graph.constant(network.get_buffer("priors")))
-    limits = (graph.constant(np.array(value, np.float32)) for value in (0, 1))
-    scores = graph.apply("Flatten", graph.apply("Sigmoid", logits), axis=1)
-    num_priors = len(network.get_buffer("priors"))
-    graph.output(graph.apply("Clip", boxes, *limits), "boxes", ("crops", num_priors, 4))
-    graph.output(scores, "scores", ("crops", num_priors))
+
+    def make_model() -> Any:
+        graph, trunk = OnnxGraph(), network.trunk
+        maps = _stages_4_and_5(graph, trunk, _trunk(graph, trunk, graph.input("crops", shape)))
+        rows = graph.multibox_rows(network.head, maps)
+        first, fourth, last, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 4, 5, 2))
+        offsets = graph.apply("Slice", rows, first, fourth, axis)
+        logits = graph.apply("Slice", rows, fourth, last, axis)
+        unit = graph.constant(np.array(network.offset_unit, np.float32))
+        boxes = graph.apply("Add", graph.apply("Mul", offsets, unit), graph.constant(network.get_buffer("priors")))
+        limits = (graph.constant(np.array(value, np.float32)) for value in (0, 1))
+        scores = graph.apply("Flatten", graph.apply("Sigmoid", logits), axis=1)
+        graph.output(graph.apply("Clip", boxes, *limits), "boxes", ("crops", num_priors, 4))
+        graph.output(scores, "scores", ("crops", num_priors))
+        return graph.model("multibox")
 
     @torch.inference_mode()
     def expected(sample: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -113,27 +119,37 @@ def export_multibox(network: MultiBox, record: WeightsRecord) -> ExportedNetwork
         "scores": "confidence in [0, 1] that an object is there",
     }
     sample = _noise((_CHECKED_ROWS, 3, size, size))
-    return ExportedNetwork("multibox", graph.model("multibox"), shape, outputs, sample, expected)
+    recorded = torchscript_modules.multibox(network)
+    return ExportedNetwork("multibox", make_model, recorded, shape, outputs, sample, expected)
 
 
 def _crop_classifier(network: GoogLeNet, size: int, side: int) -> ExportedNetwork:
-    graph, shape = OnnxGraph(), ("regions", 3, size, size)
-    maps = _stages_4_and_5(graph, network, _trunk(graph, network, graph.input("crops", shape)))
-    outputs = _add_outputs(graph, network, maps, side)
+    shape = ("regions", 3, size, size)
+
+    def make_model() -> Any:
+        graph = OnnxGraph()
+        maps = _stages_4_and_5(graph, network, _trunk(graph, network, graph.input("crops", shape)))
+        _add_outputs(graph, network, maps, side)
+        return graph.model("regions")
 
     def compute(crops: Tensor) -> Tensor:
         return network.head(network.trunk(crops))
 
+    recorded, expected = torchscript_modules.crop_classifier(network), _torch_outputs(network, compute)
     sample = _noise((_CHECKED_ROWS, 3, size, size))
-    return ExportedNetwork("regions", graph.model("regions"), shape, outputs, sample, _torch_outputs(network, compute))
+    return ExportedNetwork("regions", make_model, recorded, shape, _meanings(network), sample, expected)
 
 
 def _photo_features(network: GoogLeNet) -> ExportedNetwork:
-    graph, shape = OnnxGraph(), (1, 3, "height", "width")
-    maps = _trunk(graph, network, graph.input("photo", shape))
-    for name in network.modules_of("4"):
-        maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
-    graph.output(maps, "feature_maps", (1, _shared_channels(network), "rows", "columns"))
+    shape = (1, 3, "height", "width")
+
+    def make_model() -> Any:
+        graph = OnnxGraph()
+        maps = _trunk(graph, network, graph.input("photo", shape))
+        for name in network.modules_of("4"):
+            maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
+        graph.output(maps, "feature_maps", (1, _shared_channels(network), "rows", "columns"))
+        return graph.model("photo_features")
 
     @torch.inference_mode()
     def expected(sample: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -142,20 +158,25 @@ def _photo_features(network: GoogLeNet) -> ExportedNetwork:
     outputs = {"feature_maps": "those of stages 1 to 4, a cell for 16 pixels, out of which regions are pooled"}
     # an odd size, whose halves are rounded up
     sample = _noise((1, 3, 251, 333))
-    return ExportedNetwork("photo_features", graph.model("photo_features"), shape, outputs, sample, expected)
+    recorded = torchscript_modules.photo_features(network)
+    return ExportedNetwork("photo_features", make_model, recorded, shape, outputs, sample, expected)
 
 
 def _region_head(network: GoogLeNet) -> ExportedNetwork:
-    graph = OnnxGraph()
     channels = _shared_channels(network)
     shape = ("regions", channels, POOLED_SIDE, POOLED_SIDE)
-    maps = graph.input("pooled", shape)
-    for name in network.modules_of("5"):
-        maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
-    outputs = _add_outputs(graph, network, maps, POOLED_SIDE)
+
+    def make_model() -> Any:
+        graph = OnnxGraph()
+        maps = graph.input("pooled", shape)
+        for name in network.modules_of("5"):
+            maps = graph.inception(network.get_submodule(f"inception_{name}"), maps)
+        _add_outputs(graph, network, maps, POOLED_SIDE)
+        return graph.model("region_head")
+
     sample = np.abs(_noise((_CHECKED_ROWS, channels, POOLED_SIDE, POOLED_SIDE), scale=1.0))
-    expected = _torch_outputs(network, network.region_head)
-    return ExportedNetwork("region_head", graph.model("region_head"), shape, outputs, sample, expected)
+    recorded, expected = torchscript_modules.region_head(network), _torch_outputs(network, network.region_head)
+    return ExportedNetwork("region_head", make_model, recorded, shape, _meanings(network), sample, expected)
 
 
 def _trunk(graph: OnnxGraph, network: GoogLeNet, array: str) -> str:
@@ -178,14 +199,19 @@ def _stages_4_and_5(graph: OnnxGraph, network: GoogLeNet, maps: str) -> str:
     return maps
 
 
-def _add_outputs(graph: OnnxGraph, network: GoogLeNet, maps: str, side: int) -> dict[str, str]:
-    """Adds probabilities and, where there is a box regressor, box deltas; returns the meaning of each."""
+def _add_outputs(graph: OnnxGraph, network: GoogLeNet, maps: str, side: int) -> None:
+    """Adds probabilities and, where there is a box regressor, box deltas."""
     logits = graph.linear(network.classifier, graph.mean(maps))
     graph.output(graph.apply("Softmax", logits, axis=1), "probabilities", ("regions", network.num_classes))
-    outputs = {"probabilities": "of the classes in their order; a last column more than classes is background"}
     if network.box_regressor is not None:
         deltas = graph.linear(network.box_regressor.linear, graph.cells(maps, side))
         graph.output(deltas, "box_deltas", ("regions", 4))
+
+
+def _meanings(network: GoogLeNet) -> dict[str, str]:
+    """The meaning of each output of a network that names classes, in their order."""
+    outputs = {"probabilities": "of the classes in their order; a last column more than classes is background"}
+    if network.box_regressor is not None:
         outputs["box_deltas"] = "shift along x and y in sides of the box, logarithms of the stretch (R-CNN, appendix C)"
     return outputs
 
