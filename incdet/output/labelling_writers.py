@@ -68,8 +68,9 @@ def cvat_xml(found: Iterable[Detections]) -> str:
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = CVAT_VERSION
     for number, detections in enumerate(found):
+        photo = {"id": str(number), "name": xml_text(detections.image)}
         size = {"width": str(detections.width), "height": str(detections.height)}
-        image = ElementTree.SubElement(root, "image", id=str(number), name=xml_text(detections.image), **size)
+        image = ElementTree.SubElement(root, "image", photo | size)
         scores = shortest_decimals(detections.scores)
         for label, score, box in zip(detections.labels, scores, shortest_decimals(detections.boxes), strict=True):
             corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), map(str, box), strict=True))

@@ -153,7 +153,7 @@ def _compute(sample: np.ndarray, file: Path, form: Format) -> list[np.ndarray]:
         with warnings.catch_warnings(), torch.inference_mode():
             # torch recommends torch.export instead
             warnings.simplefilter("ignore")
-            outputs = torch.jit.load(str(file))(torch.from_numpy(sample))
+            outputs = torch.jit.load(str(file))(torch.from_numpy(sample))  # type: ignore[no-untyped-call]
         return [output.numpy() for output in outputs]
     import openvino
 

@@ -78,7 +78,8 @@ def record(module: RecordedNetwork, example: Tensor) -> bytes:
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         # the file is compared with the network afterwards
-        torch.jit.save(torch.jit.trace(module.eval(), example, check_trace=False), content)
+        recorded = torch.jit.trace(module.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(recorded, content)
     return content.getvalue()
 
 
