@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from incdet.cluster.file_systems import is_address
 from incdet.cluster.photo_inputs import IN_SHARD, Listed, ListedPhoto, ListedShard
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.images import SUFFIXES
-from incdet.runtime.addresses import open_file, read_part
+from incdet.runtime.addresses import is_address, open_file, read_part
 from incdet.runtime.thread_queue import map_in_threads
 
 READING_THREADS = 4

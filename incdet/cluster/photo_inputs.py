@@ -8,10 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from incdet.cluster.file_systems import full_address, is_address, open_address
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.output.result_pictures import ResultPictures
-from incdet.runtime.addresses import read_part
+from incdet.runtime.addresses import full_address, is_address, open_address, read_part
 from incdet.runtime.photo_search import (
     SUFFIXES,
     PassedOver,

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from incdet.cluster.file_systems import is_address, open_address
 from incdet.errors import IncdetError, OutputError, reason
+from incdet.runtime.addresses import is_address, open_address
 from incdet.runtime.files import atomic_file
 
 _RENAMING = frozenset({"sftp", "ssh", "hdfs", "webhdfs", "arrow_hdfs", "smb", "ftp"})

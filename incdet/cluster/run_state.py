@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from incdet.cluster.file_systems import is_address
 from incdet.cluster.listing_parts import LISTING_FILE, STATE_FOLDER, listing_name
 from incdet.cluster.part_files import Format, part_name, part_number, read_part
 from incdet.cluster.part_worker import failures_name, note_name
@@ -14,6 +13,7 @@ from incdet.cluster.result_store import ResultStore, open_store, write_content
 from incdet.errors import OutputError
 from incdet.output.photo_lines import Line
 from incdet.output.result_lines import differences_in_words
+from incdet.runtime.addresses import is_address
 from incdet.runtime.files import require_writable_folder
 from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text

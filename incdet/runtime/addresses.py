@@ -21,6 +21,9 @@ PAUSE_SECONDS = 0.5
 # one slash is left where a path has been made of the address; a single letter would be a drive of Windows
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE | re.DOTALL)
 
+_CHAIN = re.compile(r"[a-z][a-z0-9+.-]+::", re.IGNORECASE)
+"""The beginning of an address whose first part names no file of its own, such as `filecache::s3://bucket/photos`."""
+
 _LOCAL_SCHEMES = ("file", "local")
 """Beginnings of addresses that mean this machine's files, whose paths begin with a slash of their own."""
 
@@ -49,14 +52,36 @@ def find_address(place: str | Path) -> str | None:
 
     >>> find_address("s3://bucket/photos"), find_address(Path("s3://bucket/photos")), find_address("photos")
     ('s3://bucket/photos', 's3://bucket/photos', None)
-    >>> find_address(Path("file:///data"))
-    'file:///data'
+    >>> find_address(Path("file:///data")), find_address("zip://*.jpg::photos.zip"), find_address("C:/photos")
+    ('file:///data', 'zip://*.jpg::photos.zip', None)
     """
+    if _CHAIN.match(str(place)):
+        return str(place)
     match = _ADDRESS.fullmatch(str(place))
     if match is None:
         return None
     scheme, rest = match.groups()
     return f"{scheme}:///{rest}" if scheme.lower() in _LOCAL_SCHEMES else f"{scheme}://{rest}"
+
+
+def is_address(place: str) -> bool:
+    """Whether a place is an address rather than a path; see `find_address`."""
+    return find_address(place) is not None
+
+
+def full_address(given: str, file_system: Any, path: str) -> str:
+    """Returns the address of a file that was found in the file system of another address.
+
+    Args:
+        given: The address whose file system was searched.
+        file_system: fsspec's file system.
+        path: Path of the file in it.
+    """
+    # the file of "zip://*.jpg::s3://bucket/photos.zip" needs everything behind the first part, too
+    first, chain, rest = given.partition("::")
+    if not chain:
+        return str(file_system.unstrip_protocol(path))
+    return f"{first.partition('://')[0]}://{path}::{rest}"
 
 
 def join_place(folder: str, name: str) -> str:
@@ -80,7 +105,7 @@ def list_files(folder: str) -> list[StoredFile]:
     """
     if find_address(folder) is None:
         return _list_local_files(folder)
-    system, path = _file_system(folder)
+    system, path = open_address(folder)
     with _plain_errors():
         # a listing that the driver remembers may be older than a file that was written meanwhile
         system.invalidate_cache(path)
@@ -135,7 +160,7 @@ def _read_local_part(place: str, start: int, size: int | None) -> bytes:
 
 
 def _ask_for(place: str, start: int, size: int | None) -> bytes:
-    system, path = _file_system(place)
+    system, path = open_address(place)
     end = None if size is None else start + size
     for attempt in range(MAX_TRIES - 1):
         try:
@@ -161,7 +186,7 @@ def open_file(place: str) -> IO[bytes]:
     """
     if find_address(place) is None:
         return Path(place).open("rb")
-    system, path = _file_system(place)
+    system, path = open_address(place)
     with _plain_errors():
         stream: IO[bytes] = system.open(path, "rb")
     return stream
@@ -181,7 +206,7 @@ def write_file(place: str, content: bytes) -> None:
         with atomic_file(Path(place)) as stream:
             stream.write(content)
         return
-    system, path = _file_system(place)
+    system, path = open_address(place)
     try:
         # object stores have no folders
         if place.lower().startswith(tuple(f"{scheme}:" for scheme in _LOCAL_SCHEMES)):
@@ -192,8 +217,11 @@ def write_file(place: str, content: bytes) -> None:
         raise OutputError(f"cannot write {place}: {reason(error)}; choose another place for it") from None
 
 
-def _file_system(address: str) -> tuple[Any, str]:
+def open_address(address: str) -> tuple[Any, str]:
     """Returns fsspec's file system of an address, which fsspec keeps for the next time, and the path in it.
+
+    Args:
+        address: Address such as `s3://bucket/photos`, possibly chained with `::`.
 
     Raises:
         PackageError: fsspec or its driver is not installed.
