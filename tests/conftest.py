@@ -28,6 +28,9 @@ from incdet.structures import Image
 if TYPE_CHECKING:
     from torch import Tensor
 
+# the search for doctests would load this file again beside that of tests/cluster, which comes first in the alphabet
+collect_ignore = ["conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:

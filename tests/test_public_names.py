@@ -91,5 +91,7 @@ def test_a_data_set_is_evaluated_under_the_rules_of_its_collection(small_voc, tm
     assert incdet.evaluate(perfect(coco), coco).rules == "coco"
     assert incdet.evaluate(perfect(coco), coco.subset([0])).rules == "coco"
     assert incdet.evaluate(perfect(voc)[:1], voc.subset([0])).rules == "voc"
-    with pytest.raises(ConfigurationError, match="no layout of data sets 'kitti'; give voc, coco, yolo or ilsvrc"):
+    with pytest.raises(
+        ConfigurationError, match="no layout of data sets 'kitti'; give voc, coco, yolo, ilsvrc or shards"
+    ):
         incdet.read_dataset("kitti", tmp_path, "val")

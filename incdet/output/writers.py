@@ -112,11 +112,12 @@ def _image_name(line: Mapping[str, Any]) -> str:
 
     Raises:
         TypeError: It is no text.
-        ValueError: It holds half a character, which no file can be written with.
+        ValueError: It holds half a character, which no file can have in its name.
     """
     name = _typed(line, "image", str)
     try:
-        name.encode()
+        # bytes of a file's name that are no text are told as half pairs, too, and lead back to the file
+        name.encode(errors="surrogateescape")
     except UnicodeEncodeError:
         raise ValueError("image holds half of a surrogate pair") from None
     return name

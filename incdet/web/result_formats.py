@@ -80,4 +80,6 @@ def format_detections(
 
 def format_document(found: Sequence[Detections], class_names: tuple[str, ...], form: DocumentFormat) -> FormattedResult:
     """Brings the detections of one or several photos into a form; those of `SINGLE` take one photo."""
-    return FormattedResult(_WRITERS[form](found, class_names).encode(), MEDIA_TYPES[form])
+    text = _WRITERS[form](found, class_names)
+    # bytes of a photo's name that are no text cannot be sent as text
+    return FormattedResult(text.encode(errors="replace"), MEDIA_TYPES[form])

@@ -57,7 +57,7 @@ def test_threads_are_not_left_behind_for_every_number_of_slices():
             split_among_threads(lambda some: time.sleep(0.001), count, min_rows=1)
     finally:
         torch.set_num_threads(before)
-    assert sum(thread.name.startswith("incdet") for thread in threading.enumerate()) <= 11
+    assert sum(thread.name.startswith("incdet_") for thread in threading.enumerate()) <= 11
 
 
 def test_errors_of_other_threads_are_raised(two_threads):
