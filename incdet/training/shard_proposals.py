@@ -130,6 +130,15 @@ class ShardProposals:
         return found
 
 
+def photos_by_shard(paths: Iterable[Path]) -> dict[Shard, list[ShardPhoto]]:
+    """Returns the photos of each shard, in their order; photos that lie in no shard are left out."""
+    found: dict[Shard, list[ShardPhoto]] = {}
+    for path in paths:
+        if isinstance(path, ShardPhoto):
+            found.setdefault(path.shard, []).append(path)
+    return found
+
+
 def _arrays(photo: ShardPhoto, image: Image, proposals: Proposals) -> bytes:
     """Returns the file of a photo's proposals."""
     content = io.BytesIO()

@@ -14,7 +14,7 @@ from incdet.images import read_image
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.shard_photos import ShardPhoto
 from incdet.training.photo_proposals import PhotoProposals
-from incdet.training.shard_proposals import ShardProposals
+from incdet.training.shard_proposals import ShardProposals, photos_by_shard
 
 CONFIG = {"methods": ["selective_search"], "limit": 30, "selective_search": {"color_spaces": ["lab"]}}
 
@@ -35,7 +35,9 @@ def test_proposals_beside_shards_are_those_of_the_cache(photos, proposals, monke
     expected = [proposals(photo) for photo in photos]
     beside = proposals.beside_shards
     assert beside.finished(photo.shard for photo in photos) == set()
-    place = beside.fill(photos[:1], proposals.cache)
+    shards = photos_by_shard([*photos, Path("alone.jpg")])
+    assert list(shards) == [photo.shard for photo in photos]
+    place = beside.fill(shards[photos[0].shard], proposals.cache)
     settings = proposals.cache.settings_folder.name
     assert place == str(photos[0].parent.parent / "proposals" / settings / "val-000000.zip")
     assert beside.finished(photo.shard for photo in photos) == {photos[0].shard}
