@@ -148,6 +148,7 @@ def write(file: Path, network: GoogLeNet, head: LinearHead, regions: LearningReg
         "recipe": {"program": "experiments/adapt_ilsvrc200.py"},
         "origin": "experiments/adapt_ilsvrc200.py: BVLC's GoogLeNet (ImageNet) and googlenet-voc-shared, adapted",
         "measured": {},
+        "finder": "googlenet-voc-shared",
     }
     save_weights(file, tensors, record.model_copy(update=changes), torch.float16)
 

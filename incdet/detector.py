@@ -22,6 +22,7 @@ from incdet.networks.pretrained import load_pretrained
 from incdet.networks.weights_origin import Origin, origin_of
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.explanation import DetectionExplanation, explain_detections
+from incdet.pipeline.naming import NamingScorer
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
@@ -40,7 +41,7 @@ class Detector:
     Example:
         >>> detector = Detector.from_pretrained(members=1)  # doctest: +SKIP
         >>> found = detector.detect("photo.jpg")  # doctest: +SKIP
-        >>> found[found.scores >= 0.55].labels  # doctest: +SKIP
+        >>> found[found.scores >= detector.display_threshold].labels  # doctest: +SKIP
         ['cat']
 
     Args:
@@ -49,9 +50,12 @@ class Detector:
         rejection_network: a network that picks the regions which the members classify; None sends them all regions.
             Networks on crops take one, which may itself share feature maps.
         config: everything else that decides what is found.
+        finder: a network on shared features that finds the objects which the members name; its own classes do not
+            matter. None where the members find them themselves.
 
     Attributes:
         class_names: the C classes that the detector can find.
+        display_threshold: lowest probability of a detection worth showing, by the configuration or else the weights.
         config: the configuration, as given.
         device: the device that computes the networks.
         engine: torch or OpenVINO, and the precision.
@@ -73,20 +77,23 @@ class Detector:
         members: Sequence[LoadedNetwork],
         rejection_network: LoadedNetwork | None = None,
         config: Config | None = None,
+        finder: LoadedNetwork | None = None,
     ) -> None:
-        networks = [*([] if rejection_network is None else [rejection_network]), *members]
+        networks = [network for network in (finder, rejection_network, *members) if network is not None]
         self.config = config or Config()
         common = check_detector_records(
             [member.record for member in members],
             None if rejection_network is None else rejection_network.record,
             self.config,
+            None if finder is None else finder.record,
         )
         self.features, self.class_names = common.features, common.class_names
+        self.display_threshold = common.display_threshold
         self.device = choose_device(self.config.device)
         has_ranges = all(network.activation_ranges for network in networks)
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks], has_ranges)
         choice = ScorerChoice(self.config.scores, self.device, self.engine)
-        self.scorer = choice.make(self.features, members, rejection_network)
+        self.scorer = choice.make(self.features, members, rejection_network, finder)
         shared = self._shared_scorer
         photo_levels = None if shared is None else shared.store
         self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels)
@@ -124,12 +131,13 @@ class Detector:
                 f'a detector gets either a preset or a configuration; give config=Config(preset="{preset}", ...)'
             )
         config = config or make_config(Config, {} if preset is None else {"preset": preset}, "preset")
-        files, has_rejection_network = choose_weights(weights, members, cascade, config)
+        chosen = choose_weights(weights, members, cascade, config)
         with START_UP.measure("weights"):
-            networks = [load_pretrained(file, config.scores) for file in files]
-            rejection_network = networks.pop(0) if has_rejection_network else None
-            detector = cls(networks, rejection_network, config)
-        detector.origin = origin_of(files, has_rejection_network, config.scores, detector.proposers.files)
+            networks = [load_pretrained(file, config.scores) for file in chosen.files]
+            rejection_network = networks.pop(0) if chosen.has_rejection_network else None
+            finder = None if chosen.finder is None else load_pretrained(chosen.finder, config.scores)
+            detector = cls(networks, rejection_network, config, finder)
+        detector.origin = origin_of(chosen, config.scores, detector.proposers.files)
         return detector
 
     def with_thresholds(self, thresholds: Thresholds) -> "Detector":
@@ -152,8 +160,11 @@ class Detector:
     @property
     def _shared_scorer(self) -> SharedRegionScorer | None:
         """The part of the scorer that computes feature maps of whole photos; None where all networks see crops."""
-        scorer = self.scorer.rejection_scorer if isinstance(self.scorer, SharedCascadeScorer) else self.scorer
-        return scorer if isinstance(scorer, SharedRegionScorer) else None
+        if isinstance(self.scorer, SharedCascadeScorer):
+            return self.scorer.rejection_scorer
+        if isinstance(self.scorer, NamingScorer):
+            return self.scorer.finder
+        return self.scorer if isinstance(self.scorer, SharedRegionScorer) else None
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""
@@ -168,7 +179,8 @@ class Detector:
     def detect(self, source: ImageSource) -> Detections:
         """Every detection from `config.detections.score_threshold` on, best first.
 
-        The threshold is low (0.01), as mAP wants it; `found[found.scores >= 0.55]` are those worth showing.
+        The threshold is low (0.01), as mAP wants it; `found[found.scores >= detector.display_threshold]` are those
+        worth showing.
 
         Args:
             source: a path, encoded bytes, an RGB or grey array, or an `Image`.

@@ -196,13 +196,13 @@ def _detect_on_cluster(
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.networks.chosen_weights import check_detector
 
-    check_detector(*ensemble, config)
+    display_threshold = check_detector(*ensemble, config).display_threshold
     require_opencv_engine(config.proposals)
     from incdet.cli.cluster_batch import run_on_cluster
     from incdet.cluster.photo_work import DetectionWork
 
     weights, members, cascade = ensemble
-    work = DetectionWork(weights, members, cascade, config, config.detections.display_threshold, num_workers)
+    work = DetectionWork(weights, members, cascade, config, display_threshold, num_workers)
     return run_on_cluster(work, paths, place, options, overwrite, quiet)
 
 

@@ -71,7 +71,7 @@ def detect_photos(
 
     def save(done: tuple[Path, PhotoResult]) -> Worked:
         photo, photo_result = done
-        return _save(batch, photo, photo_result, config.detections.display_threshold)
+        return _save(batch, photo, photo_result, detector.display_threshold)
 
     def work(photos: list[Path]) -> Iterator[Worked]:
         workers = default_num_workers(len(photos), on_gpu) if num_workers is None else num_workers

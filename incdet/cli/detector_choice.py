@@ -5,7 +5,7 @@ from pathlib import Path
 
 from incdet.config.loading import load_config
 from incdet.config.sections import Config
-from incdet.networks.chosen_weights import check_detector
+from incdet.networks.chosen_weights import CommonRecord, check_detector
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,15 @@ class DetectorChoice:
         Raises:
             IncdetError: As `check_detector`.
         """
-        common = check_detector(self.files(), self.members, self.cascade, self.effective())
-        return common.class_names
+        return self._common_record().class_names
+
+    def display_threshold(self) -> float:
+        """The lowest probability of a detection that the detector shows.
+
+        Raises:
+            IncdetError: As `check_detector`.
+        """
+        return self._common_record().display_threshold
+
+    def _common_record(self) -> CommonRecord:
+        return check_detector(self.files(), self.members, self.cascade, self.effective())

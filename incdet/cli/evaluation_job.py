@@ -17,7 +17,7 @@ from incdet.cli.console import (
     write_numbers,
 )
 from incdet.cli.detector_choice import DetectorChoice
-from incdet.config.sections import Config
+from incdet.config.sections import DISPLAY_THRESHOLD
 from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.ilsvrc import IlsvrcFiles
@@ -249,8 +249,7 @@ class EvaluationJob:
 
     def _display_threshold(self) -> float:
         """The score from which the detector shows detections, or the default one for stored detections."""
-        config = Config() if self.predictions is not None else self.detector.effective()
-        return config.detections.display_threshold
+        return DISPLAY_THRESHOLD if self.predictions is not None else self.detector.display_threshold()
 
     def _network_reports(self, by_network: dict[str, AnyEvaluation], data: Dataset) -> dict[str, tuple[float, float]]:
         """Writes a report for every network; name -> interval of its mAP, where it is wanted."""

@@ -50,7 +50,7 @@ def detect_in_video(
         if not options.quiet:
             notes.print(f"{detector.scorer.describe()} ({detector.engine.describe()})", markup=False)
         tell_of_compilation(options.quiet)
-        run = VideoRun(video, places, config.detections.display_threshold, options, stack, ready_after=process_age())
+        run = VideoRun(video, places, detector.display_threshold, options, stack, ready_after=process_age())
         if places.description is not None:
             write_text(places.description, run_text(detector.describe() | {"video": video.name, "every": video.every}))
         frames: list[VideoFrame] = []

@@ -176,7 +176,8 @@ class ScoresConfig(Section):
         engine: Program that computes the networks of a detector. "openvino" is for CPUs and needs the package of that
             name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
         min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
-            the members of the ensemble. 0 passes every region on. Detectors without a rejection network ignore it.
+            the members of the ensemble; or of an object of any class, given by the finder, with which it reaches the
+            networks that name it. 0 passes every region on. Detectors with neither ignore it.
         representative_iou: Largest Jaccard index (IoU) of two regions that the members of the ensemble classify, where
             the rejection network has shared features. Of regions that overlap more, the members classify the most
             probable one, whose probabilities the others take over. 1 sends all of them to the members.
@@ -186,6 +187,9 @@ class ScoresConfig(Section):
         box_deltas: Whether a network's box deltas move and stretch the regions, where its weights come with a box
             regressor (R-CNN, appendix C). The members of the ensemble then classify the moved regions. Without box
             deltas the regions are the proposals, as in the paper.
+        finder: Name or file of weights for shared features that find and place the objects which the weights name,
+            whatever classes they know themselves. "auto" takes the weights that the record of the weights asks for;
+            `googlenet-ilsvrc200` asks for `googlenet-voc-shared`. "none" lets the weights find objects by themselves.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {
@@ -206,6 +210,11 @@ class ScoresConfig(Section):
     representative_iou: Unit = 0.5
     half_resolution_min_probability: Unit = 0.01
     box_deltas: bool = True
+    finder: str = "auto"
+
+
+DISPLAY_THRESHOLD = 0.55
+"""Lowest probability of a detection that is shown, where neither settings nor weights say another one."""
 
 
 class DetectionsConfig(Section):
@@ -220,9 +229,10 @@ class DetectionsConfig(Section):
             it is, as in the paper.
         max_per_image: Number of best detections that are kept per photo.
         classes: Names of the classes that are looked for. None looks for all classes of the weights.
-        display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. It was measured on
-            photos that no training had seen. It is high, because a quarter of the regions in training hold an object
-            and far fewer regions of a photo do, so that probabilities come out too high.
+        display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. None takes that of
+            the weights, and 0.55 where they have none of their own. This was measured on photos that no training had
+            seen. It is high, because a quarter of the regions in training hold an object and far fewer regions of a
+            photo do, so that probabilities come out too high.
     """
 
     score_threshold: Unit = 0.01
@@ -230,7 +240,7 @@ class DetectionsConfig(Section):
     voting_iou: Unit | None = 0.5
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
-    display_threshold: Unit = 0.55
+    display_threshold: Unit | None = None
 
 
 class Config(Section):

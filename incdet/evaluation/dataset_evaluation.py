@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from incdet.config.sections import DetectionsConfig
+from incdet.config.sections import DISPLAY_THRESHOLD
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.photo_frame import fit_to_annotation
 from incdet.detections import Detections
@@ -34,9 +34,6 @@ from incdet.runtime.files import atomic_file, write_text
 from incdet.runtime.json_files import write_json
 from incdet.runtime.picture_files import save_picture
 from incdet.structures import GroundTruth
-
-DISPLAY_THRESHOLD = DetectionsConfig().display_threshold
-"""Score from which `incdet detect` shows detections."""
 
 RulesChoice = Literal[Rules, "coco"]
 """Names of all rules."""

@@ -9,34 +9,39 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from incdet.config.class_choice import find_classes
-from incdet.config.sections import Config, ProposalsConfig
+from incdet.config.sections import DISPLAY_THRESHOLD, Config, ProposalsConfig
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.engines.openvino_presence import check_openvino
 from incdet.networks.record_files import load_classifier_record, load_multibox_record
 from incdet.networks.shipped_weights import find_weights, shipped_networks
-from incdet.networks.weights_origin import origin_of
+from incdet.networks.weights_origin import ChosenWeights, origin_of
 from incdet.networks.weights_record import (
     DetectorFeatures,
     WeightsRecord,
+    check_finder,
     detector_features,
     same_classes,
     same_preprocessing,
 )
 from incdet.runtime.gpu_presence import refuse_missing_gpu
 
-
-class ChosenWeights(NamedTuple):
-    """The files of a detector's networks, that of the rejection network, if there is one, first."""
-
-    files: tuple[Path, ...]
-    has_rejection_network: bool
+FINDER_OF_WEIGHTS, NO_FINDER = "auto", "none"
+"""Values of `scores.finder` that name no weights: the finder that the record of the weights names, and none at all."""
 
 
 class CommonRecord(NamedTuple):
-    """What the records of all networks of a detector have in common."""
+    """What the records of all networks of a detector have in common.
+
+    Attributes:
+        features: source of the feature maps of regions.
+        class_names: the C classes that are found.
+        display_threshold: lowest probability of a detection that is shown, by the configuration or else by the first
+            member's record.
+    """
 
     features: DetectorFeatures
     class_names: tuple[str, ...]
+    display_threshold: float
 
 
 def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: bool, config: Config) -> ChosenWeights:
@@ -46,10 +51,10 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
         weights: names or files; none are the shipped networks.
         members: number of members of the shipped ensemble; None is all of them.
         cascade: whether the first of the weights is a rejection network.
-        config: its `scores.features` choose among the shipped networks.
+        config: its `scores.features` choose among the shipped networks, and its `scores.finder` the finder.
 
     Raises:
-        WeightsError: weights are missing.
+        WeightsError: weights are missing, or their records name different finders.
         ConfigurationError: the choices exclude each other, or there are not that many members.
     """
     if weights and members is not None:
@@ -58,9 +63,15 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
         raise ConfigurationError(
             "the shipped networks are a cascade already, or need none; leave out cascade, or give weights"
         )
-    if weights:
-        return ChosenWeights(tuple(find_weights(name) for name in weights), cascade)
     scores = config.scores
+    if weights:
+        files = tuple(find_weights(name) for name in weights)
+        return ChosenWeights(files, cascade, _choose_finder(files, cascade, scores.finder))
+    if scores.finder not in (FINDER_OF_WEIGHTS, NO_FINDER):
+        raise ConfigurationError(
+            f"scores.finder is '{scores.finder}', but the shipped networks of VOC's classes need none; "
+            "leave it out, or give weights that name other classes"
+        )
     names = shipped_networks(scores.features, members)
     has_rejection_network = scores.features != "shared"
     # a rejection network on crops that passes every region on and moves none would only cost time
@@ -70,8 +81,42 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
     return ChosenWeights(tuple(find_weights(name) for name in names), has_rejection_network)
 
 
+def _choose_finder(files: Sequence[Path], cascade: bool, wanted: str) -> Path | None:
+    """Finds the file of the finder that belongs to weights.
+
+    Args:
+        files: the weights.
+        cascade: whether the first of them is a rejection network.
+        wanted: `scores.finder`.
+
+    Raises:
+        WeightsError: the finder is missing, or the records of the weights name different ones.
+        ConfigurationError: a finder is asked for in a cascade.
+    """
+    if wanted == NO_FINDER:
+        return None
+    if cascade:
+        if wanted == FINDER_OF_WEIGHTS:
+            return None
+        raise ConfigurationError(
+            f"scores.finder is '{wanted}', but in a cascade the rejection network finds the objects; leave out one of "
+            "them"
+        )
+    if wanted != FINDER_OF_WEIGHTS:
+        return find_weights(wanted)
+    names = {load_classifier_record(file).finder for file in files}
+    if len(names) > 1:
+        found = ", ".join(sorted(name or "none" for name in names))
+        raise WeightsError(f"the weights were made for different finders ({found}); choose one by scores.finder")
+    (name,) = names
+    return None if name is None else find_weights(name)
+
+
 def check_detector_records(
-    members: Sequence[WeightsRecord], rejection_network: WeightsRecord | None, config: Config
+    members: Sequence[WeightsRecord],
+    rejection_network: WeightsRecord | None,
+    config: Config,
+    finder: WeightsRecord | None = None,
 ) -> CommonRecord:
     """Makes sure that networks make a detector together.
 
@@ -79,10 +124,11 @@ def check_detector_records(
         members: records of the members.
         rejection_network: record of the network in front of them; None without one.
         config: features and classes that are asked for.
+        finder: record of the network that finds the objects which the members name; None without one.
 
     Raises:
         WeightsError: there are no members, the networks differ in classes, features or preprocessing, were not trained
-            on regions, or not on the features that are asked for.
+            on regions, or not on the features that are asked for, or the finder was not trained on shared features.
         ConfigurationError: a class that is asked for is unknown.
     """
     if not members:
@@ -96,9 +142,13 @@ def check_detector_records(
     groups = (in_front, members) if features == "both" else ([*in_front, *members],)
     for records in groups:
         same_preprocessing(records)
+    if finder is not None:
+        check_finder(finder, features)
     class_names = same_classes([*in_front, *members])
     find_classes(config.detections.classes or (), class_names, "the detector")
-    return CommonRecord(features, class_names)
+    chosen = (config.detections.display_threshold, members[0].display_threshold, DISPLAY_THRESHOLD)
+    display_threshold = next(threshold for threshold in chosen if threshold is not None)
+    return CommonRecord(features, class_names, display_threshold)
 
 
 def check_classifier_records(records: Sequence[WeightsRecord]) -> tuple[str, ...]:
@@ -133,7 +183,8 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     chosen = choose_weights(weights, members, cascade, config)
     records = [load_classifier_record(file) for file in chosen.files]
     rejection_network = records.pop(0) if chosen.has_rejection_network else None
-    common = check_detector_records(records, rejection_network, config)
+    finder = None if chosen.finder is None else load_classifier_record(chosen.finder)
+    common = check_detector_records(records, rejection_network, config, finder)
     if "multibox" in config.proposals.methods:
         load_multibox_record(find_weights(config.proposals.multibox.weights))
     check_openvino(config.scores, config.device)
@@ -146,7 +197,7 @@ def known_of_detector(
     """Returns what decides a detector's results, without what only its networks know; arguments: `choose_weights`."""
     chosen = choose_weights(weights, members, cascade, config)
     others = proposer_files(config.proposals)
-    return origin_of(chosen.files, chosen.has_rejection_network, config.scores, others).describe(config)
+    return origin_of(chosen, config.scores, others).describe(config)
 
 
 def proposer_files(config: ProposalsConfig) -> tuple[Path, ...]:

@@ -125,7 +125,9 @@ def read_checked_tensors(file: Path, record: WeightsRecord) -> dict[str, Tensor]
 
 
 def _checksum(tensors: dict[str, Tensor], record: WeightsRecord) -> str:
-    rest = record.model_dump(mode="json", exclude={"checksum"})
+    # entries that records have had since then count where they say something, so that older checksums still hold
+    later = {name for name in ("finder", "display_threshold") if getattr(record, name) is None}
+    rest = record.model_dump(mode="json", exclude={"checksum", *later})
     return tensor_checksum(tensors, json.dumps(rest, sort_keys=True))
 
 

@@ -3,11 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from incdet.config.sections import Config, ScoresConfig
 from incdet.runtime.file_hashes import named_hashes
 from incdet.runtime.provenance import describe_run
+
+
+class ChosenWeights(NamedTuple):
+    """The files of a detector's networks.
+
+    Attributes:
+        files: the members, and before them the rejection network, if there is one.
+        has_rejection_network: whether there is a rejection network.
+        finder: the network that finds the objects which the members name; None where they find them themselves.
+    """
+
+    files: tuple[Path, ...]
+    has_rejection_network: bool
+    finder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -18,11 +32,13 @@ class Origin:
         hashes: name of each file, sidecar files included -> its SHA-256.
         rejection_network: name of the rejection network's weights; None without one.
         members: names of the members' weights.
+        finder: name of the finder's weights; None without one.
     """
 
     hashes: dict[str, str]
     rejection_network: str | None
     members: tuple[str, ...]
+    finder: str | None = None
 
     def describe(self, config: Config, **more: Any) -> dict[str, Any]:
         """Returns what decides the results of a detector, for `run.json`.
@@ -31,7 +47,9 @@ class Origin:
             config: the effective configuration.
             more: values that only the loaded networks know, by their keys.
         """
-        roles = {"rejection_network": self.rejection_network, "members": list(self.members)}
+        roles: dict[str, Any] = {"rejection_network": self.rejection_network, "members": list(self.members)}
+        if self.finder is not None:
+            roles["finder"] = self.finder
         return describe_run(config, self.hashes, ensemble=roles, **more)
 
 
@@ -45,17 +63,15 @@ def box_regressor_file(weights: Path) -> Path:
     return weights.with_suffix(".boxes.safetensors")
 
 
-def origin_of(
-    files: Sequence[Path], has_rejection_network: bool, config: ScoresConfig, others: Sequence[Path] = ()
-) -> Origin:
+def origin_of(chosen: ChosenWeights, config: ScoresConfig, others: Sequence[Path] = ()) -> Origin:
     """The record of the files that networks were loaded from.
 
     Args:
-        files: the weights, those of the rejection network, if any, first.
-        has_rejection_network: whether the first file is a rejection network.
+        chosen: the weights.
         config: the configuration that `load_pretrained` had; decides which sidecar files were read.
         others: further files that decide what is found, such as the weights of MultiBox.
     """
+    files = [*chosen.files, *([] if chosen.finder is None else [chosen.finder])]
     sidecars = [box_regressor_file(file) for file in files if config.box_deltas]
     if config.precision in ("int8", "fastest"):
         sidecars += [activation_ranges_file(file) for file in files]
@@ -63,5 +79,6 @@ def origin_of(
     hashes = named_hashes([*files, *present, *others])
     # files that share a name are told by their whole path
     names = [file.name if file.name in hashes else str(file) for file in files]
-    rejection_network = names.pop(0) if has_rejection_network else None
-    return Origin(hashes, rejection_network, tuple(names))
+    finder = None if chosen.finder is None else names.pop()
+    rejection_network = names.pop(0) if chosen.has_rejection_network else None
+    return Origin(hashes, rejection_network, tuple(names), finder)

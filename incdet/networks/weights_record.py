@@ -90,6 +90,9 @@ class WeightsRecord(BaseModel):
         measured: measured quality, for example {"voc2012-subset val mAP": 0.45}.
         licence: terms of use.
         multibox: description of the layers on top, where the network proposes boxes; None where it names classes.
+        finder: name of the weights that find the objects which these name; None where these find them themselves.
+        display_threshold: lowest probability of a detection that is worth showing, in [0, 1]; None where these weights
+            have none of their own.
         checksum: SHA-256 of the tensors and of everything else in the record; None in files of versions before 0.2.
     """
 
@@ -105,6 +108,8 @@ class WeightsRecord(BaseModel):
     measured: dict[str, float] = {}
     licence: str
     multibox: Annotated[MultiBoxDescription | SharedMultiBoxDescription, Field(discriminator="form")] | None = None
+    finder: str | None = None
+    display_threshold: float | None = Field(None, ge=0, le=1)
     checksum: str | None = None
 
     @field_validator("architecture", mode="before")
@@ -189,6 +194,29 @@ def detector_features(
             f"({members[0].origin}); give other weights, or leave scores.features out"
         )
     return features
+
+
+def check_finder(finder: WeightsRecord, features: DetectorFeatures) -> None:
+    """Checks that a network can find the objects which others name.
+
+    Args:
+        finder: its record.
+        features: the features of the networks that name objects.
+
+    Raises:
+        WeightsError: one of both was trained on crops, or the finder classifies whole photos.
+    """
+    if features != "shared":
+        raise WeightsError(
+            f"a finder needs weights that name regions of shared feature maps, and these were trained on {features} "
+            "features; set scores.finder=none"
+        )
+    if finder.features != "shared":
+        raise WeightsError(
+            f"the finder was trained on {finder.features} features ({finder.origin}); give weights that were trained "
+            "on shared features, such as googlenet-voc-shared, as scores.finder"
+        )
+    same_preprocessing([finder])
 
 
 def same_preprocessing(records: Sequence[WeightsRecord]) -> Preprocessing:

@@ -1,7 +1,7 @@
 """Loaded networks -> the scorer that classifies regions with them, which depends on the features they learnt from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,11 +11,12 @@ from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.weights_record import DetectorFeatures, same_preprocessing
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.pipeline.naming import NamingScorer
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.device import choose_batch_size
 
-DetectorScorer = CroppedRegionScorer | SharedRegionScorer | SharedCascadeScorer
+DetectorScorer = CroppedRegionScorer | SharedRegionScorer | SharedCascadeScorer | NamingScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,11 @@ class ScorerChoice:
     engine: Engine
 
     def make(
-        self, features: DetectorFeatures, members: Sequence[LoadedNetwork], rejection_network: LoadedNetwork | None
+        self,
+        features: DetectorFeatures,
+        members: Sequence[LoadedNetwork],
+        rejection_network: LoadedNetwork | None,
+        finder: LoadedNetwork | None = None,
     ) -> DetectorScorer:
         """Makes the scorer.
 
@@ -41,11 +46,16 @@ class ScorerChoice:
             features: the features that the networks learnt from, as `detector_features` finds them.
             members: the networks whose probabilities are averaged.
             rejection_network: the network in front of them; None sends every region to the members.
+            finder: the network that finds the objects which the members name; None where they find them themselves.
 
         Raises:
             WeightsError: networks that get the same input differ in preprocessing, or classify whole photos.
             ConfigurationError: the architecture of a network cannot share feature maps.
         """
+        if finder is not None:
+            # the namer classifies the regions that it is given, each of them once
+            namer = replace(self._shared(members), rounds=1, region_iou=1.0)
+            return NamingScorer(self._shared([finder]), namer, self.config.min_probability)
         if features == "shared":
             return self._shared(members)
         if features == "cropped" or rejection_network is None:

@@ -74,7 +74,7 @@ class DetectionRequest(PhotoRequest):
     def __post_init__(self) -> None:
         config = self.detector.config.detections
         is_explained = isinstance(self.options, ExplainOptions)
-        threshold = MIN_EXPLAINED_SCORE if is_explained else config.display_threshold
+        threshold = MIN_EXPLAINED_SCORE if is_explained else self.detector.display_threshold
         self._selection = self.options.selection(config, self.detector.class_names, threshold)
 
     def prepare(self) -> PhotoRegionsRequest:

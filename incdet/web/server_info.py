@@ -37,7 +37,7 @@ def describe_server(setup: ServerSetup) -> dict[str, Any]:
         "engine": detector.engine.describe(),
         "device": detector.device.type,
         "classes": classes,
-        "display_threshold": config.detections.display_threshold,
+        "display_threshold": detector.display_threshold,
         "iou_threshold": config.detections.iou_threshold,
         "methods": list(methods),
         "has_hierarchies": "selective_search" in methods and search.engine == "incdet",

@@ -63,4 +63,4 @@ def test_whatever_is_missing_is_done(incdet, photo, tmp_path):
         code, has_torch, err = repeated(tmp_path, *command, "--score-threshold", "0.3", *more)
         assert (code, has_torch) == (2, False)
         assert "found holds results of other settings" in err
-        assert "display_threshold is 0.55 there and 0.3 now" in err
+        assert "display_threshold is None there and 0.3 now" in err

@@ -58,7 +58,7 @@ def record(features="shared", **more):
         "origin": f"a test of {features}",
         "licence": "none",
     }
-    return WeightsRecord(**values, features=features, **more)
+    return WeightsRecord(**{**values, **more}, features=features)
 
 
 @pytest.fixture(scope="module")

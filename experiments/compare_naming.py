@@ -1,0 +1,239 @@
+"""mAP of pairs of a finder and a namer under several formulas, and of their names for photos of one class each.
+
+    python experiments/adapt_ilsvrc200.py ... --held-out held.txt --output namer.safetensors
+    python experiments/compare_naming.py --namer namer.safetensors --root ILSVRC --split held.txt \
+        --class-photos ilsvrc200 --cache naming
+
+The finder tells objects from background and moves regions to them, the namer tells what they are. Both classify the
+same regions, so their probabilities can be combined afterwards in any way: which of them says how probable an object
+is, whether the namer sees the proposals or the regions that the finder has moved, and what is done for classes that
+both know. Probabilities are stored: interrupted, the same command goes on where it stopped.
+
+Choose a formula on photos that neither network has learnt from, and measure it on others.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from incdet.cli.console import progress_bar, run_program, table_console, warning
+from incdet.config.sections import Config, DetectionsConfig, ProposalsConfig
+from incdet.data.collection import Collection
+from incdet.data.dataset import Dataset
+from incdet.data.ilsvrc_classes import VOC_NAMES, ilsvrc_classes
+from incdet.data.readers import read_dataset
+from incdet.detections import select_detections
+from incdet.evaluation.average_precision import Evaluation, evaluate_detections
+from incdet.evaluation.placed_objects import placed_objects
+from incdet.images import read_image
+from incdet.networks.engines.selection import Engine
+from incdet.networks.pretrained import load_pretrained
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_record
+from incdet.ops.nms import nms
+from incdet.pipeline.scorer_choice import ScorerChoice
+from incdet.pipeline.shared_regions import SharedRegionScorer
+from incdet.proposals import Proposers
+from incdet.runtime.device import choose_device
+from incdet.runtime.files import load_arrays, save_arrays
+from incdet.structures import Image, RegionScores
+
+NAMES = tuple(kind.name for kind in ilsvrc_classes())
+
+MIN_OBJECT_PROBABILITIES = (0.0, 0.01, 0.02, 0.05, 0.1)
+"""Lowest probabilities of an object with which the namer sees a region."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairOutputs:
+    """The outputs of both networks for R regions of a photo.
+
+    Attributes:
+        image: the photo, without pixels of interest to formulas.
+        boxes: [R, 4] float32, xyxy pixels, where the finder has moved the proposals in two rounds.
+        found: [R, F] float32, the finder's probabilities, the mean over its rounds.
+        named_proposals: [R, C] float32, the namer's probabilities of the proposals.
+        named_moved: [R, C] float32, the namer's probabilities of `boxes`.
+    """
+
+    image: Image
+    boxes: np.ndarray
+    found: np.ndarray
+    named_proposals: np.ndarray
+    named_moved: np.ndarray
+
+
+Objectness = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+OBJECTNESS: dict[str, Objectness] = {
+    "namer": lambda found, named: named,
+    "finder": lambda found, named: found,
+    "finder 1/4": lambda found, named: found**0.25 * named**0.75,
+    "geometric mean": lambda found, named: np.sqrt(found * named),
+    "finder 3/4": lambda found, named: found**0.75 * named**0.25,
+    "mean": lambda found, named: (found + named) / 2,
+    "product": lambda found, named: found * named,
+}
+"""Probability of any object by both networks, [R, 1] each -> the one that is taken."""
+
+KNOWN_CLASSES = ("namer", "mean", "geometric mean", "finder")
+"""Whose probability is taken for a class that both networks know."""
+
+
+def main(
+    namer: Annotated[str, typer.Option(help="Name or file of the namer's weights.")],
+    root: Annotated[Path, typer.Option(help="Folder of ILSVRC's detection task.")],
+    split: Annotated[str, typer.Option(help="Photos that are judged.")],
+    cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")],
+    class_photos: Annotated[
+        Path | None, typer.Option(help="Folders of photos, named by the classes' WordNet ids; the last one counts.")
+    ] = None,
+    finder: Annotated[str, typer.Option(help="Name or file of the finder's weights.")] = "googlenet-voc-shared",
+) -> None:
+    """Prints a row for each formula."""
+    pair = Pair(finder, namer, ProposalsConfig())
+    data = read_dataset(Collection.ilsvrc, root, split, warn=warning)
+    outputs = list(_stored_outputs(pair, data.image_paths, cache / "boxes"))
+    samples: list[tuple[int, PairOutputs]] = []
+    if class_photos is not None:
+        # many photos of one large object: the proposals of MultiBox are enough
+        quick = Pair(finder, namer, ProposalsConfig(methods=("multibox",)))
+        paths = [sorted((class_photos / kind.wordnet_id).glob("*.jpg"))[-1] for kind in ilsvrc_classes()]
+        samples = list(enumerate(_stored_outputs(quick, paths, cache / "classes")))
+    columns = ("objects", "known classes", "namer sees", "mAP", "pooled", "VOC", "others", "top-1", "best 1", "best 5")
+    table = Table(*columns, title=f"{len(data)} photos; {len(samples)} photos of a class")
+    for objectness, known, sees in itertools.product(OBJECTNESS, KNOWN_CLASSES, ("proposals", "moved", "both")):
+        formula = Formula(objectness, known, sees, pair.finder_classes)
+        table.add_row(objectness, known, sees, *_numbers(formula, data, outputs, samples))
+    for threshold in MIN_OBJECT_PROBABILITIES:
+        formula = Formula("geometric mean", "namer", "moved", pair.finder_classes, threshold)
+        shares = [float((one.found.sum(axis=1) >= threshold).mean()) for one in outputs]
+        table.add_row(
+            f"from {threshold} on: {np.mean(shares):.0%}", "namer", "moved", *_numbers(formula, data, outputs, samples)
+        )
+    table_console(None).print(table)
+
+
+class Pair:
+    """Both networks, and what proposes regions to them.
+
+    Args:
+        finder: name or file of the weights that find objects.
+        namer: name or file of the weights that name them.
+        proposals: the proposers.
+    """
+
+    def __init__(self, finder: str, namer: str, proposals: ProposalsConfig) -> None:
+        config, device = Config(), choose_device("auto")
+        self.finder_classes = load_record(find_weights(finder)).classes
+        networks = [load_pretrained(find_weights(name), config.scores) for name in (finder, namer)]
+        engine = Engine(config.scores, device, [loaded.network for loaded in networks])
+        # the namer classifies the regions that it is given, once, and leaves them where they are
+        once = config.scores.model_copy(update={"rounds": 1, "region_iou": 1.0})
+        scorers = [
+            ScorerChoice(settings, device, engine).make("shared", [loaded], None)
+            for settings, loaded in zip((config.scores, once), networks, strict=True)
+        ]
+        found, named = scorers
+        assert isinstance(found, SharedRegionScorer)
+        self.finder, self.namer, self.region_iou = found, named, config.scores.region_iou
+        self.proposers = Proposers(proposals, "auto", found.store)
+
+    def __call__(self, image: Image) -> PairOutputs:
+        """Classifies the regions of a photo by both networks."""
+        boxes = self.proposers(image).boxes
+        rows = nms(boxes, self.region_iou)
+        found = self.finder(image, boxes).scores
+        # one call, so that the namer computes its feature maps once
+        named = self.namer(image, np.concatenate([boxes[rows], found.boxes[rows]])).scores.probabilities
+        before, after = named[: len(rows)], named[len(rows) :]
+        return PairOutputs(image, found.boxes[rows], found.probabilities[rows], before, after)
+
+
+def _stored_outputs(pair: Pair, paths: Sequence[Path], folder: Path) -> Iterator[PairOutputs]:
+    """Returns the outputs for each photo, those of an earlier run where there are some."""
+    names = ("boxes", "found", "named_proposals", "named_moved")
+    with progress_bar(folder.name, len(paths), False) as update:
+        for number, path in enumerate(paths):
+            update(number, path.name)
+            image, file = read_image(path), folder / f"{path.stem}.npz"
+            arrays = load_arrays(file, *names)
+            if arrays is None:
+                outputs = pair(image)
+                arrays = {name: getattr(outputs, name) for name in names}
+                save_arrays(file, **arrays)
+            yield PairOutputs(image, *(arrays[name] for name in names))
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A way from the outputs of both networks to probabilities of the namer's classes.
+
+    Attributes:
+        objectness: key of `OBJECTNESS`.
+        known_classes: one of `KNOWN_CLASSES`.
+        sees: which of the namer's probabilities count: "proposals", "moved", or "both" for their mean.
+        finder_classes: names of the finder's classes, which are VOC's.
+        min_object_probability: lowest probability of an object by the finder with which a region counts.
+    """
+
+    objectness: str
+    known_classes: str
+    sees: str
+    finder_classes: tuple[str, ...]
+    min_object_probability: float = 0.0
+
+    def __call__(self, outputs: PairOutputs) -> RegionScores:
+        """Returns the regions with their probabilities [R, 200]."""
+        named = {"proposals": outputs.named_proposals, "moved": outputs.named_moved}.get(
+            self.sees, (outputs.named_proposals + outputs.named_moved) / 2
+        )
+        found_object = outputs.found.sum(axis=1, keepdims=True)
+        named_object = named.sum(axis=1, keepdims=True)
+        is_object = OBJECTNESS[self.objectness](found_object, named_object)
+        probabilities = is_object * named / np.maximum(named_object, 1e-9)
+        probabilities *= found_object >= self.min_object_probability
+        for column, name in enumerate(self.finder_classes):
+            if name in VOC_NAMES:
+                class_id = NAMES.index(VOC_NAMES[name])
+                own, other = probabilities[:, class_id], outputs.found[:, column]
+                mixed = {"mean": (own + other) / 2, "geometric mean": np.sqrt(own * other), "finder": other}
+                probabilities[:, class_id] = mixed.get(self.known_classes, own)
+        return RegionScores(outputs.boxes, probabilities.astype(np.float32).clip(0, 1))
+
+
+def _numbers(
+    formula: Formula, data: Dataset, outputs: Sequence[PairOutputs], samples: Sequence[tuple[int, PairOutputs]]
+) -> list[str]:
+    """Returns the numbers of a formula, as the table shows them."""
+    evaluation = _evaluate(formula, data, outputs)
+    known = np.isin(evaluation.class_names, list(VOC_NAMES.values()))
+    precisions = evaluation.average_precision
+    numbers = [evaluation.mean_average_precision, evaluation.pooled_average_precision]
+    numbers += [float(np.nanmean(precisions[known])), float(np.nanmean(precisions[~known]))]
+    numbers.append(placed_objects(evaluation).top1)
+    ranks = []
+    for class_id, one in samples:
+        best = formula(one).probabilities.max(axis=0, initial=0)
+        ranks.append(int((best > best[class_id]).sum()))
+    numbers += [float(np.mean(np.array(ranks) < rank)) if ranks else float("nan") for rank in (1, 5)]
+    return [f"{number:.3f}" for number in numbers]
+
+
+def _evaluate(formula: Formula, data: Dataset, outputs: Sequence[PairOutputs]) -> Evaluation:
+    """Evaluates the detections of a formula by the development kit's rules."""
+    found = []
+    for one, truth in zip(outputs, data.ground_truths, strict=True):
+        entry = select_detections(formula(one), one.image, data.class_names, DetectionsConfig())
+        found.append(entry.rescaled(truth.width, truth.height))
+    return evaluate_detections(data.class_names, data.ground_truths, found, "ilsvrc")
+
+
+if __name__ == "__main__":
+    run_program(main)
