@@ -41,7 +41,7 @@ from incdet.cli.console import run_program
 from incdet.config.sections import MultiBoxConfig, ProposalsConfig
 from incdet.data.class_names import read_class_list
 from incdet.data.collection import Collection
-from incdet.data.ilsvrc_classes import ilsvrc_classes
+from incdet.data.ilsvrc_classes import VOC_NAMES, ilsvrc_classes
 from incdet.data.readers import read_dataset
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.shipped_weights import find_weights
@@ -149,6 +149,7 @@ def write(file: Path, network: GoogLeNet, head: LinearHead, regions: LearningReg
         "origin": "experiments/adapt_ilsvrc200.py: BVLC's GoogLeNet (ImageNet) and googlenet-voc-shared, adapted",
         "measured": {},
         "finder": "googlenet-voc-shared",
+        "other_names": {voc: ilsvrc for voc, ilsvrc in VOC_NAMES.items() if voc != ilsvrc},
     }
     save_weights(file, tensors, record.model_copy(update=changes), torch.float16)
 

@@ -14,7 +14,8 @@ Choose a formula on photos that neither network has learnt from, and measure it 
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from incdet.cli.console import progress_bar, run_program, table_console, warning
+from incdet.cli.console import notes, progress_bar, run_program, table_console, warning
 from incdet.config.sections import Config, DetectionsConfig, ProposalsConfig
 from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset
@@ -30,6 +31,7 @@ from incdet.data.ilsvrc_classes import VOC_NAMES, ilsvrc_classes
 from incdet.data.readers import read_dataset
 from incdet.detections import select_detections
 from incdet.evaluation.average_precision import Evaluation, evaluate_detections
+from incdet.evaluation.operating_points import operating_points
 from incdet.evaluation.placed_objects import placed_objects
 from incdet.images import read_image
 from incdet.networks.engines.selection import Engine
@@ -46,7 +48,7 @@ from incdet.structures import Image, RegionScores
 
 NAMES = tuple(kind.name for kind in ilsvrc_classes())
 
-MIN_OBJECT_PROBABILITIES = (0.0, 0.01, 0.02, 0.05, 0.1)
+MIN_OBJECT_PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Lowest probabilities of an object with which the namer sees a region."""
 
 
@@ -82,6 +84,18 @@ OBJECTNESS: dict[str, Objectness] = {
 }
 """Probability of any object by both networks, [R, 1] each -> the one that is taken."""
 
+NUMBERS = ("mAP", "pooled", "VOC", "others", "named right", "photos: top-1", "top-5")
+"""Names of the columns of `_numbers`."""
+
+SHIPPED = ("geometric mean", "mean", "moved")
+"""The formula of `NamingScorer`: objectness, known classes, what the namer sees."""
+
+MIN_PROBABILITY = Config().scores.min_probability
+"""Lowest probability of an object with which a region reaches the namer of `NamingScorer`."""
+
+DISPLAY_THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
+"""Scores from which detections could be shown."""
+
 KNOWN_CLASSES = ("namer", "mean", "geometric mean", "finder")
 """Whose probability is taken for a class that both networks know."""
 
@@ -96,32 +110,42 @@ def main(
     ] = None,
     finder: Annotated[str, typer.Option(help="Name or file of the finder's weights.")] = "googlenet-voc-shared",
 ) -> None:
-    """Prints a row for each formula."""
-    pair = Pair(finder, namer, ProposalsConfig())
+    """Prints a row for each formula, and a row for each threshold of the shipped one."""
     data = read_dataset(Collection.ilsvrc, root, split, warn=warning)
-    outputs = list(_stored_outputs(pair, data.image_paths, cache / "boxes"))
+    outputs = list(_stored_outputs(Pair(finder, namer, ProposalsConfig()), data.image_paths, cache / "boxes"))
     samples: list[tuple[int, PairOutputs]] = []
     if class_photos is not None:
-        # many photos of one large object: the proposals of MultiBox are enough
+        # photos of one large object: the proposals of MultiBox are enough
         quick = Pair(finder, namer, ProposalsConfig(methods=("multibox",)))
         paths = [sorted((class_photos / kind.wordnet_id).glob("*.jpg"))[-1] for kind in ilsvrc_classes()]
         samples = list(enumerate(_stored_outputs(quick, paths, cache / "classes")))
-    columns = ("objects", "known classes", "namer sees", "mAP", "pooled", "VOC", "others", "top-1", "best 1", "best 5")
+    columns = ("objects", "known classes", "namer sees", "from", *NUMBERS)
     table = Table(*columns, title=f"{len(data)} photos; {len(samples)} photos of a class")
-    for objectness, known, sees in itertools.product(OBJECTNESS, KNOWN_CLASSES, ("proposals", "moved", "both")):
-        formula = Formula(objectness, known, sees, pair.finder_classes)
-        table.add_row(objectness, known, sees, *_numbers(formula, data, outputs, samples))
-    for threshold in MIN_OBJECT_PROBABILITIES:
-        formula = Formula("geometric mean", "namer", "moved", pair.finder_classes, threshold)
-        shares = [float((one.found.sum(axis=1) >= threshold).mean()) for one in outputs]
-        table.add_row(
-            f"from {threshold} on: {np.mean(shares):.0%}", "namer", "moved", *_numbers(formula, data, outputs, samples)
-        )
+    classes = load_record(find_weights(finder)).classes
+    for formula in _formulas(classes):
+        cells = [formula.objectness, formula.known_classes, formula.sees, f"{formula.min_object_probability:g}"]
+        table.add_row(*cells, *_numbers(formula, data, outputs, samples))
     table_console(None).print(table)
+    shipped = Formula(*SHIPPED, classes, MIN_PROBABILITY)
+    shares = [float((one.found.sum(axis=1) >= MIN_PROBABILITY).mean()) for one in outputs]
+    notes.print(f"the namer sees {np.mean(shares):.1%} of the regions", markup=False)
+    table_console(None).print(_threshold_table(_evaluate(shipped, data, outputs)))
+
+
+def _formulas(classes: tuple[str, ...]) -> list["Formula"]:
+    """Returns the formulas that are compared, for a finder of some classes."""
+    formulas = []
+    for objectness, sees in itertools.product(OBJECTNESS, ("proposals", "moved", "both")):
+        formulas.append(Formula(objectness, "namer", sees, classes))
+    for known in KNOWN_CLASSES[1:]:
+        formulas.append(Formula("geometric mean", known, "moved", classes))
+    for threshold in MIN_OBJECT_PROBABILITIES:
+        formulas.append(Formula(*SHIPPED, classes, threshold))
+    return formulas
 
 
 class Pair:
-    """Both networks, and what proposes regions to them.
+    """Both networks, and what proposes regions to them; loaded when they are first needed.
 
     Args:
         finder: name or file of the weights that find objects.
@@ -130,28 +154,34 @@ class Pair:
     """
 
     def __init__(self, finder: str, namer: str, proposals: ProposalsConfig) -> None:
-        config, device = Config(), choose_device("auto")
-        self.finder_classes = load_record(find_weights(finder)).classes
-        networks = [load_pretrained(find_weights(name), config.scores) for name in (finder, namer)]
-        engine = Engine(config.scores, device, [loaded.network for loaded in networks])
-        # the namer classifies the regions that it is given, once, and leaves them where they are
-        once = config.scores.model_copy(update={"rounds": 1, "region_iou": 1.0})
-        scorers = [
-            ScorerChoice(settings, device, engine).make("shared", [loaded], None)
-            for settings, loaded in zip((config.scores, once), networks, strict=True)
-        ]
-        found, named = scorers
-        assert isinstance(found, SharedRegionScorer)
-        self.finder, self.namer, self.region_iou = found, named, config.scores.region_iou
-        self.proposers = Proposers(proposals, "auto", found.store)
+        self.files = [find_weights(name) for name in (finder, namer)]
+        self.config = Config(proposals=proposals)
+
+    @cached_property
+    def scorers(self) -> tuple[SharedRegionScorer, SharedRegionScorer]:
+        """The finder, and the namer, which classifies the regions that it is given once."""
+        scores, device = self.config.scores, choose_device("auto")
+        networks = [load_pretrained(file, scores) for file in self.files]
+        engine = Engine(scores, device, [loaded.network for loaded in networks])
+        choice = ScorerChoice(scores, device, engine)
+        finder, namer = (choice.make("shared", [loaded], None) for loaded in networks)
+        assert isinstance(finder, SharedRegionScorer)
+        assert isinstance(namer, SharedRegionScorer)
+        return finder, replace(namer, rounds=1, region_iou=1.0)
+
+    @cached_property
+    def proposers(self) -> Proposers:
+        """The proposers, which read the finder's feature maps."""
+        return Proposers(self.config.proposals, "auto", self.scorers[0].store)
 
     def __call__(self, image: Image) -> PairOutputs:
         """Classifies the regions of a photo by both networks."""
+        finder, namer = self.scorers
         boxes = self.proposers(image).boxes
-        rows = nms(boxes, self.region_iou)
-        found = self.finder(image, boxes).scores
+        rows = nms(boxes, self.config.scores.region_iou)
+        found = finder(image, boxes).scores
         # one call, so that the namer computes its feature maps once
-        named = self.namer(image, np.concatenate([boxes[rows], found.boxes[rows]])).scores.probabilities
+        named = namer(image, np.concatenate([boxes[rows], found.boxes[rows]])).scores.probabilities
         before, after = named[: len(rows)], named[len(rows) :]
         return PairOutputs(image, found.boxes[rows], found.probabilities[rows], before, after)
 
@@ -198,13 +228,15 @@ class Formula:
         named_object = named.sum(axis=1, keepdims=True)
         is_object = OBJECTNESS[self.objectness](found_object, named_object)
         probabilities = is_object * named / np.maximum(named_object, 1e-9)
-        probabilities *= found_object >= self.min_object_probability
         for column, name in enumerate(self.finder_classes):
             if name in VOC_NAMES:
                 class_id = NAMES.index(VOC_NAMES[name])
                 own, other = probabilities[:, class_id], outputs.found[:, column]
                 mixed = {"mean": (own + other) / 2, "geometric mean": np.sqrt(own * other), "finder": other}
                 probabilities[:, class_id] = mixed.get(self.known_classes, own)
+        probabilities *= found_object >= self.min_object_probability
+        # where the networks are sure of different classes, their sum exceeds 1
+        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1)
         return RegionScores(outputs.boxes, probabilities.astype(np.float32).clip(0, 1))
 
 
@@ -224,6 +256,16 @@ def _numbers(
         ranks.append(int((best > best[class_id]).sum()))
     numbers += [float(np.mean(np.array(ranks) < rank)) if ranks else float("nan") for rank in (1, 5)]
     return [f"{number:.3f}" for number in numbers]
+
+
+def _threshold_table(evaluation: Evaluation) -> Table:
+    """Returns precision, recall and F1 of what is shown from some thresholds on."""
+    table = Table("threshold", "shown", "precision", "recall", "F1", title="the shipped formula")
+    for point in operating_points(evaluation, DISPLAY_THRESHOLDS):
+        both = point.num_detections + point.num_objects
+        cells = (point.precision, point.recall, 2 * point.num_right / both if both else float("nan"))
+        table.add_row(f"{point.score_threshold:g}", str(point.num_detections), *(f"{cell:.3f}" for cell in cells))
+    return table
 
 
 def _evaluate(formula: Formula, data: Dataset, outputs: Sequence[PairOutputs]) -> Evaluation:

@@ -126,7 +126,7 @@ def read_checked_tensors(file: Path, record: WeightsRecord) -> dict[str, Tensor]
 
 def _checksum(tensors: dict[str, Tensor], record: WeightsRecord) -> str:
     # entries that records have had since then count where they say something, so that older checksums still hold
-    later = {name for name in ("finder", "display_threshold") if getattr(record, name) is None}
+    later = {name for name in ("finder", "other_names", "display_threshold") if not getattr(record, name)}
     rest = record.model_dump(mode="json", exclude={"checksum", *later})
     return tensor_checksum(tensors, json.dumps(rest, sort_keys=True))
 

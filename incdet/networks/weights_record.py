@@ -91,6 +91,7 @@ class WeightsRecord(BaseModel):
         licence: terms of use.
         multibox: description of the layers on top, where the network proposes boxes; None where it names classes.
         finder: name of the weights that find the objects which these name; None where these find them themselves.
+        other_names: name that other weights have for a class -> the class. A finder's class counts for it, too.
         display_threshold: lowest probability of a detection that is worth showing, in [0, 1]; None where these weights
             have none of their own.
         checksum: SHA-256 of the tensors and of everything else in the record; None in files of versions before 0.2.
@@ -109,6 +110,7 @@ class WeightsRecord(BaseModel):
     licence: str
     multibox: Annotated[MultiBoxDescription | SharedMultiBoxDescription, Field(discriminator="form")] | None = None
     finder: str | None = None
+    other_names: dict[str, str] = {}
     display_threshold: float | None = Field(None, ge=0, le=1)
     checksum: str | None = None
 
@@ -122,6 +124,9 @@ class WeightsRecord(BaseModel):
     def _classes_differ(self) -> Self:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes have the same name")
+        for name in self.other_names.values():
+            if name not in self.classes:
+                raise ValueError(f"other_names leads to '{name}', which is none of the classes")
         return self
 
     @property

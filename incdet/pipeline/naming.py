@@ -7,8 +7,9 @@ Few classes with many boxes teach a network where objects are and where they end
 without boxes teach another one to name what it sees. Each forgets what the other one knows if it learns both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,24 +19,34 @@ from incdet.scores import ScoredRegions
 from incdet.structures import Image, RegionScores
 
 
+class CommonClass(NamedTuple):
+    """A class that both networks know, by its columns in the probabilities of either."""
+
+    finder_column: int
+    namer_column: int
+
+
 @dataclass(frozen=True, eq=False)
 class NamingScorer:
     """A finder in front of a namer; see `RegionScorer`.
 
     A region's probability of a class is P(object) * P(class | object). P(object) is the geometric mean of both
     networks, each of which adds up the probabilities of its own classes. P(class | object) is the namer's alone, of the
-    region as the finder has moved it.
+    region as the finder has moved it. For a class that the finder knows, too, the mean with the finder's own
+    probability is taken.
 
     Attributes:
         finder: the network that classifies and moves every region. Its classes need not be those of the namer.
         namer: the network that names the regions that the finder takes for objects; it classifies each of them once,
             and leaves them where they are.
+        common_classes: the classes that both know.
         min_probability: lowest probability of any object, in [0, 1], by the finder with which a region reaches the
             namer. The others have probabilities of 0.
     """
 
     finder: SharedRegionScorer
     namer: SharedRegionScorer
+    common_classes: Sequence[CommonClass]
     min_probability: float
 
     @property
@@ -59,8 +70,8 @@ class NamingScorer:
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo; see `RegionScorer`.
 
-        The rows of `RegionScores.by_network` tell what each network thinks of the namer's classes. Their geometric mean
-        is the result: the first row has the finder's P(object), the second one the namer's.
+        The rows of `RegionScores.by_network` differ in P(object): that of the finder, and that of the namer, each times
+        the namer's P(class | object).
         """
         found = self.finder(image, boxes)
         found_object = _object_probabilities(found.scores)
@@ -74,8 +85,34 @@ class NamingScorer:
         by_network[0, rows] = found_object[rows, None] * conditional
         by_network[1, rows] = named.scores.probabilities
         probabilities = np.sqrt(by_network[0] * by_network[1])
+        for finder_column, namer_column in self.common_classes:
+            probabilities[rows, namer_column] += found.scores.probabilities[rows, finder_column]
+            probabilities[rows, namer_column] /= 2
+        # where the networks are sure of different classes, their sum exceeds 1
+        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1)
         scores = RegionScores(found.scores.boxes, probabilities, by_network)
         return ScoredRegions(scores, _added_seconds(found.seconds, named.seconds))
+
+
+def common_classes(
+    finder_classes: Sequence[str], namer_classes: Sequence[str], other_names: Mapping[str, str]
+) -> tuple[CommonClass, ...]:
+    """Finds the classes that a finder and a namer both know.
+
+    >>> common_classes(["cow", "bus"], ["bus", "cattle"], {"cow": "cattle"})
+    (CommonClass(finder_column=0, namer_column=1), CommonClass(finder_column=1, namer_column=0))
+
+    Args:
+        finder_classes: the finder's classes.
+        namer_classes: the namer's classes.
+        other_names: name that the finder may have for a class -> the namer's name.
+    """
+    common = []
+    for column, name in enumerate(finder_classes):
+        own_name = other_names.get(name, name)
+        if own_name in namer_classes:
+            common.append(CommonClass(column, namer_classes.index(own_name)))
+    return tuple(common)
 
 
 def _object_probabilities(scores: RegionScores) -> np.ndarray:

@@ -11,7 +11,7 @@ from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.weights_record import DetectorFeatures, same_preprocessing
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
-from incdet.pipeline.naming import NamingScorer
+from incdet.pipeline.naming import NamingScorer, common_classes
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.device import choose_batch_size
@@ -53,9 +53,7 @@ class ScorerChoice:
             ConfigurationError: the architecture of a network cannot share feature maps.
         """
         if finder is not None:
-            # the namer classifies the regions that it is given, each of them once
-            namer = replace(self._shared(members), rounds=1, region_iou=1.0)
-            return NamingScorer(self._shared([finder]), namer, self.config.min_probability)
+            return self._naming(finder, members)
         if features == "shared":
             return self._shared(members)
         if features == "cropped" or rejection_network is None:
@@ -86,6 +84,13 @@ class ScorerChoice:
             # without box deltas, no region leads to the object of its neighbour
             self.config.region_iou if self.config.box_deltas else 1.0,
         )
+
+    def _naming(self, finder: LoadedNetwork, members: Sequence[LoadedNetwork]) -> NamingScorer:
+        # the namer classifies the regions that it is given, each of them once
+        namer = replace(self._shared(members), rounds=1, region_iou=1.0)
+        record = members[0].record
+        common = common_classes(finder.record.classes, record.classes, record.other_names)
+        return NamingScorer(self._shared([finder]), namer, common, self.config.min_probability)
 
     def _cropped(
         self, members: Sequence[LoadedNetwork], rejection_network: LoadedNetwork | None
