@@ -208,7 +208,7 @@ class Formula:
     Attributes:
         objectness: key of `OBJECTNESS`.
         known_classes: one of `KNOWN_CLASSES`.
-        sees: which of the namer's probabilities count: "proposals", "moved", or "both" for their mean.
+        sees: source of the namer's probabilities: "proposals", "moved", or "both" for the mean of these.
         finder_classes: names of the finder's classes, which are VOC's.
         min_object_probability: lowest probability of an object by the finder with which a region counts.
     """
