@@ -165,6 +165,14 @@ def test_wrong_requests_are_told(client, path, content, expected):
     assert error_of(client.post(path, content=content)) == expected
 
 
+def test_a_name_that_is_no_text_is_sent_with_question_marks(client):
+    line = b'{"image": "caf\\udce9.jpg", "width": 9, "height": 9, "detections": []}'
+    found = client.post("/v1/convert?format=coco", content=line)
+    assert found.status_code == 200
+    assert found.json()["images"][0]["file_name"] == "caf\udce9.jpg"
+    assert b"caf?.jpg" in client.post("/v1/convert?format=voc", content=line).content
+
+
 def test_few_conversions_are_held_at_a_time(client, served_detector, monkeypatch):
     """Lines take many times their length in memory while they are turned into a file."""
     monkeypatch.setattr(conversion_routes, "MAX_LINES_BYTES", 100)
