@@ -63,21 +63,31 @@ def test_addresses_are_read_by_the_drivers(in_folder):
 
     content = Path("photos/b.png").read_bytes()
     memory = fsspec.filesystem("memory")
-    for place in ("/bucket/one.png", "/bucket/deep/two.png", "/bucket/.git/three.png", "/bucket/readme.md"):
+    for place in (
+        "/photos-of-the-cluster/one.png",
+        "/photos-of-the-cluster/deep/two.png",
+        "/photos-of-the-cluster/.git/three.png",
+        "/photos-of-the-cluster/readme.md",
+    ):
         memory.pipe_file(place, content)
     try:
-        inputs = PhotoInputs(["memory://bucket"])
-        assert [entry.name for entry in inputs] == ["memory:///bucket/one.png", "memory:///bucket/deep/two.png"]
-        assert [entry.name for entry in PhotoInputs(["memory://bucket/deep/*.png"])] == [
-            "memory:///bucket/deep/two.png"
+        inputs = PhotoInputs(["memory://photos-of-the-cluster"])
+        assert [entry.name for entry in inputs] == [
+            "memory:///photos-of-the-cluster/one.png",
+            "memory:///photos-of-the-cluster/deep/two.png",
+        ]
+        assert [entry.name for entry in PhotoInputs(["memory://photos-of-the-cluster/deep/*.png"])] == [
+            "memory:///photos-of-the-cluster/deep/two.png"
         ]
         photos = list(read_photos(list(inputs)))
         assert [photo.content for photo in photos] == [content, content]
-        (missing,) = read_photos([ListedPhoto("memory:///bucket/no.png", "memory:///bucket/no.png")])
+        (missing,) = read_photos(
+            [ListedPhoto("memory:///photos-of-the-cluster/no.png", "memory:///photos-of-the-cluster/no.png")]
+        )
         assert isinstance(missing.content, ImageError)
-        assert "memory:///bucket/no.png" in str(missing.content)
+        assert "memory:///photos-of-the-cluster/no.png" in str(missing.content)
     finally:
-        memory.rm("/bucket", recursive=True)
+        memory.rm("/photos-of-the-cluster", recursive=True)
 
 
 def test_chained_addresses_keep_their_chain(in_folder):
