@@ -14,8 +14,8 @@ EXAMPLES = (
     "incdet export --weights googlenet-voc --weights multibox-voc --format openvino --output exported",
 )
 
-DEFAULT_WEIGHTS = ("googlenet-voc-shared", "multibox-voc")
-"""Weights that are exported where none are given: the networks of a detector on shared features."""
+DEFAULT_WEIGHTS = ("googlenet-voc-shared", "multibox-voc-shared")
+"""Weights that are exported where none are given: the networks of the default detector."""
 
 
 class ExportFormat(StrEnum):
@@ -44,7 +44,7 @@ Weights = Annotated[
         "--weights",
         metavar="NAME_OR_FILE",
         autocompletion=complete_weights,
-        help="Weights of a region classifier or of MultiBox; repeatable (default: googlenet-voc-shared, multibox-voc).",
+        help="Weights of a classifier or of MultiBox; repeatable (default: googlenet-voc-shared, multibox-voc-shared).",
         rich_help_panel=NETWORKS,
     ),
 ]

@@ -91,22 +91,32 @@ class SharedMultiBox(nn.Module):
             [P, 4] float32, xyxy pixels of the resized photo. Order: grids from fine to coarse, cells row by row, sides,
             aspect ratios.
         """
-        description, grids = self.description, []
+        grids = []
         shape = GridShape(height, width)
-        for number, sides in enumerate(description.prior_sides):
+        for number in range(len(self.description.prior_sides)):
             # the first cell of every grid looks at the same pixel
             stride = CELL_STRIDE * 2**number
-            half_sizes = [
-                (side * math.sqrt(ratio) / 2, side / math.sqrt(ratio) / 2)
-                for side, ratio in itertools.product(sides, description.aspect_ratios)
-            ]
-            half = torch.tensor(half_sizes)  # [K, 2]
+            half = self.half_sizes(number)  # [K, 2]
             y, x = torch.meshgrid(_centres(shape.height, stride), _centres(shape.width, stride), indexing="ij")
             centres = torch.stack([x, y], dim=-1).reshape(-1, 1, 2)  # [y * x, 1, 2]
             grids.append(torch.cat([centres - half, centres + half], dim=-1).reshape(-1, 4))
             # a convolution with stride 2 rounds up
             shape = GridShape((shape.height + 1) // 2, (shape.width + 1) // 2)
         return torch.cat(grids)
+
+    def half_sizes(self, grid: int) -> Tensor:
+        """Computes half of the widths and heights of the priors that every cell of a grid has.
+
+        Args:
+            grid: number of the grid, from 0, the finest.
+
+        Returns:
+            [K, 2] float32, in pixels of the resized photo. Order: sides, aspect ratios.
+        """
+        rows = []
+        for side, ratio in itertools.product(self.description.prior_sides[grid], self.description.aspect_ratios):
+            rows.append((side * math.sqrt(ratio) / 2, side / math.sqrt(ratio) / 2))
+        return torch.tensor(rows)
 
     def decode(self, priors: Tensor, corner_offsets: Tensor) -> Tensor:
         """Priors [N, 4] and their corner offsets [N, 4] -> boxes [N, 4] float32 in the same pixels."""

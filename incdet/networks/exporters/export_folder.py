@@ -13,9 +13,11 @@ from incdet.config.sections import ScoresConfig
 from incdet.errors import ConfigurationError, PackageError
 from incdet.networks.exporters import torchscript_modules
 from incdet.networks.exporters.exported_networks import ExportedNetwork, export_classifier, export_multibox
+from incdet.networks.exporters.exported_shared_multibox import export_shared_multibox
+from incdet.networks.multibox_description import SharedMultiBoxDescription
 from incdet.networks.pretrained import load_pretrained
 from incdet.networks.record_files import load_record
-from incdet.networks.weights import load_multibox
+from incdet.networks.weights import load_multibox, load_shared_multibox
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.file_hashes import sha256
 from incdet.runtime.files import atomic_file
@@ -29,6 +31,9 @@ _LIBRARIES: dict[Format, str] = {"onnx": "onnxruntime", "openvino": "openvino", 
 """Library that computes the files of a form."""
 
 MANIFEST = "manifest.json"
+
+COLORS = 3
+"""Channels of an input that is a photo or a crop; others are feature maps."""
 
 TOLERANCE = 1e-3
 """Largest difference, relative to the largest value of an output, between an exported network and torch."""
@@ -100,6 +105,9 @@ def _require_different_names(weights: Sequence[Path]) -> None:
 def _load(file: Path, box_deltas: bool) -> tuple[WeightsRecord, list[ExportedNetwork]]:
     record = load_record(file)
     if record.multibox is not None:
+        if isinstance(record.multibox, SharedMultiBoxDescription):
+            shared, record = load_shared_multibox(file)
+            return record, [export_shared_multibox(shared)]
         network, record = load_multibox(file)
         return record, [export_multibox(network, record)]
     loaded = load_pretrained(file, ScoresConfig(box_deltas=box_deltas))
@@ -170,13 +178,18 @@ def _manifest_entry(
         "file": file.name,
         "sha256": sha256(file),
         "weights": weights.name,
-        "input": {"shape": list(network.input_shape), "layout": "NCHW", "colors": "RGB", "dtype": "float32"},
+        "input": {"shape": list(network.input_shape), "layout": "NCHW", "dtype": "float32"},
         "outputs": network.outputs,
         "difference_from_torch": difference,
         "licence": record.licence,
         "origin": record.origin,
     }
-    if network.name != "region_head":
+    if network.input_shape[1] == COLORS:
+        entry["input"]["colors"] = "RGB"
+    if isinstance(record.multibox, SharedMultiBoxDescription):
+        # its input is the output of another file, at all of these sizes of a photo
+        entry["feature_maps"] = {"weights": record.multibox.network, "photo_sides": list(preprocessing.photo_sides)}
+    elif network.name != "region_head":
         entry["preprocessing"] = {"mean": list(preprocessing.mean), "scale": preprocessing.scale}
     if network.name == "regions":
         entry["preprocessing"]["context"] = preprocessing.context

@@ -118,7 +118,7 @@ def export_multibox(network: MultiBox, record: WeightsRecord) -> ExportedNetwork
         "boxes": "x1, y1, x2, y2 of every prior, normalised to [0, 1] by the crop's sides",
         "scores": "confidence in [0, 1] that an object is there",
     }
-    sample = _noise((_CHECKED_ROWS, 3, size, size))
+    sample = noise((_CHECKED_ROWS, 3, size, size))
     recorded = torchscript_modules.multibox(network)
     return ExportedNetwork("multibox", make_model, recorded, shape, outputs, sample, expected)
 
@@ -136,7 +136,7 @@ def _crop_classifier(network: GoogLeNet, size: int, side: int) -> ExportedNetwor
         return network.head(network.trunk(crops))
 
     recorded, expected = torchscript_modules.crop_classifier(network), _torch_outputs(network, compute)
-    sample = _noise((_CHECKED_ROWS, 3, size, size))
+    sample = noise((_CHECKED_ROWS, 3, size, size))
     return ExportedNetwork("regions", make_model, recorded, shape, _meanings(network), sample, expected)
 
 
@@ -157,7 +157,7 @@ def _photo_features(network: GoogLeNet) -> ExportedNetwork:
 
     outputs = {"feature_maps": "those of stages 1 to 4, a cell for 16 pixels, out of which regions are pooled"}
     # an odd size, whose halves are rounded up
-    sample = _noise((1, 3, 251, 333))
+    sample = noise((1, 3, 251, 333))
     recorded = torchscript_modules.photo_features(network)
     return ExportedNetwork("photo_features", make_model, recorded, shape, outputs, sample, expected)
 
@@ -174,7 +174,7 @@ def _region_head(network: GoogLeNet) -> ExportedNetwork:
         _add_outputs(graph, network, maps, POOLED_SIDE)
         return graph.model("region_head")
 
-    sample = np.abs(_noise((_CHECKED_ROWS, channels, POOLED_SIDE, POOLED_SIDE), scale=1.0))
+    sample = np.abs(noise((_CHECKED_ROWS, channels, POOLED_SIDE, POOLED_SIDE), scale=1.0))
     recorded, expected = torchscript_modules.region_head(network), _torch_outputs(network, network.region_head)
     return ExportedNetwork("region_head", make_model, recorded, shape, _meanings(network), sample, expected)
 
@@ -236,6 +236,6 @@ def _shared_channels(network: GoogLeNet) -> int:
     return last.out_channels
 
 
-def _noise(shape: tuple[int, ...], scale: float = 60.0) -> np.ndarray:
+def noise(shape: tuple[int, ...], scale: float = 60.0) -> np.ndarray:
     """Random values of the size of preprocessed pixels, the same in every run."""
     return (np.random.default_rng(0).standard_normal(shape) * scale).astype(np.float32)

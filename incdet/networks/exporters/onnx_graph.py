@@ -139,6 +139,10 @@ class OnnxGraph:
         self._nodes.append(self._onnx.helper.make_node(operator, list(arrays), [name], **attributes))
         return name
 
+    def cast_to_float(self, array: str) -> str:
+        """Numbers of any kind as float32."""
+        return self.apply("Cast", array, to=self._onnx.TensorProto.FLOAT)
+
     def _chain(self, layers: torch.nn.Module, array: str) -> str:
         """Convolutions with ReLU, one after the other."""
         assert isinstance(layers, torch.nn.Sequential)

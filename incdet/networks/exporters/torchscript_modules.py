@@ -16,6 +16,7 @@ from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
 from incdet.networks.multibox import MultiBox
 from incdet.networks.response_norm import LocalResponseNorm
+from incdet.networks.shared_multibox import SharedMultiBox
 
 Compute = Callable[[Tensor], tuple[Tensor, ...]]
 """Computes the outputs of a network from its input."""
@@ -65,6 +66,18 @@ def multibox(network: MultiBox) -> RecordedNetwork:
     return RecordedNetwork(network, compute)
 
 
+def shared_multibox(network: SharedMultiBox) -> RecordedNetwork:
+    """Feature maps [1, 832, h, w] -> boxes [1, P, 4] in pixels of the resized photo and confidences [1, P]."""
+
+    def compute(feature_maps: Tensor) -> tuple[Tensor, ...]:
+        outputs = network(feature_maps)
+        # the recording follows the sizes, which are numbers of the graph while it is made
+        priors = network.priors(feature_maps.shape[2], feature_maps.shape[3])
+        return network.decode(priors, outputs.corner_offsets[0])[None], outputs.logits.sigmoid()
+
+    return RecordedNetwork(network, compute)
+
+
 def record(module: RecordedNetwork, example: Tensor) -> bytes:
     """Returns a network as the content of a TorchScript file.
 
@@ -77,6 +90,8 @@ def record(module: RecordedNetwork, example: Tensor) -> bytes:
         # torch recommends torch.export; what reads TorchScript files cannot read its files
         warnings.filterwarnings("ignore", category=FutureWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
+        # the sizes of priors are constants, as they should be
+        warnings.filterwarnings("ignore", "torch.tensor results")
         # the file is compared with the network afterwards
         recorded = torch.jit.trace(module.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(recorded, content)
