@@ -65,9 +65,10 @@ def networks_table(
         interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
         table.add_row(escape(name), shown_number(mean), interval, shown_number(pooled))
     table.add_section()
-    # the rejection network of a cascade is no member and stays out of the mean
+    # the rejection network of a cascade is no member and stays out of the mean; a finder and a namer have no members
     members = [pair for name, pair in values.items() if name.startswith("member")]
-    summaries = {"mean member": np.mean(members, axis=0), "the ensemble": _mean_and_pooled(ensemble)}
+    summaries = {"mean member": np.mean(members, axis=0)} if members else {}
+    summaries["the ensemble" if members else "together"] = _mean_and_pooled(ensemble)
     for name, (mean, pooled) in summaries.items():
         table.add_row(name, shown_number(mean), "", shown_number(pooled))
     return table
