@@ -34,6 +34,8 @@ def main(
             if detection["label"] in names:
                 name = names[detection["label"]]
                 kept.append({**detection, "label": name, "class_id": VOC_CLASSES.index(name)})
+        # the checksum of a line is of its old text
+        line.pop("crc32", None)
         lines.append(json.dumps({**line, "detections": kept}) + "\n")
     write_text(output, "".join(lines))
 
