@@ -19,7 +19,7 @@ from incdet.evaluation.operating_points import THRESHOLDS, operating_points
 from incdet.evaluation.plots import missing_plots
 from incdet.evaluation.precision_recall import envelope_at
 from incdet.evaluation.rules import FALSE
-from incdet.evaluation.threshold_html import THRESHOLD_STYLE, threshold_section
+from incdet.evaluation.threshold_html import THRESHOLD_STYLE, scrolling_table, threshold_section
 from incdet.images import read_image
 from incdet.ops.decimals import shown_number
 from incdet.runtime.counted_words import counted
@@ -43,13 +43,15 @@ body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 p, figcaption { color: var(--soft) } .number { font-size: 2.4rem; font-weight: 650; color: var(--ink) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+tbody th { font-weight: normal }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left } td svg { vertical-align: middle }
 .bar { display: block; height: .8rem; background: var(--bar); border-radius: 2px }
 .wide { overflow-x: auto } .plots, .tiles { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start }
 img { max-width: 100%; height: auto }
-.plots div { max-height: 26rem; overflow-y: auto } .plots img { width: 31rem; background: white; border-radius: 4px }
-figure { margin: 0; width: 12.5rem }
+.plots div { max-width: 100%; max-height: 26rem; overflow-y: auto }
+.plots img { width: 31rem; background: white; border-radius: 4px }
+figure { margin: 0; width: min(12.5rem, calc(50% - .5rem)) }
 figure svg { width: 100%; max-height: 14rem; background: #8883; border-radius: 3px }
 figcaption { font-size: .82rem; overflow-wrap: anywhere } figcaption b { color: var(--ink) }
 """
@@ -83,7 +85,7 @@ def html_report(
         threshold_section(operating_points(evaluation, sorted({*THRESHOLDS, matrix.score_threshold})), matrix),
         "<h2>Curves and classes</h2>",
         f'<div class="plots">{"".join(_picture(plot) for plot in plots)}</div>' + _missing_plots(plots),
-        '<div class="wide">' + _classes(evaluation) + "</div>",
+        _classes(evaluation),
         "<h2>Worst false detections</h2><p>The most confident ones, at most three per class: red is the detection, "
         "green are the annotated objects.</p>",
         _tiles(_false_tiles(evaluation, analysis, dataset)),
@@ -95,7 +97,8 @@ def html_report(
     head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
     page = "\n".join(body)
     style = _STYLE + THRESHOLD_STYLE
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{style}</style></head><body>\n{page}\n</body></html>\n'
+    head += f"<style>{style}</style>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><main>\n{page}\n</main></body></html>\n'
 
 
 def _missing_plots(plots: Sequence[bytes]) -> str:
@@ -105,8 +108,8 @@ def _missing_plots(plots: Sequence[bytes]) -> str:
 
 
 def _table(headings: Sequence[str], rows: Iterator[str]) -> str:
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
+    return scrolling_table(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>", headings[0])
 
 
 def _row(*cells: str) -> str:
@@ -126,7 +129,7 @@ def _errors(analysis: ErrorAnalysis) -> str:
         )
         for name, points in ranked
     )
-    return _table(("error", "mAP gained", "number", ""), rows) + f"<p>{TIDE_NOTE}</p>"
+    return _table(("error", "mAP gained", "number", "compared"), rows) + f"<p>{TIDE_NOTE}</p>"
 
 
 def _bar(share: float) -> str:
@@ -169,7 +172,7 @@ def _sparkline(curve: np.ndarray) -> str:
     # y grows downwards in SVG; one unit is kept free above the line's highest point
     points = " ".join(f"{100 * x:.1f},{20 - 19 * y:.1f}" for x, y in zip(_RECALLS, curve, strict=True))
     line = f'<polyline points="0,20 {points} 100,20" fill="#2f6fab44" stroke="#2f6fab"/>'
-    return f'<svg width="100" height="21" viewBox="0 0 100 21">{line}</svg>'
+    return f'<svg aria-hidden="true" width="100" height="21" viewBox="0 0 100 21">{line}</svg>'
 
 
 def _tiles(tiles: Iterator[str]) -> str:
@@ -231,7 +234,7 @@ def _tile(dataset: Dataset, image: int, objects: np.ndarray, detections: np.ndar
         data = base64.b64encode(photo).decode()
         href = f"data:image/jpeg;base64,{data}"
         shapes = f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{href}"/>' + shapes
-    drawing = f'<svg viewBox="0 0 {width} {height}">{shapes}</svg>'
+    drawing = f'<svg aria-hidden="true" viewBox="0 0 {width} {height}">{shapes}</svg>'
     return f"<figure>{drawing}<figcaption>{caption}<br>{escape_html(truth.image)}</figcaption></figure>"
 
 
@@ -257,4 +260,5 @@ def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
 
 
 def _picture(png: bytes) -> str:
-    return f'<div><img alt="plot" src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
+    data = base64.b64encode(png).decode()
+    return f'<div><img alt="plot of the numbers in the table" src="data:image/png;base64,{data}"></div>'

@@ -38,8 +38,19 @@ def _points_table(points: Sequence[OperatingPoint]) -> str:
         precision, recall = shown_number(point.precision, 3), shown_number(point.recall, 3)
         cells = (f"{point.score_threshold:g}", f"{point.num_detections:,}", precision, recall)
         rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-    headings = "".join(f"<th>{heading}</th>" for heading in ("score from", "detections", "precision", "recall"))
-    return f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>"
+    names = ("score from", "detections", "precision", "recall")
+    headings = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return scrolling_table(f"<table><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>", names[0])
+
+
+def scrolling_table(table: str, name: str) -> str:
+    """Returns a table in a frame that scrolls on narrow screens, by the keyboard, too.
+
+    Args:
+        table: The table as HTML.
+        name: Word for the rows, as HTML; a screen reader says it.
+    """
+    return f'<div class="wide" role="region" aria-label="table by {name}" tabindex="0">{table}</div>'
 
 
 def _confusions(matrix: ConfusionMatrix) -> str:
@@ -68,17 +79,17 @@ def _confusions(matrix: ConfusionMatrix) -> str:
 
 def _matrix_table(matrix: ConfusionMatrix, rows: np.ndarray) -> str:
     names = [escape_html(name) for name in (*matrix.class_names, BACKGROUND_NAME)]
-    headings = "".join(f"<th><span>{names[column]}</span></th>" for column in rows)
+    headings = "".join(f'<th scope="col"><span>{names[column]}</span></th>' for column in rows)
     # the ground of a cell tells its share of the row, whatever the number of objects of the class
     shares = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
     lines = []
     for row in rows:
         cells = [_cell(int(matrix.counts[row, column]), shares[row, column], row == column) for column in rows]
-        lines.append(f"<tr><td>{names[row]}</td>{''.join(cells)}</tr>")
+        lines.append(f'<tr><th scope="row">{names[row]}</th>{"".join(cells)}</tr>')
     body = "".join(lines)
-    return (
-        f'<div class="wide"><table class="matrix"><thead><tr><th></th>{headings}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+    return scrolling_table(
+        f'<table class="matrix"><thead><tr><td></td>{headings}</tr></thead><tbody>{body}</tbody></table>',
+        "object and detection",
     )
 
 

@@ -85,6 +85,13 @@ def test_page_is_self_contained_and_well_formed(tmp_path, with_photos):
     text = page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)
     assert_self_contained(text)
     assert text.startswith("<!doctype html>")
+    page = Page(text)
+    # all content is in the main landmark, tables scroll by the keyboard, and every column has a name
+    assert len(page.all("main")) == 1
+    frames = [attributes for attributes in page.all("div") if attributes.get("class") == "wide"]
+    assert len(frames) == len(page.all("table")) > 3
+    assert all(frame["tabindex"] == "0" and frame["aria-label"] for frame in frames)
+    assert not re.search("<th[^>]*></th>", text)
 
 
 def test_page_states_the_numbers(tmp_path):
@@ -103,12 +110,13 @@ def test_page_states_the_numbers(tmp_path):
     assert ["dog", "0.0000", "0.0000", "2", "1"] in [row[:5] for row in cells]
     # mending the misplaced dog finds half of the dogs; the missed one gone, no dog is found still
     assert ["localisation", "+0.2500", "1"] in [row[:3] for row in cells]
-    assert {"background", "missed"} <= {row[0] for row in cells}
+    assert {"background", "missed"} <= {row[0] for row in cells if row}
     assert "3 detections, 33 % of them right; 33 % of the objects are found" in page.text
     assert ["0.75", "2", "0.500", "0.333"] in [row[:4] for row in cells]
     # rows of the confusion matrix: a cat found, two dogs missed, a cat and a dog where nothing is
     matrix = page_of(evaluation, tmp_path).split('class="matrix"')[1].split("</table>")[0]
-    numbers = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr><td>.*?</tr>", matrix)]
+    rows = re.findall(r'<tr><th scope="row">.*?</tr>', matrix)
+    numbers = [re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row) for row in rows]
     assert numbers == [["cat", "1", "", ""], ["dog", "", "", "2"], ["background", "1", "1", ""]]
 
 
@@ -203,4 +211,4 @@ def test_a_matrix_of_many_classes_is_left_to_its_file(tmp_path):
     # classes that nothing has are left out of a matrix that is shown
     few = page_of(evaluation_of(photos[:3], names), tmp_path)
     assert few.split('class="matrix"')[1].count("writing") == 0
-    assert few.split('class="matrix"')[1].split("</table>")[0].count("<th><span>") == 4
+    assert few.split('class="matrix"')[1].split("</table>")[0].count('<th scope="col"><span>') == 4
