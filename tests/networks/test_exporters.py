@@ -65,7 +65,6 @@ def _assert_proposals_agree(folder, multibox, photo):
 
     image, config = read_image(photo), MultiBoxConfig(limit=50)
     proposer = SharedMultiBoxProposer(config, torch.device("cpu"))
-    proposer.precision = torch.float32
     preprocessing = load_record(find_weights("googlenet-voc-shared")).preprocessing
     features = onnxruntime.InferenceSession(str(folder / "googlenet-voc-shared.photo_features.onnx"))
     proposing = onnxruntime.InferenceSession(str(folder / multibox["file"]))
