@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from incdet.cli.cluster_options import ClusterAddress, ClusterOptions, ClusterWorkers, CpusPerWorker, PartSize
-from incdet.cli.completions import complete_weights
+from incdet.cli.detector_options import Cascade, Members, Weights
 from incdet.cli.options import (
     DATA,
     NETWORKS,
@@ -68,32 +68,6 @@ class CocoBackend(StrEnum):
     faster = "faster-coco-eval"
 
 
-DetectorWeights = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--weights",
-        metavar="NAME_OR_FILE",
-        autocompletion=complete_weights,
-        help="Other weights than the shipped, or the folder of a training; repeat the option for an ensemble.",
-        rich_help_panel=NETWORKS,
-    ),
-]
-Members = Annotated[
-    int | None,
-    typer.Option(
-        "--members",
-        help="Networks of the shipped ensemble that are averaged (default: all six; the preset fast has one).",
-        rich_help_panel=NETWORKS,
-    ),
-]
-Cascade = Annotated[
-    bool,
-    typer.Option(
-        "--cascade",
-        help="The first --weights are a rejection network: it picks the regions that the others classify.",
-        rich_help_panel=NETWORKS,
-    ),
-]
 EachNetwork = Annotated[
     bool,
     typer.Option(
@@ -152,7 +126,7 @@ def evaluate(
     blacklist: Blacklist = None,
     class_map: ClassMap = None,
     cache: Cache = Path(".cache"),
-    weights: DetectorWeights = None,
+    weights: Weights = None,
     members: Members = None,
     cascade: Cascade = False,
     each_network: EachNetwork = False,

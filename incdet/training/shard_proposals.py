@@ -122,6 +122,7 @@ class ShardProposals:
                 for member in archive.infolist():
                     start = member.header_offset + _LOCAL_HEADER_BYTES + len(member.filename.encode())
                     found[member.filename] = (start, member.file_size)
+        # the last error is what zipfile says of a directory whose bytes are damaged into features that it lacks
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             found = {}
         self._directories[place] = found
