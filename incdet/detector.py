@@ -22,9 +22,7 @@ from incdet.networks.pretrained import load_pretrained
 from incdet.networks.weights_origin import Origin, origin_of
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.explanation import DetectionExplanation, explain_detections
-from incdet.pipeline.naming import NamingScorer
 from incdet.pipeline.scorer_choice import ScorerChoice
-from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.pipeline.stream import PhotoResult, stream_detections
 from incdet.proposals import Proposers
@@ -52,6 +50,8 @@ class Detector:
         config: everything else that decides what is found.
         finder: a network on shared features that finds the objects which the members name; its own classes do not
             matter. None where the members find them themselves.
+        namer: a network on shared features that says once more which class the objects are that the others have found;
+            see `RenamingScorer`. None leaves it to the others.
 
     Attributes:
         class_names: the C classes that the detector can find.
@@ -78,14 +78,16 @@ class Detector:
         rejection_network: LoadedNetwork | None = None,
         config: Config | None = None,
         finder: LoadedNetwork | None = None,
+        namer: LoadedNetwork | None = None,
     ) -> None:
-        networks = [network for network in (finder, rejection_network, *members) if network is not None]
+        networks = [network for network in (finder, rejection_network, *members, namer) if network is not None]
         self.config = config or Config()
         common = check_detector_records(
             [member.record for member in members],
             None if rejection_network is None else rejection_network.record,
             self.config,
             None if finder is None else finder.record,
+            None if namer is None else namer.record,
         )
         self.features, self.class_names = common.features, common.class_names
         self.display_threshold = common.display_threshold
@@ -93,8 +95,8 @@ class Detector:
         has_ranges = all(network.activation_ranges for network in networks)
         self.engine = Engine(self.config.scores, self.device, [network.network for network in networks], has_ranges)
         choice = ScorerChoice(self.config.scores, self.device, self.engine)
-        self.scorer = choice.make(self.features, members, rejection_network, finder)
-        shared = self._shared_scorer
+        self.scorer = choice.make(self.features, members, rejection_network, finder, namer)
+        shared = self.scorer.shared_scorer
         photo_levels = None if shared is None else shared.store
         self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels)
         self.origin: Origin | None = None
@@ -136,7 +138,8 @@ class Detector:
             networks = [load_pretrained(file, config.scores) for file in chosen.files]
             rejection_network = networks.pop(0) if chosen.has_rejection_network else None
             finder = None if chosen.finder is None else load_pretrained(chosen.finder, config.scores)
-            detector = cls(networks, rejection_network, config, finder)
+            namer = None if chosen.namer is None else load_pretrained(chosen.namer, config.scores)
+            detector = cls(networks, rejection_network, config, finder, namer)
         detector.origin = origin_of(chosen, config.scores, detector.proposers.files)
         return detector
 
@@ -157,20 +160,11 @@ class Detector:
         other.scorer = self.scorer.with_thresholds(thresholds)
         return other
 
-    @property
-    def _shared_scorer(self) -> SharedRegionScorer | None:
-        """The part of the scorer that computes feature maps of whole photos; None where all networks see crops."""
-        if isinstance(self.scorer, SharedCascadeScorer):
-            return self.scorer.rejection_scorer
-        if isinstance(self.scorer, NamingScorer):
-            return self.scorer.finder
-        return self.scorer if isinstance(self.scorer, SharedRegionScorer) else None
-
     def describe(self) -> dict[str, Any]:
         """Everything that decides what is found, for `run.json`."""
         origin = self.origin or Origin({}, None, ())
         features: dict[str, Any] = {"features": self.features}
-        shared = self._shared_scorer
+        shared = self.scorer.shared_scorer
         if shared is not None:
             # where the configuration leaves them to the weights
             features["photo_sides"] = list(shared.photo_sides)

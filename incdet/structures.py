@@ -121,7 +121,8 @@ class RegionScores:
         probabilities: [R, C] float32 in [0, 1]. The background is left out, so a row sums to at most 1.
         by_network: [M, R, C] float32 in [0, 1], the probabilities of each network, or None where they were not kept.
             The rejection network comes first, if the detector has one, then the members. Where a region did not reach
-            a member, its row is that of the rejection network. Of a finder and a namer see `NamingScorer`.
+            a member, its row is that of the rejection network. Of a namer see `NamingScorer` and
+            `RenamingScorer`.
     """
 
     boxes: np.ndarray

@@ -171,16 +171,19 @@ class ScoresConfig(Section):
         batch_size: Number of regions that a network computes at once. None takes 512 on a GPU, and on a CPU 64 crops or
             256 regions that are pooled from shared feature maps.
         precision: Number format of the networks. "auto" takes bfloat16 where the device computes it natively, otherwise
-            float32. "int8" needs OpenVINO and weights with measured ranges. "fastest" takes "int8" where both are
-            there, otherwise it is "auto".
+            eight bits where OpenVINO and measured ranges of the weights are there, and float32 elsewhere. "int8" needs
+            OpenVINO and measured ranges. "fastest" takes "int8" where both are there, otherwise it is "auto".
         engine: Program that computes the networks of a detector. "openvino" is for CPUs and needs the package of that
             name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
         min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
-            the members of the ensemble; or of an object of any class, given by the finder, with which it reaches the
-            networks that name it. 0 passes every region on. Detectors with neither ignore it.
+            the members of the ensemble; or of an object of any class, given by the finder or by whatever else stands in
+            front of a namer, with which it reaches the network that names it. 0 passes every region on. Detectors with
+            none of these ignore it.
         representative_iou: Largest Jaccard index (IoU) of two regions that the members of the ensemble classify, where
             the rejection network has shared features. Of regions that overlap more, the members classify the most
             probable one, whose probabilities the others take over. 1 sends all of them to the members.
+        representative_min_probability: Lowest probability of any class with which such a region reaches the members.
+            Those below keep the rejection network's probabilities, and so do the regions that they stand for.
         half_resolution_min_probability: Lowest probability of any class, given by the rejection network for a crop with
             half the pixels along each side, with which a region reaches the rejection network at full resolution. 0
             leaves the half-resolution stage out.
@@ -190,6 +193,9 @@ class ScoresConfig(Section):
         finder: Name or file of weights for shared features that find and place the objects which the weights name,
             whatever classes they know themselves. "auto" takes the weights that the record of the weights asks for;
             `googlenet-ilsvrc200` asks for `googlenet-voc-shared`. "none" lets the weights find objects by themselves.
+        namer: Name or file of weights for shared features that say once more which class the objects are that the other
+            networks have found, as far as both know their classes. "auto" takes `googlenet-voc-namer` for the shipped
+            networks with `features` "auto", and none for others. "none" leaves it out.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {
@@ -208,9 +214,11 @@ class ScoresConfig(Section):
     engine: Literal["auto", "torch", "openvino"] = "auto"
     min_probability: Unit = 0.1
     representative_iou: Unit = 0.5
+    representative_min_probability: Unit = 0.25
     half_resolution_min_probability: Unit = 0.01
     box_deltas: bool = True
     finder: str = "auto"
+    namer: str = "auto"
 
 
 DISPLAY_THRESHOLD = 0.55

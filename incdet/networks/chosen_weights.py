@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from incdet.config.class_choice import find_classes
 from incdet.config.sections import DISPLAY_THRESHOLD, Config, ProposalsConfig
 from incdet.errors import ConfigurationError, WeightsError
+from incdet.networks.common_classes import check_namer
 from incdet.networks.engines.openvino_presence import check_openvino
 from incdet.networks.record_files import load_classifier_record, load_multibox_record
-from incdet.networks.shipped_weights import find_weights, shipped_networks
+from incdet.networks.shipped_weights import NAMING_NETWORK, find_weights, shipped_networks
 from incdet.networks.weights_origin import ChosenWeights, origin_of
 from incdet.networks.weights_record import (
     DetectorFeatures,
@@ -25,8 +26,8 @@ from incdet.networks.weights_record import (
 )
 from incdet.runtime.gpu_presence import refuse_missing_gpu
 
-FINDER_OF_WEIGHTS, NO_FINDER = "auto", "none"
-"""Values of `scores.finder` that name no weights: the finder that the record of the weights names, and none at all."""
+BY_THE_WEIGHTS, NONE = "auto", "none"
+"""Values of `scores.finder` and `scores.namer` that name no weights: the one that belongs to the weights, and none."""
 
 
 class CommonRecord(NamedTuple):
@@ -51,7 +52,8 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
         weights: names or files; none are the shipped networks.
         members: number of members of the shipped ensemble; None is all of them.
         cascade: whether the first of the weights is a rejection network.
-        config: its `scores.features` choose among the shipped networks, and its `scores.finder` the finder.
+        config: its `scores.features` choose among the shipped networks, its `scores.finder` the finder, and its
+            `scores.namer` the namer.
 
     Raises:
         WeightsError: weights are missing, or their records name different finders.
@@ -66,8 +68,9 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
     scores = config.scores
     if weights:
         files = tuple(find_weights(name) for name in weights)
-        return ChosenWeights(files, cascade, _choose_finder(files, cascade, scores.finder))
-    if scores.finder not in (FINDER_OF_WEIGHTS, NO_FINDER):
+        finder = _choose_finder(files, cascade, scores.finder)
+        return ChosenWeights(files, cascade, finder, _choose_namer(scores.namer, None, finder))
+    if scores.finder not in (BY_THE_WEIGHTS, NONE):
         raise ConfigurationError(
             f"scores.finder is '{scores.finder}', but the shipped networks of VOC's classes need none; "
             "leave it out, or give weights that name other classes"
@@ -78,7 +81,9 @@ def choose_weights(weights: Sequence[str | Path], members: int | None, cascade: 
     is_idle = scores.min_probability == 0 and scores.half_resolution_min_probability == 0 and not scores.box_deltas
     if scores.features == "cropped" and is_idle:
         names, has_rejection_network = names[1:], False
-    return ChosenWeights(tuple(find_weights(name) for name in names), has_rejection_network)
+    # the namer costs feature maps of its own, so what is chosen for speed or for the paper's sake goes without
+    namer = _choose_namer(scores.namer, NAMING_NETWORK if scores.features == "auto" else None, None)
+    return ChosenWeights(tuple(find_weights(name) for name in names), has_rejection_network, None, namer)
 
 
 def _choose_finder(files: Sequence[Path], cascade: bool, wanted: str) -> Path | None:
@@ -93,16 +98,16 @@ def _choose_finder(files: Sequence[Path], cascade: bool, wanted: str) -> Path | 
         WeightsError: the finder is missing, or the records of the weights name different ones.
         ConfigurationError: a finder is asked for in a cascade.
     """
-    if wanted == NO_FINDER:
+    if wanted == NONE:
         return None
     if cascade:
-        if wanted == FINDER_OF_WEIGHTS:
+        if wanted == BY_THE_WEIGHTS:
             return None
         raise ConfigurationError(
             f"scores.finder is '{wanted}', but in a cascade the rejection network finds the objects; leave out one of "
             "them"
         )
-    if wanted != FINDER_OF_WEIGHTS:
+    if wanted != BY_THE_WEIGHTS:
         return find_weights(wanted)
     names = {load_classifier_record(file).finder for file in files}
     if len(names) > 1:
@@ -112,11 +117,36 @@ def _choose_finder(files: Sequence[Path], cascade: bool, wanted: str) -> Path | 
     return None if name is None else find_weights(name)
 
 
+def _choose_namer(wanted: str, default: str | None, finder: Path | None) -> Path | None:
+    """Finds the file of the network that names once more what others find.
+
+    Args:
+        wanted: `scores.namer`.
+        default: name of the weights that "auto" stands for; None is none.
+        finder: the finder of the other weights, if they have one.
+
+    Raises:
+        WeightsError: the namer is missing.
+        ConfigurationError: a namer is asked for beside a finder.
+    """
+    if wanted == NONE:
+        return None
+    if wanted == BY_THE_WEIGHTS:
+        return None if default is None else find_weights(default)
+    if finder is not None:
+        raise ConfigurationError(
+            f"scores.namer is '{wanted}', but these weights name what a finder finds already; leave scores.namer out, "
+            "or set scores.finder=none"
+        )
+    return find_weights(wanted)
+
+
 def check_detector_records(
     members: Sequence[WeightsRecord],
     rejection_network: WeightsRecord | None,
     config: Config,
     finder: WeightsRecord | None = None,
+    namer: WeightsRecord | None = None,
 ) -> CommonRecord:
     """Makes sure that networks make a detector together.
 
@@ -125,10 +155,12 @@ def check_detector_records(
         rejection_network: record of the network in front of them; None without one.
         config: features and classes that are asked for.
         finder: record of the network that finds the objects which the members name; None without one.
+        namer: record of the network that names once more what the others find; None without one.
 
     Raises:
         WeightsError: there are no members, the networks differ in classes, features or preprocessing, were not trained
-            on regions, or not on the features that are asked for, or the finder was not trained on shared features.
+            on regions, or not on the features that are asked for, the finder or the namer was not trained on shared
+            features, or the namer knows none of the classes.
         ConfigurationError: a class that is asked for is unknown.
     """
     if not members:
@@ -144,6 +176,8 @@ def check_detector_records(
         same_preprocessing(records)
     if finder is not None:
         check_finder(finder, features)
+    if namer is not None:
+        check_namer(namer, members[0])
     class_names = same_classes([*in_front, *members])
     find_classes(config.detections.classes or (), class_names, "the detector")
     chosen = (config.detections.display_threshold, members[0].display_threshold, DISPLAY_THRESHOLD)
@@ -184,7 +218,8 @@ def check_detector(weights: Sequence[str | Path], members: int | None, cascade: 
     records = [load_classifier_record(file) for file in chosen.files]
     rejection_network = records.pop(0) if chosen.has_rejection_network else None
     finder = None if chosen.finder is None else load_classifier_record(chosen.finder)
-    common = check_detector_records(records, rejection_network, config, finder)
+    namer = None if chosen.namer is None else load_classifier_record(chosen.namer)
+    common = check_detector_records(records, rejection_network, config, finder, namer)
     if "multibox" in config.proposals.methods:
         load_multibox_record(find_weights(config.proposals.multibox.weights))
     check_openvino(config.scores, config.device)

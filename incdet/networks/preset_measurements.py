@@ -67,7 +67,7 @@ def decisive_settings(config: Config) -> dict[str, Any]:
 
 def weights_of(config: Config) -> dict[str, str]:
     """Returns name -> SHA-256 of the shipped files that a configuration loads, without ranges for eight bits."""
-    files = list(choose_weights((), None, False, config).files)
+    files = list(choose_weights((), None, False, config).all_files)
     if config.scores.box_deltas:
         files += [box_regressor_file(file) for file in files if box_regressor_file(file).exists()]
     if "multibox" in config.proposals.methods:

@@ -10,6 +10,7 @@ from incdet.networks.sidecar_files import (
     load_box_regressor,
 )
 from incdet.networks.weights import load_network
+from incdet.networks.weights_origin import may_take_ranges
 
 
 def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
@@ -18,7 +19,7 @@ def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
     Args:
         file: the weights.
         config: `box_deltas` asks for the box regressor, which not all weights have, the precision "int8" for the
-            activation ranges, and "fastest" for those that are there.
+            activation ranges, and others that may be eight bits for those that are there.
 
     Raises:
         WeightsError: the weights or a sidecar file are damaged, or eight bits lack their ranges.
@@ -28,7 +29,6 @@ def load_pretrained(file: Path, config: ScoresConfig) -> LoadedNetwork:
         network.box_regressor = None
     elif network.box_regressor is None:
         network.box_regressor = load_box_regressor(file, network.classifier.in_features)
-    needs_ranges = config.precision == "int8"
-    takes_ranges = config.precision == "fastest" and activation_ranges_file(file).exists()
-    ranges = load_activation_ranges(file) if needs_ranges or takes_ranges else {}
+    is_there = config.precision == "int8" or activation_ranges_file(file).exists()
+    ranges = load_activation_ranges(file) if is_there and may_take_ranges(config) else {}
     return LoadedNetwork(network, record, ranges)

@@ -15,6 +15,9 @@ and -1, -2, ..."""
 SHARED_NETWORK = "googlenet-voc-shared"
 """Name of the shipped weights for shared features, which see every region, alone or in front of the ensemble."""
 
+NAMING_NETWORK = "googlenet-voc-namer"
+"""Name of the shipped weights that name once more what the default detector finds."""
+
 _NETWORK_PREFIX = "googlenet-"
 """Beginning of the names of networks that name classes, which short names lack."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from incdet.config.sections import Config, ScoresConfig
+from incdet.runtime.cpu_flags import cpu_has_bfloat16
 from incdet.runtime.file_hashes import named_hashes
 from incdet.runtime.provenance import describe_run
 
@@ -17,11 +18,18 @@ class ChosenWeights(NamedTuple):
         files: the members, and before them the rejection network, if there is one.
         has_rejection_network: whether there is a rejection network.
         finder: the network that finds the objects which the members name; None where they find them themselves.
+        namer: the network that names once more what the others find; None without one.
     """
 
     files: tuple[Path, ...]
     has_rejection_network: bool
     finder: Path | None = None
+    namer: Path | None = None
+
+    @property
+    def all_files(self) -> tuple[Path, ...]:
+        """The files of all networks: rejection network, members, finder and namer, as far as there are."""
+        return (*self.files, *(file for file in (self.finder, self.namer) if file is not None))
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,14 @@ class Origin:
         rejection_network: name of the rejection network's weights; None without one.
         members: names of the members' weights.
         finder: name of the finder's weights; None without one.
+        namer: name of the namer's weights; None without one.
     """
 
     hashes: dict[str, str]
     rejection_network: str | None
     members: tuple[str, ...]
     finder: str | None = None
+    namer: str | None = None
 
     def describe(self, config: Config, **more: Any) -> dict[str, Any]:
         """Returns what decides the results of a detector, for `run.json`.
@@ -48,14 +58,18 @@ class Origin:
             more: values that only the loaded networks know, by their keys.
         """
         roles: dict[str, Any] = {"rejection_network": self.rejection_network, "members": list(self.members)}
-        if self.finder is not None:
-            roles["finder"] = self.finder
+        roles |= {role: name for role, name in (("finder", self.finder), ("namer", self.namer)) if name is not None}
         return describe_run(config, self.hashes, ensemble=roles, **more)
 
 
 def activation_ranges_file(weights: Path) -> Path:
     """Path of the activation ranges of weights, whether they exist or not."""
     return weights.with_suffix(".int8.json")
+
+
+def may_take_ranges(config: ScoresConfig) -> bool:
+    """Whether networks may be computed in eight bits on this machine's CPU, and so need their activation ranges."""
+    return config.precision in ("int8", "fastest") or (config.precision == "auto" and not cpu_has_bfloat16())
 
 
 def box_regressor_file(weights: Path) -> Path:
@@ -71,14 +85,16 @@ def origin_of(chosen: ChosenWeights, config: ScoresConfig, others: Sequence[Path
         config: the configuration that `load_pretrained` had; decides which sidecar files were read.
         others: further files that decide what is found, such as the weights of MultiBox.
     """
-    files = [*chosen.files, *([] if chosen.finder is None else [chosen.finder])]
+    files = chosen.all_files
     sidecars = [box_regressor_file(file) for file in files if config.box_deltas]
-    if config.precision in ("int8", "fastest"):
+    if may_take_ranges(config):
         sidecars += [activation_ranges_file(file) for file in files]
     present = [file for file in sidecars if file.exists()]
     hashes = named_hashes([*files, *present, *others])
     # files that share a name are told by their whole path
     names = [file.name if file.name in hashes else str(file) for file in files]
+    # the order is that of `ChosenWeights.all_files`
+    namer = None if chosen.namer is None else names.pop()
     finder = None if chosen.finder is None else names.pop()
     rejection_network = names.pop(0) if chosen.has_rejection_network else None
-    return Origin(hashes, rejection_network, tuple(names), finder)
+    return Origin(hashes, rejection_network, tuple(names), finder, namer)

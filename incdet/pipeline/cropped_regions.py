@@ -34,6 +34,11 @@ class CroppedRegionScorer:
         """Names of the networks, the rejection network, if any, before the members."""
         return self.cascade.network_names
 
+    @property
+    def shared_scorer(self) -> None:
+        """None: no feature maps of whole photos are computed, which MultiBox could read."""
+        return None
+
     def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
         """Classifies the regions of one photo; see `RegionScorer`."""
         return score_regions(self.cropper(image), boxes, self.cascade, self.batch_size).scored()

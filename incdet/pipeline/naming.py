@@ -7,23 +7,17 @@ Few classes with many boxes teach a network where objects are and where they end
 without boxes teach another one to name what it sees. Each forgets what the other one knows if it learns both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
+from incdet.networks.common_classes import CommonClass
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.shared_regions import SharedRegionScorer
+from incdet.runtime.stopwatch import added_seconds
 from incdet.scores import ScoredRegions
 from incdet.structures import Image, RegionScores
-
-
-class CommonClass(NamedTuple):
-    """A class that both networks know, by its columns in the probabilities of either."""
-
-    finder_column: int
-    namer_column: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +47,11 @@ class NamingScorer:
     def network_names(self) -> tuple[str, ...]:
         """Names of the networks, the finder before the namer."""
         return "finder", "namer"
+
+    @property
+    def shared_scorer(self) -> SharedRegionScorer:
+        """The finder, whose feature maps MultiBox reads."""
+        return self.finder
 
     def describe(self) -> str:
         """Returns one phrase that describes the networks, for the screen."""
@@ -91,39 +90,10 @@ class NamingScorer:
         # where the networks are sure of different classes, their sum exceeds 1
         probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1)
         scores = RegionScores(found.scores.boxes, probabilities, by_network)
-        return ScoredRegions(scores, _added_seconds(found.seconds, named.seconds))
-
-
-def common_classes(
-    finder_classes: Sequence[str], namer_classes: Sequence[str], other_names: Mapping[str, str]
-) -> tuple[CommonClass, ...]:
-    """Finds the classes that a finder and a namer both know.
-
-    >>> common_classes(["cow", "bus"], ["bus", "cattle"], {"cow": "cattle"})
-    (CommonClass(finder_column=0, namer_column=1), CommonClass(finder_column=1, namer_column=0))
-
-    Args:
-        finder_classes: the finder's classes.
-        namer_classes: the namer's classes.
-        other_names: name that the finder may have for a class -> the namer's name.
-    """
-    common = []
-    for column, name in enumerate(finder_classes):
-        own_name = other_names.get(name, name)
-        if own_name in namer_classes:
-            common.append(CommonClass(column, namer_classes.index(own_name)))
-    return tuple(common)
+        return ScoredRegions(scores, added_seconds(found.seconds, named.seconds))
 
 
 def _object_probabilities(scores: RegionScores) -> np.ndarray:
     """Returns the probability of any object in each region, [R] float32."""
     # a sum of float32 probabilities may exceed 1 by a rounding
     return np.minimum(scores.probabilities.sum(axis=1), 1)
-
-
-def _added_seconds(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
-    """Adds up the seconds of two networks, by stage of the pipeline."""
-    seconds = dict(first)
-    for stage, more in second.items():
-        seconds[stage] = seconds.get(stage, 0.0) + more
-    return seconds

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 import torch
 
 from incdet.config.sections import ScoresConfig
+from incdet.networks.common_classes import common_classes_of
 from incdet.networks.engines.selection import Engine, check_shared_features
 from incdet.networks.ensemble import LoadedNetwork, Member
 from incdet.networks.weights_record import DetectorFeatures, same_preprocessing
 from incdet.pipeline.cascade import Cascade, Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
-from incdet.pipeline.naming import NamingScorer, common_classes
+from incdet.pipeline.naming import NamingScorer
+from incdet.pipeline.renaming import FindingScorer, RenamingScorer
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.device import choose_batch_size
 
-DetectorScorer = CroppedRegionScorer | SharedRegionScorer | SharedCascadeScorer | NamingScorer
+DetectorScorer = FindingScorer | NamingScorer | RenamingScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ class ScorerChoice:
         members: Sequence[LoadedNetwork],
         rejection_network: LoadedNetwork | None,
         finder: LoadedNetwork | None = None,
+        namer: LoadedNetwork | None = None,
     ) -> DetectorScorer:
         """Makes the scorer.
 
@@ -47,6 +50,7 @@ class ScorerChoice:
             members: the networks whose probabilities are averaged.
             rejection_network: the network in front of them; None sends every region to the members.
             finder: the network that finds the objects which the members name; None where they find them themselves.
+            namer: the network that names once more what the others find; None without one.
 
         Raises:
             WeightsError: networks that get the same input differ in preprocessing, or classify whole photos.
@@ -54,6 +58,18 @@ class ScorerChoice:
         """
         if finder is not None:
             return self._naming(finder, members)
+        scorer = self._finding(features, members, rejection_network)
+        if namer is None:
+            return scorer
+        common = common_classes_of(members[0].record, namer.record)
+        return RenamingScorer(scorer, self._namer([namer]), common, self.config.min_probability)
+
+    def _finding(
+        self,
+        features: DetectorFeatures,
+        members: Sequence[LoadedNetwork],
+        rejection_network: LoadedNetwork | None,
+    ) -> FindingScorer:
         if features == "shared":
             return self._shared(members)
         if features == "cropped" or rejection_network is None:
@@ -64,6 +80,7 @@ class ScorerChoice:
             self._cropped(members, None),
             self.config.min_probability,
             self.config.representative_iou,
+            self.config.representative_min_probability,
         )
 
     def _shared(self, networks: Sequence[LoadedNetwork]) -> SharedRegionScorer:
@@ -86,11 +103,12 @@ class ScorerChoice:
         )
 
     def _naming(self, finder: LoadedNetwork, members: Sequence[LoadedNetwork]) -> NamingScorer:
-        # the namer classifies the regions that it is given, each of them once
-        namer = replace(self._shared(members), rounds=1, region_iou=1.0)
-        record = members[0].record
-        common = common_classes(finder.record.classes, record.classes, record.other_names)
-        return NamingScorer(self._shared([finder]), namer, common, self.config.min_probability)
+        common = common_classes_of(finder.record, members[0].record)
+        return NamingScorer(self._shared([finder]), self._namer(members), common, self.config.min_probability)
+
+    def _namer(self, networks: Sequence[LoadedNetwork]) -> SharedRegionScorer:
+        """Networks that classify the regions that they are given, each of them once."""
+        return replace(self._shared(networks), rounds=1, region_iou=1.0)
 
     def _cropped(
         self, members: Sequence[LoadedNetwork], rejection_network: LoadedNetwork | None

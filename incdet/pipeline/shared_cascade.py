@@ -15,6 +15,7 @@ from incdet.ops.nms import nms
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
+from incdet.runtime.stopwatch import added_seconds
 from incdet.scores import ScoredRegions
 from incdet.structures import Image, RegionScores
 
@@ -32,6 +33,19 @@ class RegionGroups(NamedTuple):
     representatives: np.ndarray
     groups: np.ndarray
 
+    def from_probability(self, scores: RegionScores, min_probability: float) -> "RegionGroups":
+        """Returns the groups whose representatives have a class at a probability or above.
+
+        Args:
+            scores: the regions and their probabilities.
+            min_probability: the probability, in [0, 1].
+        """
+        best = scores.probabilities[self.representatives].max(axis=1, initial=0)
+        # the most probable representatives come first
+        number = int((best >= min_probability).sum())
+        kept = self.groups < number
+        return RegionGroups(self.rows[kept], self.representatives[:number], self.groups[kept])
+
 
 @dataclass(frozen=True, eq=False)
 class SharedCascadeScorer:
@@ -45,17 +59,25 @@ class SharedCascadeScorer:
         member_scorer: the members, without a rejection network of their own.
         min_probability: lowest probability of a class with which the rejection network calls a region promising.
         representative_iou: largest Jaccard index (IoU), in [0, 1], of two representatives.
+        representative_min_probability: lowest probability of a class with which a representative reaches the members.
+            Its whole group keeps the rejection network's probabilities otherwise.
     """
 
     rejection_scorer: SharedRegionScorer
     member_scorer: CroppedRegionScorer
     min_probability: float
     representative_iou: float
+    representative_min_probability: float
 
     @property
     def network_names(self) -> tuple[str, ...]:
         """Names of the networks, the rejection network before the members."""
         return ("rejection network", *self.member_scorer.network_names)
+
+    @property
+    def shared_scorer(self) -> SharedRegionScorer:
+        """The rejection network, whose feature maps MultiBox reads."""
+        return self.rejection_scorer
 
     def describe(self) -> str:
         """Returns one phrase that describes the networks, for the screen."""
@@ -74,6 +96,7 @@ class SharedCascadeScorer:
         """Classifies the regions of one photo; see `RegionScorer`."""
         everywhere = self.rejection_scorer(image, boxes)
         groups = group_regions(everywhere.scores, self.min_probability, self.representative_iou)
+        groups = groups.from_probability(everywhere.scores, self.representative_min_probability)
         # the members see a crop of one region of each group
         members = self.member_scorer(image, everywhere.scores.boxes[groups.representatives])
         # rows of regions that no member sees are those of the rejection network: [1 + M, R, C]
@@ -83,9 +106,7 @@ class SharedCascadeScorer:
         # members that have a box regressor move what they see
         moved = everywhere.scores.boxes.copy()
         moved[groups.representatives] = members.scores.boxes
-        seconds = dict(everywhere.seconds)
-        for stage, more in members.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + more
+        seconds = added_seconds(everywhere.seconds, members.seconds)
         probabilities = (by_network[0] + by_network[1:].mean(axis=0)) / 2
         return ScoredRegions(RegionScores(moved, probabilities, by_network), seconds)
 

@@ -73,6 +73,11 @@ class SharedRegionScorer:
         """Names of the networks, in their order."""
         return tuple(f"member {number}" for number in range(1, len(self.members) + 1))
 
+    @property
+    def shared_scorer(self) -> "SharedRegionScorer":
+        """The scorer itself, whose feature maps MultiBox reads."""
+        return self
+
     def describe(self) -> str:
         """Returns one phrase that describes the networks, for the screen."""
         number = len(self.members)

@@ -1,13 +1,12 @@
 """Which device computes networks, in which precision and batch size, and how it keeps memory."""
 
 import ctypes
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from incdet.errors import ConfigurationError
+from incdet.runtime.cpu_flags import cpu_has_bfloat16
 from incdet.runtime.gpu_presence import no_gpu_error
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
@@ -18,6 +17,10 @@ _ALLOCATOR_SETTINGS = {
     _M_TRIM_THRESHOLD: -1,  # the end of the heap is never given back
     _M_TOP_PAD: 1 << 28,  # the heap grows by 256 MiB at a time
 }
+
+
+PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8", "fastest"]
+"""The values of `scores.precision`."""
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -35,9 +38,7 @@ def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def choose_precision(
-    name: Literal["auto", "float32", "bfloat16", "int8", "fastest"], device: torch.device
-) -> torch.dtype:
+def choose_precision(name: PrecisionSetting, device: torch.device) -> torch.dtype:
     """The type in which torch computes networks.
 
     Args:
@@ -56,7 +57,7 @@ def choose_precision(
     if name in ("float32", "bfloat16"):
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     # emulated bfloat16 is slower than float32
-    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bfloat16()
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 
@@ -76,20 +77,6 @@ def choose_batch_size(number: int | None, device: torch.device, shared_features:
     if device.type == "cuda":
         return 512
     return 256 if shared_features else 64
-
-
-@cache
-def cpu_flags() -> frozenset[str]:
-    """Words of Linux's description of the processor, its instruction sets among them; empty on other systems."""
-    try:
-        return frozenset(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return frozenset()
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively: it has AVX512-BF16 or AMX."""
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
 def keep_freed_memory() -> None:

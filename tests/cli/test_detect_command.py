@@ -53,11 +53,12 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     run = json.loads(Path("incdet-output/run.json").read_text())
     assert run["configuration"]["detections"]["iou_threshold"] == 0.3
     members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
-    files = {"googlenet-voc-shared.safetensors", *members, "multibox-voc-shared.safetensors"}
+    first, namer = "googlenet-voc-shared.safetensors", "googlenet-voc-namer.safetensors"
+    files = {first, *members, namer, "multibox-voc-shared.safetensors"}
     assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
     assert run["features"] == "both"
     assert len(run["photo_sides"]) > 1
-    assert run["ensemble"] == {"rejection_network": "googlenet-voc-shared.safetensors", "members": members}
+    assert run["ensemble"] == {"rejection_network": first, "members": members, "namer": namer}
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.shared_cascade import group_regions
 from incdet.structures import Proposals, RegionScores
 
-EXACT = {"precision": "float32", "engine": "torch", "region_iou": 1.0}
+EXACT = {"precision": "float32", "engine": "torch", "region_iou": 1.0, "representative_min_probability": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,14 @@ def test_the_most_probable_of_overlapping_regions_stands_for_them():
     assert groups.rows.tolist() == [1, 0, 2, 4]
     assert groups.representatives.tolist() == [1, 2]
     assert groups.groups.tolist() == [0, 0, 1, 0]
+    # the second group has 0.3, and leaves as a whole
+    strong = groups.from_probability(scores, 0.5)
+    assert strong.rows.tolist() == [1, 0, 4]
+    assert strong.representatives.tolist() == [1]
+    assert strong.groups.tolist() == [0, 0, 0]
+    everything = groups.from_probability(scores, 0.3)
+    assert [part.tolist() for part in everything] == [part.tolist() for part in groups]
+    assert [len(part) for part in groups.from_probability(scores, 0.7)] == [0, 0, 0]
 
 
 def test_a_region_joins_the_representative_that_it_overlaps_most():
@@ -72,6 +80,7 @@ def test_every_region_stands_for_itself_at_one():
 def test_no_region_is_promising():
     groups = group_regions(regions((0, 10, 0.5, 0)), min_probability=0.6, representative_iou=0.5)
     assert [len(part) for part in groups] == [0, 0, 0]
+    assert [len(part) for part in groups.from_probability(regions((0, 10, 0.5, 0)), 0.0)] == [0, 0, 0]
 
 
 def test_members_see_representatives_where_the_rejection_network_has_moved_them(image):
@@ -103,6 +112,8 @@ def test_no_member_sees_a_region_above_the_threshold_of_one(image):
     alone = classify(detector_of([first], None), image, BOXES)
     found = classify(detector.with_thresholds(Thresholds(1.0, 0.0)), image, BOXES)
     assert np.array_equal(found.probabilities, alone.probabilities)
+    strict = detector_of([member], first, min_probability=0.0, representative_min_probability=1.0)
+    assert np.array_equal(classify(strict, image, BOXES).probabilities, alone.probabilities)
     assert classify(detector, image, BOXES[:0]).probabilities.shape == (0, 3)
 
 

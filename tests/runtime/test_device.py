@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from incdet.errors import ConfigurationError
-from incdet.runtime import device
+from incdet.runtime import cpu_flags
 from incdet.runtime.device import choose_batch_size, choose_device, choose_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -45,7 +45,7 @@ def test_the_gpu_is_chosen_where_one_works(monkeypatch, works):
 
 @pytest.mark.parametrize(("flag", "expected"), [("amx_bf16", torch.bfloat16), ("avx2", torch.float32)])
 def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch, flag, expected):
-    monkeypatch.setattr(device, "cpu_flags", lambda: frozenset({flag}))
+    monkeypatch.setattr(cpu_flags, "cpu_flags", lambda: frozenset({flag}))
     assert choose_precision("auto", CPU) == expected
     assert choose_precision("bfloat16", CPU) == torch.bfloat16
     assert choose_precision("float32", CPU) == torch.float32

@@ -16,7 +16,7 @@ from typing import Any
 
 from incdet.errors import OutputError
 from incdet.networks.googlenet import GoogLeNet
-from incdet.runtime.device import cpu_flags
+from incdet.runtime.cpu_flags import cpu_flags
 from incdet.runtime.files import atomic_file
 from incdet.runtime.private_folders import is_private, user_cache_folder
 

@@ -13,7 +13,7 @@ from incdet.networks.conv_units import ConvReLU
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
 from incdet.networks.response_norm import LocalResponseNorm
-from incdet.runtime.device import cpu_flags
+from incdet.runtime.cpu_flags import cpu_flags
 
 
 class NetworkBuilder:

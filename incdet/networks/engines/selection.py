@@ -12,7 +12,8 @@ from incdet.networks.engines.openvino_backend import OpenVinoBackend, Precision,
 from incdet.networks.engines.openvino_presence import wrong_device_error
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import GoogLeNet
-from incdet.runtime.device import choose_precision
+from incdet.runtime.cpu_flags import cpu_has_bfloat16
+from incdet.runtime.device import PrecisionSetting, choose_precision
 
 PRECISIONS: dict[torch.dtype, Precision] = {
     torch.float32: "float32",
@@ -115,7 +116,7 @@ class Engine:
         device: the device that computes.
         networks: all networks that will be computed.
         has_ranges: whether eight bits are possible, because the ranges of all networks' feature maps are known; the
-            precision "fastest" takes them then.
+            precision "fastest" takes them then, and "auto" where the device does not multiply bfloat16 natively.
 
     Attributes:
         device: the device that computes.
@@ -140,11 +141,18 @@ class Engine:
             openvino_package()
             if device.type != "cpu":
                 raise wrong_device_error()
-        # torch's dtypes know no eight bits for networks, so `choose_precision` refuses them
-        wants_eight_bits = config.precision == "int8" or (config.precision == "fastest" and has_ranges)
-        eight_bits = self.name == "openvino" and wants_eight_bits
-        precision = torch.int8 if eight_bits else choose_precision(config.precision, device)
-        self.precision = PRECISIONS[precision]
+        self.precision = PRECISIONS[self._choose_precision(config.precision, has_ranges)]
+
+    def _choose_precision(self, wanted: PrecisionSetting, has_ranges: bool) -> torch.dtype:
+        """Chooses what to compute in, under the name of `scores.precision`."""
+        if self.name == "openvino":
+            if wanted == "int8" or (wanted == "fastest" and has_ranges):
+                return torch.int8
+            # eight bits take half the time of float32
+            if wanted == "auto" and has_ranges and not cpu_has_bfloat16():
+                return torch.int8
+        # torch's dtypes know no eight bits for networks, so they are refused here
+        return choose_precision(wanted, self.device)
 
     def describe(self) -> str:
         """The engine in words, for people and for `run.json`."""

@@ -1,0 +1,107 @@
+"""A namer behind other networks: it says once more which class the objects are that they have found.
+
+    proposals -> networks -> regions moved to objects -> namer -> class probabilities
+                 P(class)                                P(class | object)
+
+Networks that have learnt few classes from many boxes tell well where objects are and worse which of two like classes
+they show, as they have seen few objects of the rare ones. A namer of more classes has learnt these from other photos
+and errs differently. What is an object stays with the other networks, which know that better; see `NamingScorer` for
+objects of classes that only the namer knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from incdet.networks.common_classes import CommonClass
+from incdet.pipeline.cascade import Thresholds
+from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.pipeline.shared_cascade import SharedCascadeScorer
+from incdet.pipeline.shared_regions import SharedRegionScorer
+from incdet.runtime.stopwatch import added_seconds
+from incdet.scores import ScoredRegions
+from incdet.structures import Image, RegionScores
+
+FindingScorer = CroppedRegionScorer | SharedRegionScorer | SharedCascadeScorer
+
+NAMER_SHARE = 1 / 3
+"""Weight of the namer in the mean of class probabilities. Feature maps of the whole photo, crops and the namer count
+alike, as the first two did before there was a namer."""
+
+
+@dataclass(frozen=True, eq=False)
+class RenamingScorer:
+    """A namer behind the networks of a detector; see `RegionScorer`.
+
+    A region's probability of being an object of any of the classes that both sides know is that of the networks in
+    front. The namer divides it among these classes by its own probabilities, of the region as the networks in front
+    have moved it. The result is the mean of this and of the probabilities of the networks in front, with `NAMER_SHARE`
+    as the namer's weight. Classes that the namer does not know keep their probabilities.
+
+    Attributes:
+        scorer: the networks in front, which classify and move every region.
+        namer: the network that names regions; it classifies each of them once, and leaves them where they are.
+        common_classes: the classes that both know; the networks in front are the finder.
+        min_probability: lowest probability, in [0, 1], of being any of the common classes with which a region reaches
+            the namer.
+    """
+
+    scorer: FindingScorer
+    namer: SharedRegionScorer
+    common_classes: Sequence[CommonClass]
+    min_probability: float
+
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """Names of the networks, the namer last."""
+        return (*self.scorer.network_names, "namer")
+
+    @property
+    def shared_scorer(self) -> SharedRegionScorer | None:
+        """The network in front whose feature maps MultiBox reads; None where all networks in front see crops."""
+        return self.scorer.shared_scorer
+
+    def describe(self) -> str:
+        """Returns one phrase that describes the networks, for the screen."""
+        return f"{self.scorer.describe()}, and a network that names what they find"
+
+    def with_thresholds(self, thresholds: Thresholds) -> "RenamingScorer":
+        """Returns the same networks with other thresholds; that of the namer is `min_probability`."""
+        scorer = self.scorer
+        if not isinstance(scorer, SharedRegionScorer):
+            scorer = scorer.with_thresholds(thresholds)
+        return replace(self, scorer=scorer, min_probability=thresholds.min_probability)
+
+    def prepare(self) -> None:
+        """Begins to make the networks ready in another thread; see `RegionScorer`."""
+        self.scorer.prepare()
+        self.namer.prepare()
+
+    def __call__(self, image: Image, boxes: np.ndarray) -> ScoredRegions:
+        """Classifies the regions of one photo; see `RegionScorer`.
+
+        The last row of `RegionScores.by_network` has the probabilities of the networks in front, divided among the
+        common classes as the namer says.
+        """
+        found = self.scorer(image, boxes)
+        columns = [common.finder_column for common in self.common_classes]
+        probabilities = found.scores.probabilities
+        is_object = probabilities[:, columns].sum(axis=1)
+        # regions that a cascade has dropped have probabilities of 0
+        rows = np.flatnonzero((is_object >= self.min_probability) & (is_object > 0))
+        named = self.namer(image, found.scores.boxes[rows])
+        named_probabilities = named.scores.probabilities[:, [common.namer_column for common in self.common_classes]]
+        # a region in which the namer sees background alone keeps its classes
+        named_object = named_probabilities.sum(axis=1)
+        rows, named_probabilities = rows[named_object > 0], named_probabilities[named_object > 0]
+        # P(class | object of a common class), [K, number of common classes]
+        conditional = named_probabilities / named_probabilities.sum(axis=1, keepdims=True)
+        renamed = probabilities.copy()
+        renamed[np.ix_(rows, columns)] = is_object[rows, None] * conditional
+        assert found.scores.by_network is not None
+        by_network = np.concatenate([found.scores.by_network, renamed[None]])
+        # in this form, what is not renamed keeps its last bit
+        mean = probabilities + NAMER_SHARE * (renamed - probabilities)
+        scores = RegionScores(found.scores.boxes, mean, by_network)
+        return ScoredRegions(scores, added_seconds(found.seconds, named.seconds))
