@@ -26,6 +26,7 @@ from incdet.cli.console import notes, progress_bar, run_program
 from incdet.config.loading import load_config
 from incdet.config.recipes import find_recipe
 from incdet.data.collection import Collection
+from incdet.data.dataset import Dataset
 from incdet.data.readers import read_dataset
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network, save_weights
@@ -68,22 +69,24 @@ class LearntRegions(NamedTuple):
 def main(
     root: Annotated[Path, typer.Option(help="Folder of VOC.")],
     output: Annotated[Path, typer.Option(help="File of the new weights.")],
+    split: Annotated[str, typer.Option(help="Split of VOC that is learnt.")] = "train",
     cache: Annotated[Path, typer.Option(help="Folder of proposals and features.")] = Path(".cache/namer"),
     photos: Annotated[int, typer.Option(min=1, help="Number of photos that are drawn for each seed.")] = 1000,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, from 1 on.")] = 2,
     epochs: Annotated[int, typer.Option(min=1, help="Number of passes of the last layer over the regions.")] = 12,
 ) -> None:
     """Computes features, trains the last layer, and writes the weights."""
+    data = read_dataset(Collection.voc, root, split)
     parts: list[LearntRegions] = []
     for seed in range(1, seeds + 1):
-        parts += stored_features(root, cache, seed, photos)
+        parts += stored_features(data, root, cache, seed, photos)
     regions = LearntRegions(*(torch.cat(column) for column in zip(*parts, strict=True)))
     classifier = train_classifier(regions, epochs)
     network, record = load_network(find_weights(START))
     tensors = network.state_dict()
     tensors |= {f"classifier.{name}": tensor for name, tensor in classifier.state_dict().items()}
     changes = {
-        "classes": read_dataset(Collection.voc, root, "train").class_names,
+        "classes": data.class_names,
         "recipe": {"program": "experiments/voc_namer.py", "settings": list(SETTINGS), "regions": len(regions.features)},
         "origin": f"last layer trained by incdet on voc2012-subset train, the rest from {START}",
         "measured": {},
@@ -95,18 +98,18 @@ def main(
     notes.print(f"wrote {output}: {len(regions.features):,} regions learnt", markup=False)
 
 
-def stored_features(root: Path, cache: Path, seed: int, num_photos: int) -> Iterator[LearntRegions]:
+def stored_features(data: Dataset, root: Path, cache: Path, seed: int, num_photos: int) -> Iterator[LearntRegions]:
     """Computes the features of the regions of drawn photos, or reads those of an earlier run, in parts.
 
     Args:
-        root: folder of VOC.
+        data: the photos.
+        root: their folder, for the configuration.
         cache: folder of proposals and features.
         seed: seed of the drawing.
         num_photos: number of photos that are drawn.
     """
     settings = [*SETTINGS, f"data.root={root}", f"seed={seed}", f"initial_weights={START}"]
     config = load_config(RegionsTrainingConfig, find_recipe("shared_voc"), settings)
-    data = read_dataset(Collection.voc, root, "train")
     start = load_network(find_weights(START))
     task = SharedRegionsTask(data, ProposalCache(cache / "proposals", config.proposals), start, config)
     network = task.network.eval()
