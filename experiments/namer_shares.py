@@ -1,11 +1,14 @@
-"""What the namer of the default detector brings: its weight in the mean of class probabilities, on ILSVRC's photos.
+r"""What the namer of the default detector brings: its weight in the mean of class probabilities.
 
     python experiments/namer_shares.py --root ILSVRC --split val1-here --cache shares
+    incdet evaluate --dataset voc --root VOC2012 --split val --each-network --output runs/default
+    python experiments/namer_shares.py --dataset voc --root VOC2012 --split val --run runs/default \
+        --share 0 --share 0.3333
 
 Photos of ILSVRC DET are clean for weights that were trained on VOC's: no training has seen them. 19 of VOC's classes
 have classes of ILSVRC that mean the same; see `display_thresholds.py`. The detector classifies every photo once, and
-its outputs are stored: interrupted, the same command goes on where it stopped. Differences are from the detector
-without a namer, with the standard error of a paired bootstrap over the photos.
+its outputs are stored: interrupted, the same command goes on where it stopped. Outputs that an evaluation has stored
+serve, too. Differences are from the first weight, with the standard error of a paired bootstrap over the photos.
 """
 
 from collections.abc import Iterator
@@ -28,9 +31,11 @@ from incdet.data.readers import read_dataset
 from incdet.data.voc import VOC_CLASSES
 from incdet.detections import Detections, select_detections
 from incdet.detector import Detector
+from incdet.errors import DataError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.evaluation.operating_points import operating_points
 from incdet.images import read_image
+from incdet.pipeline.proposal_cache import image_key
 from incdet.pipeline.renaming import NAMER_SHARE
 from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import Image, RegionScores
@@ -40,27 +45,34 @@ SHARES = (0.0, 0.2, NAMER_SHARE, 0.5)
 
 
 def main(
-    root: Annotated[Path, typer.Option(help="Folder of ILSVRC's detection task.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set, in its official layout.")],
     split: Annotated[str, typer.Option(help="Photos that are judged.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")],
+    dataset: Annotated[Collection, typer.Option(help="Layout of the folder: ilsvrc or voc.")] = Collection.ilsvrc,
+    cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")] = Path(".cache/shares"),
+    run: Annotated[Path | None, typer.Option(help="Folder of `incdet evaluate --each-network --output`.")] = None,
+    shares: Annotated[list[float] | None, typer.Option("--share", help="Weight of the namer; repeatable.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
 ) -> None:
     """Prints a row for each weight, on the photos with objects, and F1 of the shipped weight on all photos."""
-    data = with_classes_of_voc(read_dataset(Collection.ilsvrc, root, split, warn=warning))
-    outputs = list(stored_outputs(data, cache, load_config(Config, settings=settings or [])))
-    has_objects = np.array([len(truth) > 0 for truth in data.ground_truths])
-    table = Table("weight of the namer", *COLUMNS, title=f"{has_objects.sum()} photos of {data.name} with objects")
-    part = some_photos(data, np.flatnonzero(has_objects))
-    judged = {}
-    for share in SHARES:
-        found = detections(data, outputs, share)
-        judged[share] = judge([one for one, counts in zip(found, has_objects, strict=True) if counts], part)
-        numbers = compared_numbers(judged[share], judged[SHARES[0]])
-        table.add_row(
-            f"{share:.2f}", *(form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True))
-        )
+    data = read_dataset(dataset, root, split, warn=warning)
+    known = np.ones(len(VOC_CLASSES), bool)
+    if dataset == Collection.ilsvrc:
+        data, known = with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
+    if run is None:
+        outputs = list(stored_outputs(data, cache, load_config(Config, settings=settings or [])))
+    else:
+        outputs = list(outputs_of_run(data, run))
+    rows = np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0])
+    part, parts = some_photos(data, rows), [outputs[row] for row in rows]
+    table = Table("weight of the namer", *COLUMNS, title=f"{len(part)} photos of {data.name} with objects")
+    judged = [judge(detections(part, parts, share, known), part) for share in shares or SHARES]
+    for share, one in zip(shares or SHARES, judged, strict=True):
+        numbers = compared_numbers(one, judged[0])
+        cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
+        table.add_row(f"{share:.2f}", *cells)
     table_console(None).print(table)
-    evaluation = evaluate_detections(data.class_names, data.ground_truths, detections(data, outputs, NAMER_SHARE))
+    found = detections(data, outputs, NAMER_SHARE, known)
+    evaluation = evaluate_detections(data.class_names, data.ground_truths, found)
     for point in operating_points(evaluation, THRESHOLDS):
         both = point.num_detections + point.num_objects
         f1 = 2 * point.num_right / both if both else float("nan")
@@ -95,9 +107,34 @@ def stored_outputs(data: Dataset, cache: Path, config: Config) -> Iterator[tuple
             yield image, RegionScores(*(arrays[name] for name in names))
 
 
-def detections(data: Dataset, outputs: list[tuple[Image, RegionScores]], share: float) -> list[Detections]:
-    """Selects the detections of each photo under a weight of the namer, of classes that both collections have."""
-    known = np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
+def outputs_of_run(data: Dataset, run: Path) -> Iterator[tuple[Image, RegionScores]]:
+    """Yields each photo and the region scores that an evaluation has stored.
+
+    Raises:
+        DataError: the evaluation has not stored those of a photo.
+    """
+    for path in data.image_paths:
+        image = read_image(path)
+        file = run / "region_scores" / f"{path.stem}-{image_key(image)}.npz"
+        arrays = load_arrays(file, "boxes", "probabilities", "by_network")
+        if arrays is None:
+            raise DataError(
+                f"no region scores of {path.name} in {run}; run incdet evaluate --each-network --output {run}"
+            )
+        yield image, RegionScores(arrays["boxes"], arrays["probabilities"], arrays["by_network"])
+
+
+def detections(
+    data: Dataset, outputs: list[tuple[Image, RegionScores]], share: float, known: np.ndarray
+) -> list[Detections]:
+    """Selects the detections of each photo under a weight of the namer.
+
+    Args:
+        data: the photos.
+        outputs: each photo and its region scores.
+        share: weight of the namer, from 0 to 1.
+        known: [C] bool, the classes that are looked for.
+    """
     found = []
     for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
         assert scores.by_network is not None

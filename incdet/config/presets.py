@@ -34,7 +34,9 @@ PRESETS: dict[PresetName, Preset] = {
         },
     ),
     "default": Preset(
-        "a network on shared features sees every region, six networks see crops of the promising ones", {}
+        "a network on shared features sees every region, six networks see crops of the promising ones, and one more on "
+        "shared features names these again",
+        {},
     ),
     "fast": Preset(
         "one network on shared features sees every region, in eight bits where that is possible",
