@@ -37,7 +37,8 @@ def contenders(peers: bool, exact: bool, settings: Sequence[str]) -> dict[str, d
     device = choose_device(load_config(Config, settings=settings).device)
     engines = {"torch": ["scores.engine=torch"]}
     if openvino_works_on(device):
-        engines["openvino"] = ["scores.engine=openvino"]
+        native = str(choose_precision("auto", device)).removeprefix("torch.")
+        engines["openvino"] = ["scores.engine=openvino", f"scores.precision={native}"]
         engines["openvino int8"] = ["scores.engine=openvino", "scores.precision=int8"]
     found: dict[str, dict[str, Any]] = {}
     if peers:
@@ -114,8 +115,13 @@ def _figures(
     device = what["device"]
     if device.type == "cpu":  # a GPU cuts crops while this process waits for its networks
         found["crops_share"] = stages["regions"] / classifying
-    if len(what.get("weights", ())) == 1 and not any("precision" in setting for setting in what["settings"]):
-        precision = "bfloat16" if choose_precision("auto", device) == torch.bfloat16 else "float32"
+    native = str(choose_precision("auto", device)).removeprefix("torch.")
+    given = [
+        setting.partition("=")[2] for setting in what.get("settings", ()) if setting.startswith("scores.precision=")
+    ]
+    precision = given[-1] if given else native
+    # nothing is known of the rate in eight bits
+    if len(what.get("weights", ())) == 1 and precision in rates:
         done = regions / stages["scores"] * multiply_adds()
         found["multiply_adds_per_second"] = done
         found["share_of_matrix_rate"] = done / rates[precision]

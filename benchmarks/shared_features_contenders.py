@@ -21,6 +21,7 @@ from incdet.errors import ConfigurationError
 from incdet.networks.engines.selection import openvino_works_on
 from incdet.networks.shipped_weights import REJECTION_NETWORK, SHARED_NETWORK, find_weights
 from incdet.networks.sidecar_files import activation_ranges_file
+from incdet.runtime.cpu_flags import prefers_eight_bits
 from incdet.runtime.device import choose_device, choose_precision
 
 SHARED, CROPS, ENSEMBLE = "shared features", "one network on crops", "shipped ensemble on crops"
@@ -114,7 +115,8 @@ def find_contenders(
     for engine in engines:
         chosen = [*settings, "scores.features=cropped", "scores.box_deltas=false"]
         plans[f"{CROPS}, {engine}"] = engine.plan(True, [REJECTION_NETWORK], chosen)
-    plans[f"{DEFAULT}, {engines[-1]}"] = engines[-1].plan(False, [], settings)
+    own = _EngineChoice("OpenVINO", "int8") if len(engines) > 1 and prefers_eight_bits() else engines[-1]
+    plans[f"{DEFAULT}, {own}"] = own.plan(False, [], settings)
     plans[f"{ENSEMBLE}, {engines[-1]}"] = engines[-1].plan(True, [], [*settings, "scores.features=cropped"])
     plans[TEXTBOOK] = ContenderPlan(partial(make_textbook_loop, settings), True, "float32")
     for name in reversed(TORCHVISION_DETECTORS):

@@ -84,7 +84,10 @@ def main(
 ) -> None:
     """Judge a cascade's detections under VOC's rules with every pair of thresholds."""
     tried = _pairs(min_probabilities or [0.0, 0.05, 0.1, 0.2], half_resolution or [0.0, 0.01, 0.03])
-    config = load_config(Config, None, settings or ())
+    # every region above the threshold reaches the members, whose probabilities nobody changes
+    config = load_config(
+        Config, None, ["scores.namer=none", "scores.representative_min_probability=0", *(settings or ())]
+    )
     chosen = [] if weights in (None, ["default"]) else weights or []
     ready = Detector.from_pretrained(*chosen, cascade=bool(chosen), config=config)
     data = read_dataset(dataset, root, split, warn=warning).evenly_spaced(photos)

@@ -11,6 +11,8 @@ its outputs are stored: interrupted, the same command goes on where it stopped. 
 serve, too. Differences are from the first weight, with the standard error of a paired bootstrap over the photos.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +33,7 @@ from incdet.data.readers import read_dataset
 from incdet.data.voc import VOC_CLASSES
 from incdet.detections import Detections, select_detections
 from incdet.detector import Detector
-from incdet.errors import DataError
+from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.evaluation.operating_points import operating_points
 from incdet.images import read_image
@@ -92,8 +94,17 @@ def some_photos(data: Dataset, rows: np.ndarray) -> Dataset:
 
 
 def stored_outputs(data: Dataset, cache: Path, config: Config) -> Iterator[tuple[Image, RegionScores]]:
-    """Yields each photo and its region scores, those of an earlier run where there are some."""
+    """Yields each photo and its region scores, those of an earlier run where there are some.
+
+    Raises:
+        ConfigurationError: the detector has no namer.
+    """
     detector = Detector.from_pretrained(config=config)
+    if detector.scorer.network_names[-1] != "namer":
+        raise ConfigurationError("these settings leave out the namer; give others")
+    # outputs of other settings or weights are not taken for those of these
+    identity = json.dumps(detector.describe(), sort_keys=True, default=str)
+    cache = cache / hashlib.sha256(identity.encode()).hexdigest()[:12]
     names = ("boxes", "probabilities", "by_network")
     with progress_bar("photos", len(data), False) as update:
         for number, path in enumerate(data.image_paths):
@@ -111,8 +122,11 @@ def outputs_of_run(data: Dataset, run: Path) -> Iterator[tuple[Image, RegionScor
     """Yields each photo and the region scores that an evaluation has stored.
 
     Raises:
-        DataError: the evaluation has not stored those of a photo.
+        DataError: the evaluation had no namer, or has not stored the region scores of a photo.
     """
+    description = run / "run.json"
+    if not description.exists() or "namer" not in json.loads(description.read_text(encoding="utf-8"))["ensemble"]:
+        raise DataError(f"{run} is no folder of an evaluation with a namer; give that of incdet evaluate --output")
     for path in data.image_paths:
         image = read_image(path)
         file = run / "region_scores" / f"{path.stem}-{image_key(image)}.npz"

@@ -88,7 +88,7 @@ def main(
     changes = {
         "classes": data.class_names,
         "recipe": {"program": "experiments/voc_namer.py", "settings": list(SETTINGS), "regions": len(regions.features)},
-        "origin": f"last layer trained by incdet on voc2012-subset train, the rest from {START}",
+        "origin": f"last layer trained by incdet on {data.name}, the rest from {START}",
         "measured": {},
         "finder": None,
         "other_names": {},
@@ -120,7 +120,7 @@ def stored_features(data: Dataset, root: Path, cache: Path, seed: int, num_photo
         for first in range(0, num_photos, PART):
             update(first, "")
             steps = range(first, min(first + PART, num_photos))
-            file = cache / f"features-{seed}-{steps.start}-{steps.stop}.npz"
+            file = cache / data.name.replace(" ", "-") / f"features-{seed}-{steps.start}-{steps.stop}.npz"
             arrays = load_arrays(file, "features", "targets")
             if arrays is None:
                 regions = computed_features(task, steps)

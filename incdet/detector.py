@@ -114,9 +114,9 @@ class Detector:
         """A detector from shipped weights, given by name, or from files; several make an ensemble.
 
         Args:
-            weights: names or files; none are the shipped ensemble behind the shipped network for shared features.
-                Where `scores.features` is "shared", they are that network alone, and where it is "cropped", the
-                ensemble behind a rejection network on crops.
+            weights: names or files; none are the shipped ensemble behind the shipped network for shared features, and
+                a namer behind both. Where `scores.features` is "shared", they are the first network alone, and where it
+                is "cropped", the ensemble behind a rejection network on crops.
             members: number of members of the shipped ensemble; None is all of them.
             cascade: whether the first of the weights is a rejection network, as it is in the shipped ensemble.
             config: everything else that decides what is found.

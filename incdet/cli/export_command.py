@@ -15,7 +15,7 @@ EXAMPLES = (
 )
 
 DEFAULT_WEIGHTS = ("googlenet-voc-shared", "multibox-voc-shared")
-"""Weights that are exported where none are given: the networks of the default detector."""
+"""Weights that are exported where none are given: the first networks of the default detector, its preset fast."""
 
 
 class ExportFormat(StrEnum):

@@ -15,6 +15,7 @@ def installation() -> dict[str, Any]:
     from incdet.networks.shipped_weights import shipped_weights
     from incdet.networks.sidecar_files import activation_ranges_file, box_regressor_file
     from incdet.networks.weights import load_record
+    from incdet.runtime.cpu_flags import prefers_eight_bits
     from incdet.runtime.device import choose_device, choose_precision
     from incdet.runtime.file_hashes import sha256
 
@@ -40,6 +41,8 @@ def installation() -> dict[str, Any]:
         weights[key] |= {"origin": record.origin, "licence": record.licence, "file": str(file), "beside": beside}
     engine = "openvino" if openvino_works_on(device) else "torch"
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
+    if engine == "openvino" and prefers_eight_bits():
+        precision = "int8"
     return {
         "versions": versions(),
         "device": {"type": device.type, "name": name, "engine": engine, "precision": precision},

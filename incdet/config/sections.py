@@ -177,13 +177,15 @@ class ScoresConfig(Section):
             name; "auto" takes it where it is installed, otherwise torch. Whole photos are classified by torch.
         min_probability: Lowest probability of any class, given by the rejection network, with which a region reaches
             the members of the ensemble; or of an object of any class, given by the finder or by whatever else stands in
-            front of a namer, with which it reaches the network that names it. 0 passes every region on. Detectors with
+            front of a namer, with which it reaches the network that names it. 0 passes every region on, as far as
+            `representative_min_probability` lets it. Detectors with
             none of these ignore it.
         representative_iou: Largest Jaccard index (IoU) of two regions that the members of the ensemble classify, where
             the rejection network has shared features. Of regions that overlap more, the members classify the most
             probable one, whose probabilities the others take over. 1 sends all of them to the members.
-        representative_min_probability: Lowest probability of any class with which such a region reaches the members.
-            Those below keep the rejection network's probabilities, and so do the regions that they stand for.
+        representative_min_probability: Lowest probability of any class with which a region that stands for others
+            reaches the members, where the rejection network has shared features. Below it, the region and those that it
+            stands for keep the rejection network's probabilities. 0 sends every such region to the members.
         half_resolution_min_probability: Lowest probability of any class, given by the rejection network for a crop with
             half the pixels along each side, with which a region reaches the rejection network at full resolution. 0
             leaves the half-resolution stage out.

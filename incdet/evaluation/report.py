@@ -65,7 +65,7 @@ def networks_table(
         interval = "{:.4f} .. {:.4f}".format(*intervals[name]) if name in intervals else ""
         table.add_row(escape(name), shown_number(mean), interval, shown_number(pooled))
     table.add_section()
-    # the rejection network of a cascade is no member and stays out of the mean; a finder and a namer have no members
+    # rejection network, finder and namer are no members and stay out of the mean
     members = [pair for name, pair in values.items() if name.startswith("member")]
     summaries = {"mean member": np.mean(members, axis=0)} if members else {}
     summaries["the ensemble" if members else "together"] = _mean_and_pooled(ensemble)

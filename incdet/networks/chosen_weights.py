@@ -161,7 +161,7 @@ def check_detector_records(
         WeightsError: there are no members, the networks differ in classes, features or preprocessing, were not trained
             on regions, or not on the features that are asked for, the finder or the namer was not trained on shared
             features, or the namer knows none of the classes.
-        ConfigurationError: a class that is asked for is unknown.
+        ConfigurationError: a class that is asked for is unknown, or there are both a finder and a namer.
     """
     if not members:
         raise WeightsError(
@@ -177,6 +177,8 @@ def check_detector_records(
     if finder is not None:
         check_finder(finder, features)
     if namer is not None:
+        if finder is not None:
+            raise ConfigurationError("members that name what a finder finds take no namer; leave out one of the two")
         check_namer(namer, members[0])
     class_names = same_classes([*in_front, *members])
     find_classes(config.detections.classes or (), class_names, "the detector")

@@ -27,12 +27,13 @@ def common_classes(
         namer_classes: the namer's classes.
         other_names: name that the finder may have for a class -> the namer's name.
     """
-    common = []
+    common: dict[str, CommonClass] = {}
     for column, name in enumerate(finder_classes):
         own_name = other_names.get(name, name)
-        if own_name in namer_classes:
-            common.append(CommonClass(column, namer_classes.index(own_name)))
-    return tuple(common)
+        # of two classes with one meaning, the first one counts
+        if own_name in namer_classes and own_name not in common:
+            common[own_name] = CommonClass(column, namer_classes.index(own_name))
+    return tuple(common.values())
 
 
 def common_classes_of(finder: WeightsRecord, namer: WeightsRecord) -> tuple[CommonClass, ...]:
@@ -48,7 +49,8 @@ def check_namer(namer: WeightsRecord, members: WeightsRecord) -> None:
         members: record of one of the others.
 
     Raises:
-        WeightsError: the namer was trained on crops or classifies whole photos, or both have no class in common.
+        WeightsError: the namer was trained on crops or classifies whole photos, or both have less than two classes in
+            common, so that there is nothing to tell apart.
     """
     if namer.features != "shared":
         raise WeightsError(
@@ -56,8 +58,10 @@ def check_namer(namer: WeightsRecord, members: WeightsRecord) -> None:
             "shared features, such as googlenet-voc-namer, as scores.namer"
         )
     same_preprocessing([namer])
-    if not common_classes_of(members, namer):
+    number = len(common_classes_of(members, namer))
+    if number < 2:
         raise WeightsError(
-            f"the namer ({namer.origin}) knows none of the classes of the other weights, {members.classes[0]} and so "
-            "on; give other weights as scores.namer, or set scores.namer=none"
+            f"the namer ({namer.origin}) knows {number or 'none'} of the classes of the other weights, "
+            f"{members.classes[0]} and so on, and needs two to tell apart; give other weights as scores.namer, or set "
+            "scores.namer=none"
         )

@@ -1,8 +1,8 @@
 """What was measured with each preset, mAP and seconds a photo: a file beside the shipped weights.
 
 A measurement belongs to the settings and to the weights with which it was made. Where either has changed since then, it
-is not told any more. Settings that have been added since then do not count, because a new setting changes nothing by
-default.
+is not told any more. Settings that have been added since then do not count by themselves: one that brings another file
+of weights is noticed by that.
 """
 
 from pathlib import Path

@@ -63,6 +63,7 @@ def load_activation_ranges(weights: Path) -> dict[str, float]:
     again = f"measure them with incdet weights calibrate {weights}"
     if not beside.exists():
         raise WeightsError(f"the ranges that eight bits stand for in the weights {weights} are not known; {again}")
+    again += ", or set scores.precision=float32"
     try:
         stored = json.loads(beside.read_text(encoding="utf-8"))
         ranges = {name: _range_end(name, value) for name, value in stored["activation_ranges"].items()}

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from incdet.config.sections import Config, ScoresConfig
-from incdet.runtime.cpu_flags import cpu_has_bfloat16
+from incdet.runtime.cpu_flags import prefers_eight_bits
 from incdet.runtime.file_hashes import named_hashes
+from incdet.runtime.optional_packages import is_installed
 from incdet.runtime.provenance import describe_run
 
 
@@ -69,7 +70,9 @@ def activation_ranges_file(weights: Path) -> Path:
 
 def may_take_ranges(config: ScoresConfig) -> bool:
     """Whether networks may be computed in eight bits on this machine's CPU, and so need their activation ranges."""
-    return config.precision in ("int8", "fastest") or (config.precision == "auto" and not cpu_has_bfloat16())
+    if config.precision == "auto":
+        return prefers_eight_bits() and config.engine != "torch" and is_installed("openvino")
+    return config.precision in ("int8", "fastest")
 
 
 def box_regressor_file(weights: Path) -> Path:

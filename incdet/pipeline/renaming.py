@@ -3,10 +3,10 @@
     proposals -> networks -> regions moved to objects -> namer -> class probabilities
                  P(class)                                P(class | object)
 
-Networks that have learnt few classes from many boxes tell well where objects are and worse which of two like classes
-they show, as they have seen few objects of the rare ones. A namer of more classes has learnt these from other photos
-and errs differently. What is an object stays with the other networks, which know that better; see `NamingScorer` for
-objects of classes that only the namer knows.
+Networks that have learnt all their layers from few photos tell well where objects are, and worse which of two like
+classes they show, as they know the few objects of rare classes by heart. A namer whose convolutions have learnt
+little or nothing from these photos errs differently. What is an object stays with the other networks, which know that
+better; see `NamingScorer` for objects of classes that only the namer knows.
 """
 
 from collections.abc import Sequence
@@ -87,7 +87,8 @@ class RenamingScorer:
         found = self.scorer(image, boxes)
         columns = [common.finder_column for common in self.common_classes]
         probabilities = found.scores.probabilities
-        is_object = probabilities[:, columns].sum(axis=1)
+        # a sum of float32 probabilities may exceed 1 by a rounding
+        is_object = np.minimum(probabilities[:, columns].sum(axis=1), 1)
         # regions that a cascade has dropped have probabilities of 0
         rows = np.flatnonzero((is_object >= self.min_probability) & (is_object > 0))
         named = self.namer(image, found.scores.boxes[rows])

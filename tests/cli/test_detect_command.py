@@ -55,7 +55,9 @@ def test_detect_writes_picture_lines_and_description(incdet, photo):
     members = [f"googlenet-voc-{number}.safetensors" for number in range(1, 7)]
     first, namer = "googlenet-voc-shared.safetensors", "googlenet-voc-namer.safetensors"
     files = {first, *members, namer, "multibox-voc-shared.safetensors"}
-    assert {name: len(digest) for name, digest in run["weights"].items()} == dict.fromkeys(files, 64)
+    # ranges for eight bits are read where this machine may use them
+    hashes = {name: digest for name, digest in run["weights"].items() if not name.endswith(".int8.json")}
+    assert {name: len(digest) for name, digest in hashes.items()} == dict.fromkeys(files, 64)
     assert run["features"] == "both"
     assert len(run["photo_sides"]) > 1
     assert run["ensemble"] == {"rejection_network": first, "members": members, "namer": namer}

@@ -41,7 +41,7 @@ def test_the_program_makes_a_namer_and_goes_on_where_it_stopped(small_voc, tmp_p
     network, record = load_network(tmp_path / "namer.safetensors")
     assert (record.classes, record.features, record.background) == (VOC_CLASSES, "shared", True)
     first = network.classifier.weight.clone()
-    (part,) = (tmp_path / "cache").glob("features-*.npz")
+    (part,) = (tmp_path / "cache").rglob("features-*.npz")
     stamp = part.stat().st_mtime_ns
     assert run_tool("experiments/voc_namer.py", *arguments, folder=tmp_path).returncode == 0
     assert part.stat().st_mtime_ns == stamp, "features were computed again"

@@ -5,6 +5,7 @@ import torch
 
 from incdet.config.sections import Config, ScoresConfig
 from incdet.errors import ConfigurationError
+from incdet.networks import weights_origin
 from incdet.networks.chosen_weights import choose_weights
 from incdet.networks.engines import selection
 from incdet.networks.engines.selection import Engine
@@ -24,9 +25,9 @@ def network():
     return GoogLeNet(4)
 
 
-@pytest.fixture(params=["avx2", "amx_bf16"])
+@pytest.fixture(params=["avx2", "amx_bf16", "unknown"])
 def flag(request, monkeypatch):
-    """A processor without native bfloat16, and one with it."""
+    """A processor without native bfloat16, one with it, and one that nothing is known of."""
     monkeypatch.setattr(cpu_flags, "cpu_flags", lambda: frozenset({request.param}))
     return request.param
 
@@ -34,13 +35,13 @@ def flag(request, monkeypatch):
 @pytest.mark.parametrize(
     ("engine", "wanted", "has_ranges", "expected"),
     [
-        ("openvino", "auto", True, {"avx2": "int8", "amx_bf16": "bfloat16"}),
-        ("openvino", "auto", False, {"avx2": "float32", "amx_bf16": "bfloat16"}),
-        ("openvino", "fastest", True, {"avx2": "int8", "amx_bf16": "int8"}),
-        ("openvino", "fastest", False, {"avx2": "float32", "amx_bf16": "bfloat16"}),
-        ("openvino", "float32", True, {"avx2": "float32", "amx_bf16": "float32"}),
-        ("torch", "auto", True, {"avx2": "float32", "amx_bf16": "bfloat16"}),
-        ("torch", "fastest", True, {"avx2": "float32", "amx_bf16": "bfloat16"}),
+        ("openvino", "auto", True, {"avx2": "int8", "amx_bf16": "bfloat16", "unknown": "float32"}),
+        ("openvino", "auto", False, {"avx2": "float32", "amx_bf16": "bfloat16", "unknown": "float32"}),
+        ("openvino", "fastest", True, {"avx2": "int8", "amx_bf16": "int8", "unknown": "int8"}),
+        ("openvino", "fastest", False, {"avx2": "float32", "amx_bf16": "bfloat16", "unknown": "float32"}),
+        ("openvino", "float32", True, {"avx2": "float32", "amx_bf16": "float32", "unknown": "float32"}),
+        ("torch", "auto", True, {"avx2": "float32", "amx_bf16": "bfloat16", "unknown": "float32"}),
+        ("torch", "fastest", True, {"avx2": "float32", "amx_bf16": "bfloat16", "unknown": "float32"}),
     ],
 )
 def test_eight_bits_take_the_place_of_float32_alone(monkeypatch, network, flag, engine, wanted, has_ranges, expected):
@@ -55,15 +56,19 @@ def test_torch_refuses_eight_bits(network):
         Engine(ScoresConfig(engine="torch", precision="int8"), CPU, [network], True)
 
 
-def test_ranges_are_read_where_they_may_be_used(tmp_path, flag):
+def test_ranges_are_read_where_they_may_be_used(monkeypatch, tmp_path, flag):
+    monkeypatch.setattr(weights_origin, "is_installed", lambda name: name == "openvino")
     file = find_weights(REJECTION_NETWORK)
     is_used = flag == "avx2"
     config = ScoresConfig()
     assert may_take_ranges(config) == is_used
     assert bool(load_pretrained(file, config).activation_ranges) == is_used
-    assert not load_pretrained(file, ScoresConfig(precision="float32")).activation_ranges
+    for other in (ScoresConfig(precision="float32"), ScoresConfig(engine="torch")):
+        assert not load_pretrained(file, other).activation_ranges
     hashes = origin_of(choose_weights((file,), None, False, Config()), config).hashes
     assert (activation_ranges_file(file).name in hashes) == is_used
+    monkeypatch.setattr(weights_origin, "is_installed", lambda _: False)
+    assert not may_take_ranges(config)
     # weights of one's own have none
     own = tmp_path / "own.safetensors"
     network, record = load_network(file)

@@ -8,6 +8,7 @@ import incdet
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError, WeightsError
 from incdet.networks.chosen_weights import choose_weights
+from incdet.networks.common_classes import common_classes_of
 from incdet.networks.ensemble import LoadedNetwork
 from incdet.networks.shipped_weights import NAMING_NETWORK, find_weights, shipped_networks
 from incdet.networks.weights_record import Preprocessing
@@ -92,6 +93,7 @@ def test_a_namer_stands_behind_a_cascade_too(image, front, namer):
     assert np.array_equal(scores.by_network[:2], found.by_network)
     expected = (1 - NAMER_SHARE) * found.probabilities + NAMER_SHARE * scores.by_network[2]
     assert scores.probabilities == pytest.approx(expected, abs=1e-6)
+    assert np.abs(scores.by_network[2] - found.probabilities).max() > 1e-3, "nothing was named"
     assert "names what they find" in detector.scorer.describe()
     # thresholds reach both parts
     strict = detector.with_thresholds(Thresholds(1.0, 0.0)).scorer
@@ -103,10 +105,19 @@ def test_networks_that_cannot_name_are_refused(front, namer):
         ({"features": "cropped"}, "the namer was trained on cropped features.*googlenet-voc-namer"),
         ({"background": False}, "no background column"),
         ({"classes": ("lamp", "harp", "fig")}, "knows none of the classes of the other weights, cat and so on"),
+        ({"classes": ("cat", "harp", "fig")}, "knows 1 of the classes of the other weights, cat and so on"),
     ):
         other = LoadedNetwork(namer.network, namer.record.model_copy(update=change))
         with pytest.raises(WeightsError, match=words):
             detector_of(front, other)
+    with pytest.raises(ConfigurationError, match="take no namer"):
+        Detector([namer], config=config_of(scores=EXACT), finder=front, namer=namer)
+
+
+def test_two_classes_of_one_meaning_are_named_once():
+    stored = record(classes=("cow", "cattle", "cat"))
+    namer = record(classes=("cat", "cow"), other_names={"cattle": "cow"})
+    assert [tuple(pair) for pair in common_classes_of(stored, namer)] == [(0, 1), (2, 0)]
 
 
 def test_the_default_alone_has_a_namer(tmp_path):

@@ -12,7 +12,7 @@ from incdet.networks.engines.openvino_backend import OpenVinoBackend, Precision,
 from incdet.networks.engines.openvino_presence import wrong_device_error
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.googlenet import GoogLeNet
-from incdet.runtime.cpu_flags import cpu_has_bfloat16
+from incdet.runtime.cpu_flags import prefers_eight_bits
 from incdet.runtime.device import PrecisionSetting, choose_precision
 
 PRECISIONS: dict[torch.dtype, Precision] = {
@@ -116,7 +116,7 @@ class Engine:
         device: the device that computes.
         networks: all networks that will be computed.
         has_ranges: whether eight bits are possible, because the ranges of all networks' feature maps are known; the
-            precision "fastest" takes them then, and "auto" where the device does not multiply bfloat16 natively.
+            precision "fastest" takes them then, and "auto" where `prefers_eight_bits` says so.
 
     Attributes:
         device: the device that computes.
@@ -149,7 +149,7 @@ class Engine:
             if wanted == "int8" or (wanted == "fastest" and has_ranges):
                 return torch.int8
             # eight bits take half the time of float32
-            if wanted == "auto" and has_ranges and not cpu_has_bfloat16():
+            if wanted == "auto" and has_ranges and prefers_eight_bits():
                 return torch.int8
         # torch's dtypes know no eight bits for networks, so they are refused here
         return choose_precision(wanted, self.device)
