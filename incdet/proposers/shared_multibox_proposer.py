@@ -110,7 +110,8 @@ class NetworkLevels:
         loaded = load_pretrained(self.file, config)
         self.preprocessing = loaded.record.preprocessing
         self.signature = stage_signature(loaded.network)
-        engine = Engine(config, device, [loaded.network])
+        # the precision of a detector's own feature maps, so that the proposals are the same
+        engine = Engine(config, device, [loaded.network], bool(loaded.activation_ranges))
         self._backend = engine.backend(engine.prepare(loaded.network), loaded.activation_ranges)
 
     @torch.inference_mode()
