@@ -160,7 +160,7 @@ def check_detector_records(
     Raises:
         WeightsError: there are no members, the networks differ in classes, features or preprocessing, were not trained
             on regions, or not on the features that are asked for, the finder or the namer was not trained on shared
-            features, or the namer knows none of the classes.
+            features, or the namer knows less than two of the classes.
         ConfigurationError: a class that is asked for is unknown, or there are both a finder and a namer.
     """
     if not members:
