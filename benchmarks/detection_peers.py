@@ -56,7 +56,7 @@ def make_peer(name: str, device: torch.device) -> Contender:
 def make_textbook_loop(settings: Sequence[str]) -> Contender:
     """The textbook loop on the proposals that incdet's detector has with these settings `dotted.key=value`."""
     config = load_config(Config, settings=settings)
-    proposers = Proposers(config.proposals, config.device)
+    proposers = Proposers(config.proposals, config.device, scores=config.scores)
     return _textbook_loop(choose_device(config.device), lambda image: proposers(image).boxes)
 
 

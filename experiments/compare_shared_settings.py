@@ -122,7 +122,7 @@ def _detections(
     """The detections of every variant in every photo."""
     caches = {}
     for name, settings in tried.items():
-        caches[name] = ProposalCache(cache / "proposals", settings.proposals, settings.device)
+        caches[name] = ProposalCache(cache / "proposals", settings.proposals, settings.device, settings.scores)
     base = tried[BASE]
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(caches[BASE].fill(data.image_paths, base.images), 1):

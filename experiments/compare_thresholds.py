@@ -147,7 +147,7 @@ def _outputs(
     detector: Detector, data: Dataset, cache: Path, lowest: float, quiet: bool
 ) -> Iterator[tuple[Image, GroundTruth, CascadeOutputs]]:
     config, folder = detector.config, cache / "cascade_outputs" / _key(detector, lowest)
-    proposals = ProposalCache(cache / "proposals", config.proposals, config.device)
+    proposals = ProposalCache(cache / "proposals", config.proposals, config.device, config.scores)
     with progress_bar("proposals", len(data), quiet) as update:
         for done, path in enumerate(proposals.fill(data.image_paths, config.images), 1):
             update(done, path.name)

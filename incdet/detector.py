@@ -98,7 +98,7 @@ class Detector:
         self.scorer = choice.make(self.features, members, rejection_network, finder, namer)
         shared = self.scorer.shared_scorer
         photo_levels = None if shared is None else shared.store
-        self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels)
+        self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels, self.config.scores)
         self.origin: Origin | None = None
         self._made_here = ProcessMark()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from incdet.config.sections import ProposalsConfig
+from incdet.config.sections import ProposalsConfig, ScoresConfig
 from incdet.images import ImageSource, read_image
 from incdet.networks.record_files import load_multibox_record
 from incdet.networks.shipped_weights import find_weights
@@ -31,6 +31,7 @@ class Proposers:
         device: "auto", "cpu" or "cuda", which computes networks.
         photo_levels: computes feature maps of photos for the classification of regions, too; a MultiBox that was
             trained on such feature maps reads them. None where nobody else needs any.
+        scores: engine and precision of a network that is loaded for its feature maps; None is the default.
 
     Attributes:
         config: the methods and their settings.
@@ -46,9 +47,10 @@ class Proposers:
         config: ProposalsConfig,
         device: Literal["auto", "cpu", "cuda"] = "auto",
         photo_levels: "PhotoLevels | None" = None,
+        scores: ScoresConfig | None = None,
     ):
         self.config = config
-        self._multibox = _load_multibox(config, device, photo_levels) if "multibox" in config.methods else None
+        self._multibox = _load_multibox(config, device, photo_levels, scores) if "multibox" in config.methods else None
         self.files: tuple[Path, ...] = () if self._multibox is None else self._multibox.files
         used_levels = getattr(self._multibox, "photo_levels", None)
         self._shared_levels = photo_levels if used_levels is photo_levels else None
@@ -100,7 +102,10 @@ class Proposers:
 
 
 def _load_multibox(
-    config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"], photo_levels: "PhotoLevels | None"
+    config: ProposalsConfig,
+    device: Literal["auto", "cpu", "cuda"],
+    photo_levels: "PhotoLevels | None",
+    scores: ScoresConfig | None,
 ) -> "MultiBoxProposer | SharedMultiBoxProposer":
     # torch takes seconds to load: only where a network proposes
     from incdet.proposers.multibox_proposer import MultiBoxProposer
@@ -110,7 +115,7 @@ def _load_multibox(
     # the weights say which feature maps they were trained on
     _, description = load_multibox_record(find_weights(config.multibox.weights))
     if description.form == "shared":
-        return SharedMultiBoxProposer(config.multibox, choose_device(device), photo_levels)
+        return SharedMultiBoxProposer(config.multibox, choose_device(device), photo_levels, scores)
     return MultiBoxProposer(config.multibox, choose_device(device))
 
 

@@ -147,11 +147,11 @@ class CoverageJob:
             training = read_dataset(self.collection, self.root, "train", cache=self.cache / "ground_truth")
             priors = PriorsProposer(unit_boxes(training.ground_truths))
             return priors, priors
-        stored = ProposalCache(self.cache / "proposals", config.proposals, config.device)
+        stored = ProposalCache(self.cache / "proposals", config.proposals, config.device, config.scores)
         listener = reporter(self.quiet)
         listener.note(stored.describe())
         listener.follow("proposals", stored.fill(data.image_paths, config.images), len(data))
-        return Proposers(config.proposals, config.device), stored
+        return Proposers(config.proposals, config.device, scores=config.scores), stored
 
     def _report(
         self, coverage: Coverage, numbers: dict[str, Any], config: Config, earlier: dict[str, dict[str, Any]]

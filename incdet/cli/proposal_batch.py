@@ -28,7 +28,7 @@ def propose_in_photos(given: GivenPhotos, kinds: tuple[str, ...], config: Config
     Raises:
         IncdetError: The options or the output folder cannot be used.
     """
-    proposers = Proposers(config.proposals, config.device)
+    proposers = Proposers(config.proposals, config.device, scores=config.scores)
     batch = Batch(given, options, kinds, "proposals", describe_run(config, named_hashes(proposers.files)))
 
     def work(photo: Path) -> Done:

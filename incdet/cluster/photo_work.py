@@ -146,7 +146,7 @@ class ProposalWork:
         from incdet.images import read_image
         from incdet.proposals import Proposers
 
-        proposers = Proposers(self.config.proposals, self.config.device)
+        proposers = Proposers(self.config.proposals, self.config.device, scores=self.config.scores)
 
         def lines(photos: Iterable[NamedPhoto], one_by_one: bool = False) -> Iterator[Line]:
             for photo in photos:

@@ -1,5 +1,6 @@
 """Proposals on disk, so that a photo is searched once."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from incdet.config.sections import ImagesConfig, ProposalsConfig
+from incdet.config.sections import ImagesConfig, ProposalsConfig, ScoresConfig
 from incdet.errors import ImageError
 from incdet.images import read_image
 from incdet.proposals import Method, Proposers
@@ -27,21 +28,28 @@ class ProposalCache:
         folder: the cache; made when it is needed.
         config: the methods and their settings.
         device: "auto", "cpu" or "cuda", which computes networks.
+        scores: engine and precision of the network that computes feature maps for MultiBox; None is the default.
 
     Attributes:
         settings_folder: folder inside the cache with the proposals of these settings.
 
     Raises:
-        WeightsError: the weights of MultiBox are missing.
+        WeightsError: the weights of MultiBox, or of the network whose feature maps it reads, are missing.
+        ConfigurationError: the device is not there, or does not compute as `scores` asks.
+        PackageError: the engine of `scores` is not installed.
     """
 
     def __init__(
-        self, folder: Path | str, config: ProposalsConfig, device: Literal["auto", "cpu", "cuda"] = "auto"
+        self,
+        folder: Path | str,
+        config: ProposalsConfig,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        scores: ScoresConfig | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.config, self.device = config, device
+        self.config, self.device, self.scores = config, device, scores or ScoresConfig()
         self._proposers: Proposers | None = None
-        settings = f"{_decisive_settings(config)} {selective_search.engine_version(config.selective_search)}"
+        settings = f"{self._decisive_settings()} {selective_search.engine_version(config.selective_search)}"
         self.settings_folder = self.folder / hashlib.sha256(settings.encode()).hexdigest()[:16]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -63,7 +71,7 @@ class ProposalCache:
         if known is not None:
             return known
         if self._proposers is None:
-            self._proposers = Proposers(self.config, self.device)
+            self._proposers = Proposers(self.config, self.device, scores=self.scores)
         proposals = self._proposers(image, num_threads)
         save_arrays(self._file(key), boxes=proposals.boxes, scores=proposals.scores, sources=proposals.sources)
         return proposals
@@ -108,8 +116,36 @@ class ProposalCache:
         return f"proposals are kept in {self.folder}, where later runs find them"
 
     def on_cpu(self) -> "ProposalCache":
-        """The same cache for worker processes: many of them, each with a network of its own, would fill a GPU."""
-        return ProposalCache(self.folder, self.config, "cpu")
+        """The same cache for worker processes: many of them, each with a network of its own, would fill a GPU.
+
+        What they compute is kept as if the cache's own device had computed it.
+        """
+        same = copy.copy(self)
+        same.device, same._proposers = "cpu", None
+        return same
+
+    def _decisive_settings(self) -> str:
+        """The settings that decide the proposals, as text."""
+        config = self.config
+        # methods that do not run decide nothing, and neither does joining where there is one method only
+        idle = {method for method in get_args(Method) if method not in config.methods}
+        unused = idle | ({"duplicate_iou"} if len(config.methods) == 1 else set())
+        settings = config.model_dump_json(exclude=unused)
+        if "multibox" not in config.methods:
+            return settings
+        # torch takes seconds to load: only where a network proposes
+        from incdet.networks.record_files import load_multibox_record
+        from incdet.networks.shipped_weights import find_weights
+        from incdet.proposers import multibox_proposer, shared_multibox_proposer
+        from incdet.runtime.device import choose_device
+        from incdet.runtime.file_hashes import sha256
+
+        file = find_weights(config.multibox.weights)
+        _, description = load_multibox_record(file)
+        if description.form != "shared":
+            return f"{settings} {multibox_proposer.VERSION} {sha256(file)}"
+        features = shared_multibox_proposer.feature_map_key(description, choose_device(self.device), self.scores)
+        return f"{settings} {shared_multibox_proposer.VERSION} {sha256(file)} {features}"
 
 
 def search_photos(
@@ -162,23 +198,3 @@ def use_one_thread(config: ProposalsConfig) -> None:
         import torch
 
         torch.set_num_threads(1)
-
-
-def _decisive_settings(config: ProposalsConfig) -> str:
-    """The settings that decide the proposals, as text."""
-    # methods that do not run decide nothing, and neither does joining where there is one method only
-    idle = {method for method in get_args(Method) if method not in config.methods}
-    unused = idle | ({"duplicate_iou"} if len(config.methods) == 1 else set())
-    settings = config.model_dump_json(exclude=unused)
-    if "multibox" not in config.methods:
-        return settings
-    from incdet.networks.record_files import load_multibox_record
-    from incdet.networks.shipped_weights import find_weights
-    from incdet.proposers import multibox_proposer, shared_multibox_proposer
-    from incdet.runtime.file_hashes import sha256
-
-    file = find_weights(config.multibox.weights)
-    _, description = load_multibox_record(file)
-    # the record of weights for shared features has the signature of the network that computes these
-    proposer = shared_multibox_proposer if description.form == "shared" else multibox_proposer
-    return f"{settings} {proposer.VERSION} {sha256(file)}"

@@ -1,6 +1,7 @@
 """MultiBox on shared feature maps as a proposer: the best boxes over all sizes of a photo, without near-duplicates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,24 @@ from torch import Tensor
 from incdet.config.sections import MultiBoxConfig, ScoresConfig
 from incdet.errors import WeightsError
 from incdet.networks.engines.selection import Engine
+from incdet.networks.finite_outputs import require_finite
+from incdet.networks.multibox_description import SharedMultiBoxDescription
 from incdet.networks.photo_levels import PhotoLevel, PhotoLevels, photo_input
 from incdet.networks.pretrained import load_pretrained
 from incdet.networks.shared_multibox import SharedMultiBox
 from incdet.networks.shipped_weights import find_weights
+from incdet.networks.sidecar_files import activation_ranges_file
 from incdet.networks.stage_signature import same_signature, stage_signature
 from incdet.networks.weights import load_shared_multibox
+from incdet.networks.weights_origin import may_take_ranges
 from incdet.ops.boxes import clip_boxes
 from incdet.ops.nms import nms
 from incdet.proposers.multibox_proposer import SOURCE
 from incdet.runtime.device import choose_precision
+from incdet.runtime.file_hashes import sha256
 from incdet.structures import Image, Proposals
 
-VERSION = 1
+VERSION = 2
 """Counted up whenever the same weights give other boxes: stored proposals of another version are not used."""
 
 MAX_BOXES_PER_LEVEL = 2000
@@ -41,6 +47,7 @@ class SharedMultiBoxProposer:
         device: the device that computes the networks.
         photo_levels: computes feature maps for others, too. Where they are those of another network than the weights
             were trained on, or None, the proposer loads that network and computes the feature maps itself.
+        scores: engine and precision of the network that the proposer loads.
 
     Attributes:
         config: the configuration, as given.
@@ -55,7 +62,13 @@ class SharedMultiBoxProposer:
             their record names.
     """
 
-    def __init__(self, config: MultiBoxConfig, device: torch.device, photo_levels: PhotoLevels | None = None):
+    def __init__(
+        self,
+        config: MultiBoxConfig,
+        device: torch.device,
+        photo_levels: PhotoLevels | None = None,
+        scores: ScoresConfig | None = None,
+    ) -> None:
         file = find_weights(config.weights)
         network, record = load_shared_multibox(file)
         self.config, self.network = config, network.to(device).to(memory_format=torch.channels_last)
@@ -68,7 +81,7 @@ class SharedMultiBoxProposer:
         if photo_levels is not None and same_signature(photo_levels.signature, wanted.signature):
             self.photo_levels = photo_levels
             return
-        own = NetworkLevels(wanted.network, device)
+        own = NetworkLevels(wanted.network, device, scores or ScoresConfig())
         if not same_signature(own.signature, wanted.signature):
             raise WeightsError(
                 f"the weights {file} propose boxes from the feature maps of another network than {own.file}; give "
@@ -85,6 +98,9 @@ class SharedMultiBoxProposer:
             photo_crops: always None; other MultiBoxes take crops.
         """
         levels = self.photo_levels(image, self.photo_sides)
+        if self.precision == torch.float32:
+            # others may have computed them in bfloat16, which layers in float32 do not take
+            levels = [replace(level, feature_maps=level.feature_maps.float()) for level in levels]
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             return propose_from_levels(image, self.network, levels, self.config)
 
@@ -95,6 +111,7 @@ class NetworkLevels:
     Args:
         name: name or file of the network's weights.
         device: the device that computes.
+        scores: engine and precision. Those of a detector give its own feature maps, and so the same proposals.
 
     Attributes:
         file: the file of the weights.
@@ -104,14 +121,12 @@ class NetworkLevels:
         WeightsError: the weights are missing or damaged.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, device: torch.device, scores: ScoresConfig) -> None:
         self.file, self.device = find_weights(name), device
-        config = ScoresConfig()
-        loaded = load_pretrained(self.file, config)
+        loaded = load_pretrained(self.file, scores)
         self.preprocessing = loaded.record.preprocessing
         self.signature = stage_signature(loaded.network)
-        # the precision of a detector's own feature maps, so that the proposals are the same
-        engine = Engine(config, device, [loaded.network], bool(loaded.activation_ranges))
+        engine = Engine(scores, device, [loaded.network], bool(loaded.activation_ranges))
         self._backend = engine.backend(engine.prepare(loaded.network), loaded.activation_ranges)
 
     @torch.inference_mode()
@@ -126,6 +141,26 @@ class NetworkLevels:
     def shared_seconds(self, image: Image) -> float:
         """Returns 0, because nobody else needs these feature maps; see `PhotoLevels`."""
         return 0.0
+
+
+def feature_map_key(description: SharedMultiBoxDescription, device: torch.device, scores: ScoresConfig) -> str:
+    """Tells feature maps that may differ apart, for proposals that are kept.
+
+    Args:
+        description: MultiBox, which names the network that computes the feature maps.
+        device: the device that computes.
+        scores: engine and precision of the network.
+
+    Raises:
+        WeightsError: the network's weights are missing.
+        ConfigurationError: the engine does not compute on the device, or not in the precision.
+        PackageError: the engine is not installed.
+    """
+    file = find_weights(description.network)
+    ranges = activation_ranges_file(file)
+    has_ranges = ranges.exists() and may_take_ranges(scores)
+    hashes = [sha256(known) for known in (file, *([ranges] if has_ranges else []))]
+    return " ".join([*hashes, Engine(scores, device, (), has_ranges).describe()])
 
 
 def propose_from_levels(
@@ -144,6 +179,7 @@ def propose_from_levels(
         level_boxes, level_scores = best_boxes(network, level, MAX_BOXES_PER_LEVEL)
         boxes.append(level_boxes.cpu().numpy())
         scores.append(level_scores.cpu().numpy())
+        require_finite(boxes[-1], scores[-1])
     return select_best(image, np.concatenate(boxes), np.concatenate(scores), config)
 
 

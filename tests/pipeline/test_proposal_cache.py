@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from incdet.config.sections import ImagesConfig, MultiBoxConfig, ProposalsConfig, SelectiveSearchConfig
+from incdet.config.sections import ImagesConfig, MultiBoxConfig, ProposalsConfig, ScoresConfig, SelectiveSearchConfig
 from incdet.pipeline import proposal_cache
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.structures import Image
@@ -91,3 +91,15 @@ def test_settings_of_methods_that_do_not_run_decide_nothing(tmp_path):
     assert key(search) == key(search, multibox=MultiBoxConfig(limit=7)) == key(search, duplicate_iou=0.5)
     assert key(("multibox",)) == key(("multibox",), selective_search=SMALL)
     assert len({key(both), key(both, duplicate_iou=0.5), key(both, selective_search=SMALL), key(search)}) == 4
+
+
+def test_the_precision_of_feature_maps_decides_and_worker_processes_keep_the_name(tmp_path):
+    def cache(config, precision):
+        scores = ScoresConfig(engine="torch", precision=precision)
+        return ProposalCache(tmp_path, config, scores=scores)
+
+    both, search = ProposalsConfig(), ProposalsConfig(methods=("selective_search",))
+    assert cache(both, "float32").settings_folder != cache(both, "bfloat16").settings_folder
+    assert cache(search, "float32").settings_folder == cache(search, "bfloat16").settings_folder
+    worker = cache(both, "bfloat16").on_cpu()
+    assert (worker.device, worker.settings_folder) == ("cpu", cache(both, "bfloat16").settings_folder)

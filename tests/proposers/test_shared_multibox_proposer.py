@@ -1,19 +1,28 @@
 """MultiBox on shared feature maps as a proposer: alone, and from the feature maps of a detector."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
 from incdet.config.loading import make_config
-from incdet.config.sections import Config, MultiBoxConfig
+from incdet.config.sections import Config, MultiBoxConfig, ScoresConfig
 from incdet.detector import Detector
 from incdet.errors import WeightsError
 from incdet.images import read_image
 from incdet.networks.photo_levels import PhotoLevel
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.sidecar_files import activation_ranges_file
 from incdet.ops.boxes import box_iou, flip_boxes
 from incdet.proposals import Proposers
 from incdet.proposers import shared_multibox_proposer
-from incdet.proposers.shared_multibox_proposer import NetworkLevels, SharedMultiBoxProposer, select_best
+from incdet.proposers.shared_multibox_proposer import (
+    NetworkLevels,
+    SharedMultiBoxProposer,
+    feature_map_key,
+    select_best,
+)
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image
 
@@ -61,7 +70,7 @@ def test_a_small_and_a_strange_photo_have_boxes_within_them(proposer):
 
 
 def test_weights_of_other_feature_maps_are_refused(monkeypatch):
-    monkeypatch.setattr(NetworkLevels, "__init__", lambda self, name, device: self.__dict__.update(file=name))
+    monkeypatch.setattr(NetworkLevels, "__init__", lambda self, name, device, scores: self.__dict__.update(file=name))
     monkeypatch.setattr(NetworkLevels, "signature", (1.0,), raising=False)
     with pytest.raises(WeightsError, match="feature maps of another network than googlenet-voc-shared"):
         SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU)
@@ -110,3 +119,48 @@ def test_other_feature_maps_of_a_detector_are_not_read(image):
     assert not proposers.shares_features
     assert proposers.shared_seconds(image) == 0
     assert [file.stem for file in proposers.files] == [WEIGHTS, "googlenet-voc-shared"]
+
+
+class BrokenLevels(NetworkLevels):
+    """The feature maps of the network, none of them a number."""
+
+    def __call__(self, image, photo_sides):
+        levels = super().__call__(image, photo_sides)
+        return [PhotoLevel(level.scale, level.feature_maps * float("nan")) for level in levels]
+
+
+class RoundedLevels(NetworkLevels):
+    """The feature maps of the network in bfloat16, as a detector of this precision has them."""
+
+    def __call__(self, image, photo_sides):
+        levels = super().__call__(image, photo_sides)
+        return [PhotoLevel(level.scale, level.feature_maps.bfloat16()) for level in levels]
+
+
+def test_feature_maps_in_bfloat16_are_read_by_layers_in_float32(proposer, image):
+    levels = RoundedLevels("googlenet-voc-shared", CPU, ScoresConfig())
+    rounded = SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU, levels)
+    rounded.precision = torch.float32
+    assert box_iou(rounded(image).boxes[:1], proposer(image).boxes[:20]).max() > 0.8
+
+
+def test_feature_maps_that_are_no_numbers_are_told(image):
+    levels = BrokenLevels("googlenet-voc-shared", CPU, ScoresConfig())
+    with pytest.raises(WeightsError, match="not finite"):
+        SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU, levels)(image)
+
+
+def test_the_key_of_feature_maps_tells_precisions_and_ranges_apart(tmp_path, proposer, monkeypatch):
+    def key(**scores):
+        return feature_map_key(proposer.network.description, CPU, ScoresConfig(engine="torch", **scores))
+
+    assert key(precision="float32") == key(precision="float32", rounds=1) != key(precision="bfloat16")
+    shipped = find_weights("googlenet-voc-shared")
+    for file in (shipped, activation_ranges_file(shipped)):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(shared_multibox_proposer, "find_weights", lambda name: tmp_path / shipped.name)
+    monkeypatch.setattr(shared_multibox_proposer, "may_take_ranges", lambda scores: True)
+    before = key(precision="float32")
+    with activation_ranges_file(tmp_path / shipped.name).open("a") as stream:
+        stream.write("\n")
+    assert key(precision="float32") != before
