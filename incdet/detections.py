@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from incdet.config.sections import DetectionsConfig
-from incdet.errors import ImageError, OutputError
+from incdet.config.sections import DetectionsConfig, ImagesConfig
+from incdet.errors import ConfigurationError, ImageError, OutputError
 from incdet.images import ImageSource, read_image
 from incdet.ops.boxes import boxes_to_xywh, clip_boxes
 from incdet.ops.class_colors import class_mark
@@ -165,7 +165,8 @@ class Detections(LibraryForms):
         ending = file.suffix.lower()
         if ending not in (*_PICTURES, ".json"):
             raise OutputError(f"cannot save detections as {file}: it ends in none of {' '.join(_PICTURES)} .json")
-        if file.resolve() == Path(self.image).resolve():
+        given = [Path(photo)] if isinstance(photo, str | Path) else []
+        if file.resolve() in [source.resolve() for source in (Path(self.image), *given)]:
             raise OutputError(f"cannot save detections as {file}: this is their photo; give another name")
         if ending == ".json":
             write_text(file, json_text(self.to_dict()))
@@ -180,7 +181,9 @@ class Detections(LibraryForms):
                 raise ImageError(
                     f"the photo of these detections, '{self.image}', is not known any more; give the photo"
                 )
-        pixels = read_image(photo).pixels
+        # the limit on a photo's size may have been raised where it was detected in
+        limit = max(ImagesConfig().max_megapixels, self.width * self.height / 1e6)
+        pixels = read_image(photo, ImagesConfig(max_megapixels=limit)).pixels
         height, width = pixels.shape[:2]
         if (width, height) != (self.width, self.height):
             raise ImageError(
@@ -210,12 +213,19 @@ class Detections(LibraryForms):
         Args:
             image_id: Id of the image in the data set, default the image's name.
             category_ids: Id in the data set by class name, default class id + 1.
+
+        Raises:
+            ConfigurationError: A class that was found has no id.
         """
+        if category_ids is not None and (missing := sorted(set(self.labels) - set(category_ids))):
+            raise ConfigurationError(
+                f"category_ids have no id of {', '.join(missing)}, found in {self.image}; give the ids of all classes"
+            )
         boxes_xywh, scores = shortest_decimals(boxes_to_xywh(self.boxes)), shortest_decimals(self.scores)
         return [
             {
                 "image_id": self.image if image_id is None else image_id,
-                "category_id": category_ids[label] if category_ids else int(class_id) + 1,
+                "category_id": int(class_id) + 1 if category_ids is None else category_ids[label],
                 "bbox": bbox,
                 "score": score,
             }

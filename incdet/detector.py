@@ -21,6 +21,7 @@ from incdet.networks.ensemble import LoadedNetwork
 from incdet.networks.pretrained import load_pretrained
 from incdet.networks.weights_origin import Origin, origin_of
 from incdet.pipeline.cascade import Thresholds
+from incdet.pipeline.cropped_regions import CroppedRegionScorer
 from incdet.pipeline.explanation import DetectionExplanation, explain_detections
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_regions import SharedRegionScorer
@@ -29,7 +30,7 @@ from incdet.proposals import Proposers
 from incdet.runtime.device import choose_device
 from incdet.runtime.forks import ProcessMark
 from incdet.runtime.start_up import START_UP
-from incdet.runtime.stopwatch import Stopwatch
+from incdet.runtime.stopwatch import Stopwatch, added_seconds
 from incdet.structures import Image, Proposals, RegionScores
 
 
@@ -147,17 +148,19 @@ class Detector:
         """The same networks with other thresholds, which the configuration then tells, too.
 
         Raises:
-            ConfigurationError: the networks share feature maps, and none of them is a rejection network.
+            ConfigurationError: none of the networks is a rejection network.
         """
-        if isinstance(self.scorer, SharedRegionScorer):
+        scorer = self.scorer
+        is_alone = isinstance(scorer, CroppedRegionScorer) and "rejection network" not in scorer.network_names
+        if is_alone or isinstance(scorer, SharedRegionScorer):
             raise ConfigurationError(
-                "thresholds belong to a cascade, but these networks share feature maps and see every region; leave "
-                "scores.features out, or give other weights"
+                "thresholds belong to a cascade, but none of these networks is a rejection network, and they see every "
+                "region; give cascade=True, leave scores.features out, or give other weights"
             )
         other = copy(self)
         scores = self.config.scores.model_copy(update=asdict(thresholds))
         other.config = self.config.model_copy(update={"scores": scores})
-        other.scorer = self.scorer.with_thresholds(thresholds)
+        other.scorer = scorer.with_thresholds(thresholds)
         return other
 
     def describe(self) -> dict[str, Any]:
@@ -189,7 +192,11 @@ class Detector:
         scores = self.score(image, proposals)
         found = self.select(scores, image)
         # a file is read again where its detections are drawn, anything else is kept for it
-        return found if isinstance(source, str | Path) else replace(found, photo=image)
+        if isinstance(source, str | Path):
+            return found
+        # whoever reads a video may use one array for all frames
+        is_borrowed = isinstance(source, np.ndarray) and np.shares_memory(image.pixels, source)
+        return replace(found, photo=Image(image.pixels.copy(), image.name) if is_borrowed else image)
 
     def propose(self, image: Image) -> Proposals:
         """Boxes that may hold an object, best first."""
@@ -211,7 +218,7 @@ class Detector:
         self._made_here.require_same("a detector")
         scored = self.scorer(image, proposals.boxes)
         if watch is not None:
-            watch.seconds |= scored.seconds
+            watch.seconds = added_seconds(watch.seconds, scored.seconds)
         return scored.scores
 
     def select(self, scores: RegionScores, image: Image) -> Detections:

@@ -149,6 +149,9 @@ class PhotoRegions:
             by_member: [M, K, C + 1] float32; None where the stage is a rejection network, whose probabilities then
                 count for every network.
             box_deltas: [K, 4] float32; None moves no region.
+
+        Raises:
+            WeightsError: box deltas are no numbers.
         """
         num_classes = self._probabilities.shape[1]
         self._probabilities[rows] = probabilities[:, :num_classes]
@@ -157,6 +160,8 @@ class PhotoRegions:
         else:
             self._by_network[-len(by_member) :, rows] = by_member[:, :, :num_classes]
         if box_deltas is not None:
+            # out of numbers that are none, boxes are made that look sound
+            require_finite(box_deltas)
             self.boxes[rows] = apply_box_deltas(self.boxes[rows], box_deltas, self.cropper.width, self.cropper.height)
 
 

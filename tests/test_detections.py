@@ -6,9 +6,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from incdet.config.sections import DetectionsConfig
+from incdet.config.sections import DetectionsConfig, ImagesConfig
 from incdet.detections import Detections, select_detections
-from incdet.errors import ImageError, OutputError
+from incdet.errors import ConfigurationError, ImageError, OutputError
+from incdet.images import read_image
 from incdet.structures import Image, RegionScores
 
 CLASSES = ("cat", "dog", "sheep")
@@ -243,5 +244,28 @@ def test_saving_never_replaces_the_photo(found, tmp_path):
     for name, words in (("photo.png", "their photo"), ("found.tif", "none of"), ("found", "none of")):
         with pytest.raises(OutputError, match=words):
             found.save(tmp_path / name)
+    # nor the one that is given, where the detections know theirs by another name
+    with pytest.raises(OutputError, match="their photo"):
+        replace(found, image="array").save(tmp_path / "photo.png", tmp_path / "photo.png")
     assert Path(found.image).read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_photo_larger_than_the_default_limit_is_drawn_where_it_was_detected_in(found, monkeypatch):
+    monkeypatch.setattr(ImagesConfig.model_fields["max_megapixels"], "default", 0.001)
+    ImagesConfig.model_rebuild(force=True)
+    try:
+        assert found.draw().shape == (30, 40, 3)
+        with pytest.raises(ImageError, match="refused"):
+            read_image(found.image)
+    finally:
+        monkeypatch.undo()
+        ImagesConfig.model_rebuild(force=True)
+
+
+def test_classes_without_an_id_in_the_data_set_are_told(found):
+    assert [entry["category_id"] for entry in found.to_coco()] == [2, 3]
+    assert [entry["category_id"] for entry in found.to_coco(category_ids={"dog": 18, "sheep": 20})] == [18, 20]
+    for ids in ({"dog": 18}, {}):
+        with pytest.raises(ConfigurationError, match=r"category_ids have no id of .*sheep, found in"):
+            found.to_coco(category_ids=ids)

@@ -280,6 +280,23 @@ def test_crops_of_several_photos_in_one_batch_find_the_same(detector_on_crops, c
     assert [found.labels[0] for found in alone] == [found.labels[0] for found in together]
 
 
+def test_the_photo_of_detections_outlives_the_array_that_showed_it(chelsea_file):
+    detector = Detector.from_pretrained(config=few(scores={"features": "shared"}))
+    frame = np.array(PillowImage.open(chelsea_file).convert("RGB"))
+    found = detector.detect(frame)
+    drawn = found.draw()
+    # the next frame of a video
+    frame[:] = 0
+    assert np.array_equal(found.draw(), drawn)
+
+
+def test_the_seconds_of_several_photos_add_up(astronaut):
+    detector = Detector.from_pretrained(config=few(scores={"features": "shared"}))
+    proposals, watch = detector.propose(astronaut), Stopwatch({"scores": 100.0})
+    detector.score(astronaut, proposals, watch)
+    assert watch.seconds["scores"] > 100
+
+
 def test_the_stopwatch_adds_up():
     watch = Stopwatch()
     with watch.stage("a"):

@@ -22,7 +22,7 @@ Observer = Callable[[str, Tensor], None]
 """Receives the name of a feature map and its values [B, channels, H, W]."""
 
 
-class PhotoRegions(NamedTuple):
+class CalibrationPhoto(NamedTuple):
     """A photo with regions that share its feature maps.
 
     Attributes:
@@ -34,7 +34,7 @@ class PhotoRegions(NamedTuple):
     regions: Tensor
 
 
-def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegions]) -> dict[str, float]:
+def activation_ranges(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[CalibrationPhoto]) -> dict[str, float]:
     """Measures, for each feature map that enters a convolution, the largest value that eight bits should represent.
 
     It is the end of the range with the smallest squared error: a smaller end cuts off more values, a larger one makes
@@ -102,7 +102,7 @@ def _sum_beyond(values: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _observe(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegions], observe: Observer) -> None:
+def _observe(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[CalibrationPhoto], observe: Observer) -> None:
     """Runs the network and passes every feature map that enters a convolution to the observer, by name."""
 
     def observe_input(name: str) -> Callable[[nn.Module, Any], None]:
@@ -122,7 +122,7 @@ def _observe(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegio
         # the convolutions behind them
         observed_inputs |= {f"{name}.reduce_3x3": module.conv_3x3, f"{name}.reduce_5x5": module.conv_5x5}
     observed_outputs = {"norm2": network.norm2, **modules}
-    if any(isinstance(batch, PhotoRegions) for batch in batches):
+    if any(isinstance(batch, CalibrationPhoto) for batch in batches):
         # regions are pooled from the last feature maps of stage 4 as they are, and quantised before stage 5
         last_of_stage_4, first_of_stage_5 = network.modules_of("4")[-1], network.modules_of("5")[0]
         del observed_outputs[f"inception_{last_of_stage_4}"]
@@ -131,7 +131,7 @@ def _observe(network: GoogLeNet, batches: Sequence[Tensor] | Sequence[PhotoRegio
     hooks += [module.register_forward_hook(observe_output(name)) for name, module in observed_outputs.items()]
     try:
         for batch in batches:
-            if isinstance(batch, PhotoRegions):
+            if isinstance(batch, CalibrationPhoto):
                 network.region_head(pool_regions(network.photo_features(batch.photo), batch.regions))
             else:
                 network(batch)

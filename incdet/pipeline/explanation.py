@@ -17,8 +17,8 @@ class NetworkOpinion:
 
     Attributes:
         name: Name of the network, such as "member 1".
-        has_seen: Whether the network classified the region; where it did not, the values are those of the rejection
-            network.
+        has_seen: Whether the network classified the region; where it did not, the values are those of the network
+            in front.
         best: Labels and probabilities in [0, 1], the most probable class first.
         background: Probability that the region shows none of the classes, in [0, 1].
     """
@@ -135,12 +135,12 @@ def _list_opinions(
         rows, names = scores.probabilities[None, region], ("all networks",)
     else:
         rows = scores.by_network[:, region]
-    # where no member saw the region, the rows of all members are copies of the first row, the rejection network's
-    is_copied = len(rows) > 1 and bool((rows[1:] == rows[0]).all())
     opinions = []
     for number, (name, probabilities) in enumerate(zip(names, rows, strict=True)):
         order = np.argsort(-probabilities, kind="stable")[:num_best]
         best = tuple((class_names[class_id], float(probabilities[class_id])) for class_id in order)
         background = max(1 - float(probabilities.sum(dtype=np.float64)), 0.0)
-        opinions.append(NetworkOpinion(name, number == 0 or not is_copied, best, background))
+        # the row of a network that did not see the region is a copy of that of the network in front, the first one
+        has_seen = number == 0 or not np.array_equal(probabilities, rows[0])
+        opinions.append(NetworkOpinion(name, has_seen, best, background))
     return tuple(opinions)

@@ -67,10 +67,12 @@ class PhotoLoader:
         image = read_image(source, self.images)
         read = time.perf_counter()
         methods = self.proposers.config.methods
+        # those of a photo that has been proposed in before
+        shared_before = self.proposers.shared_seconds(image)
         by_method = {method: self.proposers.propose_by(method, image, self.num_threads) for method in methods}
         photo_crops = None if self.photo_cropper is None else self.photo_cropper(image)
         # feature maps that regions need, too, count with those
-        proposing = time.perf_counter() - read - self.proposers.shared_seconds(image)
+        proposing = time.perf_counter() - read - (self.proposers.shared_seconds(image) - shared_before)
         seconds = {"read": read - started, "proposals": proposing}
         return LoadedPhoto(image, by_method, seconds, photo_crops)
 

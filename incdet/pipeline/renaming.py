@@ -89,7 +89,7 @@ class RenamingScorer:
         probabilities = found.scores.probabilities
         # a sum of float32 probabilities may exceed 1 by a rounding
         is_object = np.minimum(probabilities[:, columns].sum(axis=1), 1)
-        # regions that a cascade has dropped have probabilities of 0
+        # regions that the networks in front have left out for a better neighbour have probabilities of 0
         rows = np.flatnonzero((is_object >= self.min_probability) & (is_object > 0))
         named = self.namer(image, found.scores.boxes[rows])
         named_probabilities = named.scores.probabilities[:, [common.namer_column for common in self.common_classes]]

@@ -107,7 +107,8 @@ class SharedCascadeScorer:
         moved = everywhere.scores.boxes.copy()
         moved[groups.representatives] = members.scores.boxes
         seconds = added_seconds(everywhere.seconds, members.seconds)
-        probabilities = (by_network[0] + by_network[1:].mean(axis=0)) / 2
+        probabilities = everywhere.scores.probabilities.copy()
+        probabilities[groups.rows] = (by_network[0, groups.rows] + by_network[1:, groups.rows].mean(axis=0)) / 2
         return ScoredRegions(RegionScores(moved, probabilities, by_network), seconds)
 
 

@@ -104,6 +104,8 @@ class SharedRegionScorer:
             by_network[:, rows] += (outputs.probabilities - by_network[:, rows]) / number
             if outputs.box_deltas is None:
                 break
+            # out of numbers that are none, boxes are made that look sound
+            require_finite(outputs.box_deltas)
             moved[rows] = apply_box_deltas(moved[rows], outputs.box_deltas, image.width, image.height)
             best = by_network[:, rows].mean(axis=0).max(axis=1, initial=0)
             rows = rows[best >= self.round_min_probability]

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TypeVar
 
 import numpy as np
@@ -98,7 +97,11 @@ def propose(image: Image, config: SelectiveSearchConfig, num_threads: int | None
 
 def engine_version(config: SelectiveSearchConfig) -> str:
     """What decides the boxes besides the configuration: OpenCV's set of boxes differs between its versions."""
-    return f"opencv {version('opencv-contrib-python')}" if config.engine == "opencv" else f"incdet {VERSION}"
+    if config.engine == "opencv":
+        import cv2
+
+        return f"opencv {cv2.__version__}"
+    return f"incdet {VERSION}"
 
 
 def make_frame(image: Image, width: int) -> np.ndarray:

@@ -3,14 +3,34 @@
 from functools import cache
 from pathlib import Path
 
+_FLAG_LINES = frozenset({"flags", "Features"})
+"""Names of the lines with the instruction sets, on x86 and on ARM."""
+
+_MODEL_LINES = frozenset({"vendor_id", "model name", "CPU implementer", "CPU part"})
+"""Names of the lines that tell processors with the same instruction sets apart. Others, such as that of the clock,
+change from one look to the next."""
+
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """Words of Linux's description of the processor, its instruction sets among them; empty on other systems."""
+    """Names of the processor's instruction sets, as Linux has them; empty on other systems."""
+    return frozenset(word for value in _values_of(_FLAG_LINES) for word in value.split())
+
+
+@cache
+def cpu_model() -> str:
+    """The names of the processors' makers and models, as Linux has them; empty on other systems."""
+    return " ".join(sorted(set(_values_of(_MODEL_LINES))))
+
+
+def _values_of(names: frozenset[str]) -> list[str]:
+    """The values of these lines in Linux's description of the processors, as often as there are processors."""
     try:
-        return frozenset(Path("/proc/cpuinfo").read_text().split())
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return frozenset()
+        return []
+    pairs = (line.partition(":") for line in lines)
+    return [value.strip() for name, _, value in pairs if name.strip() in names]
 
 
 def cpu_has_bfloat16() -> bool:

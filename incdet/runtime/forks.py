@@ -25,5 +25,5 @@ class ProcessMark:
         if os.getpid() != self._process:
             raise RuntimeError(
                 f"{what} made in process {self._process} cannot work in its fork, because the threads of native "
-                "libraries do not survive a fork; start processes by spawn, or make it in the child"
+                "libraries do not survive a fork; start processes by spawn"
             )

@@ -84,5 +84,10 @@ def tell_first_compilation(listener: Callable[[], None]) -> None:
 
 def compilation_begins() -> None:
     """Tells the listeners that something is being compiled which no earlier process has left."""
-    while _compilation_listeners:
-        _compilation_listeners.pop()()
+    while True:
+        try:
+            listener = _compilation_listeners.pop()
+        except IndexError:
+            # none is left; kernels and networks may be compiled side by side, so that only `pop` knows
+            return
+        listener()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.images import read_image
-from incdet.networks.calibration import PhotoRegions, activation_ranges
+from incdet.networks.calibration import CalibrationPhoto, activation_ranges
 from incdet.networks.engines.openvino_backend import check_network
 from incdet.networks.engines.torch_backend import CPU_ROWS
 from incdet.networks.photo_levels import photo_input
@@ -84,15 +84,15 @@ def _crops(
 
 def _photos_with_regions(
     paths: Sequence[Path], proposals: ProposalCache, preprocessing: Preprocessing, regions_per_photo: int, seed: int
-) -> list[PhotoRegions]:
+) -> list[CalibrationPhoto]:
     """Every photo whole, at each of its sizes, with those regions drawn from its proposals that suit the size."""
-    photos: list[PhotoRegions] = []
+    photos: list[CalibrationPhoto] = []
     for image, boxes in _drawn_regions(paths, proposals, regions_per_photo, seed):
         levels = choose_levels(boxes, image, preprocessing, preprocessing.photo_sides)
         for level in np.unique(levels):
             photo, scale = photo_input(image, preprocessing, preprocessing.photo_sides[level])
             cells = regions_in_cells(boxes[levels == level], scale, preprocessing.context, preprocessing.size)
-            photos.append(PhotoRegions(photo, torch.from_numpy(cells)))
+            photos.append(CalibrationPhoto(photo, torch.from_numpy(cells)))
     return photos
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.networks.calibration import BINS, PhotoRegions, activation_ranges, best_range
+from incdet.networks.calibration import BINS, CalibrationPhoto, activation_ranges, best_range
 from incdet.networks.googlenet import GoogLeNet
 from incdet.ops.pooling import max_pool
 from incdet.ops.region_pooling import pool_regions
@@ -51,7 +51,7 @@ def photos():
     generator = torch.Generator().manual_seed(2)
     sizes = ((1, 3, 160, 128), (1, 3, 128, 192))
     regions = torch.tensor([[0.0, 0, 7, 7], [-2, -1, 3, 9], [2, 2, 6, 4]])
-    return [PhotoRegions(torch.randn(size, generator=generator) * 60, regions) for size in sizes]
+    return [CalibrationPhoto(torch.randn(size, generator=generator) * 60, regions) for size in sizes]
 
 
 def assert_ranges_of_all(found, every):

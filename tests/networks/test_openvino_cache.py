@@ -63,6 +63,32 @@ def test_a_damaged_file_is_compiled_again(folder, network, feature_maps):
         assert file.stat().st_size == pytest.approx(len(whole), rel=0.01)
 
 
+def test_a_folder_that_can_only_be_read_is_used(folder, network, feature_maps, monkeypatch):
+    first = OpenVinoBackend(network).region_head(feature_maps)
+
+    def refuse(file):
+        raise PermissionError(file)
+
+    monkeypatch.setattr(openvino_cache.Path, "touch", refuse)
+    monkeypatch.setattr(openvino_backend, "NetworkBuilder", no_builder)
+    assert torch.equal(OpenVinoBackend(network).region_head(feature_maps), first)
+
+
+def test_a_fork_is_told_that_it_cannot_use_openvino(network):
+    OpenVinoBackend(network)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            OpenVinoBackend(network)
+        except RuntimeError as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    assert b"an engine of OpenVINO made in process" in os.read(reading, 999)
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rights")
 def test_a_folder_that_others_may_write_to_is_not_used(folder, network, feature_maps):
     folder.mkdir()

@@ -54,6 +54,15 @@ def test_networks_that_saw_nothing_are_told():
     assert [network.has_seen for network in explanations[0].networks] == [True, True]
 
 
+def test_a_member_that_saw_nothing_is_told_beside_a_namer_that_did():
+    first = np.array([[0.5, 0.2]] * 4, np.float32)
+    by_network = np.stack([first, first, first[:, ::-1]])
+    scores, config = RegionScores(BOXES, by_network.mean(axis=0), by_network), DetectionsConfig(voting_iou=None)
+    names = ("rejection network", "member 1", "namer")
+    explanations = explain_detections(PROPOSALS, scores, CLASSES, names, config)
+    assert [network.has_seen for network in explanations[0].networks] == [True, False, True]
+
+
 def test_what_the_limit_of_detections_cut_off_was_not_suppressed():
     found, explanations = explain(scores_of([[0.5, 0], [0.9, 0], [0.8, 0], [0, 0]]), max_per_image=1)
     assert len(found) == len(explanations) == 1

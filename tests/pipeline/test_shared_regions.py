@@ -192,6 +192,8 @@ def test_features_must_be_what_the_weights_were_trained_on():
         Detector([shared], shared, config_of())
     with pytest.raises(ConfigurationError, match="thresholds belong to a cascade"):
         Detector([shared], config=config_of()).with_thresholds(Thresholds(0.1, 0.1))
+    with pytest.raises(ConfigurationError, match="none of these networks is a rejection network"):
+        Detector([cropped], config=config_of()).with_thresholds(Thresholds(0.1, 0.1))
 
 
 def test_an_architecture_with_another_pooling_before_stage_5_is_refused():

@@ -101,9 +101,14 @@ def test_a_detector_computes_feature_maps_once_for_proposals_and_regions(image, 
     (streamed,) = detector.photo_results([image.pixels])
     assert streamed.result.seconds["proposals"] < streamed.result.seconds["features"]
     assert len(computed) == 6
+    # the time of what somebody has computed before is not taken from that of the proposals
+    detector.propose(image)
+    (streamed,) = detector.photo_results([image])
+    assert streamed.result.seconds["proposals"] > 0
+    assert len(computed) == 9
     # nor of one that nobody has any more
     detector.propose(Image(image.pixels))
-    assert len(computed) == 9
+    assert len(computed) == 12
     assert not detector.scorer.store._photos
 
 

@@ -17,6 +17,7 @@ from incdet.networks.engines.openvino_presence import missing_openvino_error
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.inception import Inception
 from incdet.ops.region_pooling_kernels import POOLED_SIZE
+from incdet.runtime.forks import ProcessMark
 from incdet.runtime.start_up import START_UP, compilation_begins
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -44,6 +45,7 @@ class OpenVinoBackend:
         PackageError: OpenVINO is not installed.
         ConfigurationError: the network is one of the variants.
         WeightsError: eight bits without the ranges of all feature maps.
+        RuntimeError: this process is a fork of one that has used OpenVINO.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class OpenVinoBackend:
         ranges: Mapping[str, float] | None = None,
     ) -> None:
         openvino_package()
+        _first_use().require_same("an engine of OpenVINO")
         check_network(network)
         self.network, self.precision = network, precision
         self.ranges = dict(ranges or {}) if precision == "int8" else {}
@@ -162,7 +165,7 @@ class OpenVinoBackend:
 def _compiling_thread() -> ThreadPoolExecutor:
     """The thread in which networks are compiled while others read photos and propose regions.
 
-    Detectors work only in the process that made them, so that no fork waits for a thread that it does not have.
+    `_first_use` sees to it that no fork waits for this thread, which it does not have.
     """
     return ThreadPoolExecutor(1, thread_name_prefix="compiling-networks")
 
@@ -199,6 +202,12 @@ def openvino_package() -> Any:
     except ImportError:
         raise missing_openvino_error() from None
     return openvino
+
+
+@cache
+def _first_use() -> ProcessMark:
+    """The process that used OpenVINO first; its forks inherit the core object without the threads."""
+    return ProcessMark()
 
 
 @cache

@@ -16,8 +16,8 @@ from typing import Any
 
 from incdet.errors import OutputError
 from incdet.networks.googlenet import GoogLeNet
-from incdet.runtime.cpu_flags import cpu_flags
-from incdet.runtime.files import atomic_file
+from incdet.runtime.cpu_flags import cpu_flags, cpu_model
+from incdet.runtime.files import atomic_file, remove_stale_temporaries
 from incdet.runtime.private_folders import is_private, user_cache_folder
 
 MAX_BYTES = 600_000_000
@@ -26,8 +26,15 @@ MAX_BYTES = 600_000_000
 
 _CHECKSUM_BYTES = 4
 
-_SOURCES = ("openvino_network.py", "openvino_backend.py")
-"""Files of this folder that decide how a network is built."""
+_SOURCES = (
+    "engines/openvino_network.py",
+    "engines/openvino_backend.py",
+    "box_regression.py",
+    "googlenet.py",
+    "inception.py",
+    "response_norm.py",
+)
+"""Files of the package of networks that decide how one is built."""
 
 _lock = threading.Lock()
 
@@ -71,8 +78,9 @@ def load_compiled(core: Any, key: str, hints: Mapping[str, Any]) -> Any | None:
             if _checksum(content) != stream.read():
                 raise ValueError("damaged")
         compiled = core.import_model(io.BytesIO(content), "CPU", dict(hints))
-        # the time of the last use
-        file.touch()
+        # the time of the last use; somebody else's folder may be one that can only be read
+        with suppress(OSError):
+            file.touch()
         return compiled
     except FileNotFoundError:
         return None
@@ -87,6 +95,7 @@ def store_compiled(compiled: Any, key: str) -> None:
         if not is_private(file.parent):
             return
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_stale_temporaries(file.parent)
         exported = compiled.export_model()
         content = exported if isinstance(exported, bytes) else exported.getvalue()
         _make_room(file.parent, len(content))
@@ -120,9 +129,9 @@ def _surroundings() -> bytes:
     """Returns a digest of the machine and the programs that compile."""
     import openvino
 
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     digest = hashlib.sha256(openvino.__version__.encode())
-    digest.update(" ".join(sorted(cpu_flags())).encode())
+    digest.update(" ".join([cpu_model(), *sorted(cpu_flags())]).encode())
     for name in _SOURCES:
         digest.update((folder / name).read_bytes())
     return digest.digest()
