@@ -1,5 +1,6 @@
 """One run of `incdet coverage`: the proposer that was chosen, coverage, tables, curves and numbers."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class CoverageJob:
             return self._measure(config)
 
     def _measure(self, config: Config) -> int:
-        earlier = {file.stem: read_coverage_numbers(file) for file in self.beside}
+        earlier = self._earlier()
         data, judged = self._read()
         propose, cached = self._proposers(data, config)
         # crowds are no single objects; VOC's difficult ones are, and R-CNN counted them
@@ -107,6 +108,14 @@ class CoverageJob:
         }
         self._report(coverage, numbers, config, earlier)
         return failures_told(failures)
+
+    def _earlier(self) -> dict[str, dict[str, Any]]:
+        """The numbers of earlier runs by the names of their files, with folders where those do not tell them apart."""
+        stems = Counter([self.method, *(file.stem for file in self.beside)])
+        names = [file.stem if stems[file.stem] == 1 else str(file.with_suffix("")) for file in self.beside]
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"--beside names a file twice ({', '.join(names)}); give each of them once")
+        return dict(zip(names, map(read_coverage_numbers, self.beside), strict=True))
 
     def _checked_config(self) -> Config:
         if any(setting.startswith("proposals.methods") for setting in self.settings):

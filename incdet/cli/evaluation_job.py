@@ -30,6 +30,7 @@ from incdet.evaluation.comparison import bootstrap_interval
 from incdet.evaluation.dataset_evaluation import (
     RulesChoice,
     evaluate_dataset,
+    remove_report,
     write_network_reports,
     write_report,
     write_submission,
@@ -207,6 +208,8 @@ class EvaluationJob:
     ) -> None:
         """Prints tables, writes the report and the numbers."""
         more: dict[str, Any] = {"dataset": data.name}
+        if self.output is not None:
+            remove_report(self.output)
         screen = table_console(self.json_file)
         screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
         if isinstance(evaluation, CocoEvaluation):

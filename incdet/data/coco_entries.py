@@ -84,6 +84,8 @@ def check_coco_document(document: Any, file: Path, root: Path, warn: Callable[[s
             found = f"'{name}' is a {kind_of(document[name])}" if name in document else f"it has no '{name}'"
             raise DataError(f"{file} is not in COCO's annotation form ({found}); {expected}")
         lists[name] = document[name]
+    if not lists["images"]:
+        raise DataError(f"{file} has no images; expected at least one")
     images = _read_images(lists["images"], file, root)
     names = _read_categories(lists["categories"], file)
     used = _read_annotations(lists["annotations"], images, names, file, warn)

@@ -63,8 +63,14 @@ class Evaluation:
 
         Every object counts alike, so a class with few objects moves it less than it moves mAP.
         """
-        ranked = np.argsort(-self.detections.scores, kind="stable")
+        # equal scores are ordered by image
+        ranked = np.lexsort((self.detections.images, -self.detections.scores))
         return average_precision_of(self.verdicts[ranked], int(self.num_objects.sum()), self.rules)[0]
+
+    @property
+    def is_required(self) -> np.ndarray:
+        """[K] bool, whether an object counts as missed where nothing finds it."""
+        return required_objects(self.objects, self.rules)
 
     @property
     def num_detections(self) -> int:
@@ -151,6 +157,7 @@ def evaluate_columns(
     num_objects = np.zeros(num_classes, np.int64)
     detection_rows = _rows_of_classes(detections, num_classes)
     object_rows = _rows_of_classes(objects, num_classes)
+    is_required = required_objects(objects, rules)
     for class_id in range(num_classes):
         rows, wanted = detection_rows[class_id], object_rows[class_id]
         class_verdicts, class_matches = match_class(objects[wanted], detections[rows], rules, iou_threshold)
@@ -158,9 +165,7 @@ def evaluate_columns(
         # matches number the objects of the class; the evaluation numbers all objects
         matched = class_matches >= 0
         matches[rows[matched]] = wanted[class_matches[matched]]
-        # the flag `difficult` of VOC's files is unknown to ILSVRC's kit, which requires every object
-        is_required = np.full(len(wanted), True) if rules == "ilsvrc" else ~objects.ignored[wanted]
-        num_objects[class_id] = int(is_required.sum())
+        num_objects[class_id] = int(is_required[wanted].sum())
         ranked = rows[np.argsort(-detections.scores[rows], kind="stable")]
         average_precision[class_id], recall[class_id] = average_precision_of(
             verdicts[ranked], int(num_objects[class_id]), rules
@@ -179,6 +184,14 @@ def evaluate_columns(
         recall=recall,
         num_objects=num_objects,
     )
+
+
+def required_objects(objects: ObjectColumns, rules: Rules) -> np.ndarray:
+    """Returns [K] bool: the objects that rules require to be found.
+
+    ILSVRC's kit does not know the flag `difficult` of VOC's files and requires every object.
+    """
+    return ~objects.ignored | (rules == "ilsvrc")
 
 
 def _rows_of_classes(columns: ObjectColumns | DetectionColumns, num_classes: int) -> list[np.ndarray]:

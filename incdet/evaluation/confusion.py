@@ -75,7 +75,7 @@ def confusion_matrix(evaluation: Evaluation, score_threshold: float) -> Confusio
     objects, detections = evaluation.objects, evaluation.detections
     shown = detections.scores >= score_threshold
     right = np.flatnonzero(shown & (evaluation.verdicts == TRUE))
-    is_free = ~objects.ignored | (evaluation.rules == "ilsvrc")
+    is_free = evaluation.is_required
     is_free[evaluation.matches[right]] = False
     false = np.flatnonzero(shown & (evaluation.verdicts == FALSE))
     # the best score chooses first

@@ -86,7 +86,7 @@ def mistakes(evaluation: Evaluation, threshold: float) -> np.ndarray:
 def _missed(evaluation: Evaluation, shown: np.ndarray) -> np.ndarray:
     """Returns the rows of the required objects that none of the shown detections found."""
     found = evaluation.matches[shown & (evaluation.verdicts == TRUE)]
-    required = np.flatnonzero(~evaluation.objects.ignored)
+    required = np.flatnonzero(evaluation.is_required)
     return np.setdiff1d(required, found)
 
 

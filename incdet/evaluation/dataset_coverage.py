@@ -92,7 +92,8 @@ def read_coverage_numbers(file: Path) -> dict[str, Any]:
     try:
         numbers = read_json(file, "the earlier run", "give a file that incdet coverage wrote with --json")
         # whatever the curves need must be there
-        [numbers["proposals_per_image"] + numbers["coverage"], *(point["coverage"] for point in numbers["by_number"])]
+        float(numbers["proposals_per_image"] + numbers["coverage"])
+        [float(point["proposals"] + point["coverage"]) for point in numbers["by_number"]]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{file} is not what incdet coverage writes with --json; give such a file") from None
     return dict(numbers)
@@ -117,7 +118,8 @@ def write_coverage_curves(
         "over_number": coverage_over_number_plot(coverage),
         "over_overlap": coverage_over_overlap_plot(coverage),
     }
-    if earlier:
+    # without objects there is no coverage to compare
+    if earlier and numbers["coverage"] is not None:
         pictures["beside"] = coverage_comparison_plot({name: numbers, **earlier})
     files: list[Path] = []
     for title, png in pictures.items():

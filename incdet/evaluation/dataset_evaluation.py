@@ -10,7 +10,7 @@ from incdet.config.sections import DISPLAY_THRESHOLD
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.data.photo_frame import fit_to_annotation
 from incdet.detections import Detections
-from incdet.errors import DataError
+from incdet.errors import DataError, OutputError, reason
 from incdet.evaluation.average_precision import Evaluation, evaluate_columns
 from incdet.evaluation.coco_documents import (
     coco_annotations,
@@ -37,6 +37,20 @@ from incdet.structures import GroundTruth
 
 RulesChoice = Literal[Rules, "coco"]
 """Names of all rules."""
+
+NETWORKS = "networks"
+"""Folder of the reports on the networks of an ensemble, within that of the report on all of them."""
+
+REPORT_FILES = (
+    FILE_NAME,
+    "errors.json",
+    "confusion.csv",
+    "precision_recall.png",
+    "average_precision.png",
+    "contact_sheet.jpg",
+    "report.html",
+)
+"""Names of the files that a report may consist of."""
 
 
 def evaluate_dataset(
@@ -136,9 +150,8 @@ def write_report(
     Raises:
         OutputError: The folder cannot be written to.
     """
+    remove_report(folder)
     analysis = analyse_errors(evaluation)
-    image_names = [truth.image for truth in dataset.ground_truths]
-    save_evaluation(folder / FILE_NAME, evaluation, dataset.name, image_names)
     write_json(folder / "errors.json", analysis.to_json())
     matrix = confusion_matrix(evaluation, score_threshold)
     write_text(folder / "confusion.csv", matrix.to_csv())
@@ -153,7 +166,26 @@ def write_report(
     if sheet is not None:
         save_picture(folder / "contact_sheet.jpg", sheet)
     write_text(folder / "report.html", html_report(evaluation, analysis, matrix, dataset, list(plots.values())))
+    # last, so that what `incdet compare` finds belongs to the report beside it
+    save_evaluation(folder / FILE_NAME, evaluation, dataset.name, [truth.image for truth in dataset.ground_truths])
     return analysis
+
+
+def remove_report(folder: Path) -> None:
+    """Removes the report of an earlier evaluation, of whose files a new one may not write all.
+
+    Args:
+        folder: The folder of the report, whose other files stay.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    for place in (folder, *(folder / NETWORKS).glob("*")):
+        for name in REPORT_FILES:
+            try:
+                (place / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(f"cannot remove {place / name}, of an earlier evaluation: {reason(error)}") from None
 
 
 def write_network_reports(
@@ -173,7 +205,7 @@ def write_network_reports(
     for name, evaluation in by_network.items():
         # COCO's rules have no report
         if isinstance(evaluation, Evaluation):
-            folders[name] = folder / "networks" / name.replace(" ", "-")
+            folders[name] = folder / NETWORKS / name.replace(" ", "-")
             write_report(evaluation, dataset, folders[name])
     return folders
 

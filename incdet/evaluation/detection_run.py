@@ -123,8 +123,9 @@ def no_detections(truth: GroundTruth, class_names: tuple[str, ...]) -> Detection
     """Returns an empty result for an annotated photo."""
     return Detections(
         image=truth.image,
-        width=truth.width,
-        height=truth.height,
+        # an annotation may state no size, which no line of detections can have
+        width=max(truth.width, 1),
+        height=max(truth.height, 1),
         boxes=np.zeros((0, 4), np.float32),
         scores=np.zeros(0, np.float32),
         class_ids=np.zeros(0, np.int64),

@@ -102,7 +102,7 @@ def analyse_errors(evaluation: Evaluation) -> ErrorAnalysis:
     found[evaluation.matches[evaluation.matches >= 0]] = True
     is_target = np.zeros(len(evaluation.objects), bool)
     is_target[targets[targets >= 0]] = True
-    required = ~_ignored(evaluation)
+    required = evaluation.is_required
     missed = np.flatnonzero(required & ~found & ~is_target)
 
     counts, costs = {}, {}
@@ -170,16 +170,11 @@ class _Ranking:
         return 100 * (mended - evaluation.mean_average_precision)
 
 
-def _ignored(evaluation: Evaluation) -> np.ndarray:
-    """Returns [K] bool: objects that need not be found under the evaluation's rules."""
-    return evaluation.objects.ignored & (evaluation.rules != "ilsvrc")
-
-
 def _kinds(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     """Returns kinds [D] int8 and targets [D] int64 of `ErrorAnalysis`."""
     objects, detections = evaluation.objects, evaluation.detections
     false = np.flatnonzero(evaluation.verdicts == FALSE)
-    required = np.flatnonzero(~_ignored(evaluation))
+    required = np.flatnonzero(evaluation.is_required)
     boxes = objects.boxes_inclusive[required]
     thresholds = object_thresholds(boxes, evaluation.rules, evaluation.iou_threshold)
     # tiny objects may have a threshold below 0.1 under ILSVRC's rules
@@ -247,7 +242,7 @@ def _by_size(evaluation: Evaluation, ranking: _Ranking, name: str, low: float, h
     is_match = evaluation.matches >= 0
     areas[is_match] = object_areas[evaluation.matches[is_match]]
     verdicts = np.where((areas >= low) & (areas < high), evaluation.verdicts, IGNORED)
-    wanted = (object_areas >= low) & (object_areas < high) & ~_ignored(evaluation)
+    wanted = (object_areas >= low) & (object_areas < high) & evaluation.is_required
     num_required = np.bincount(evaluation.objects.class_ids[wanted], minlength=len(evaluation.class_names))
     mean_average_precision, recall = ranking.mean_average_precision(
         verdicts, evaluation.detections.class_ids, num_required

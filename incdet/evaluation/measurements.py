@@ -74,13 +74,20 @@ def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> st
     weights = weights_of(preset)
     if not weights.items() <= dict(description["weights"]).items():
         raise DataError(f"{run} was made with other weights than those of the preset {preset.preset}; {advice}")
-    if "mAP" not in numbers or "dataset" not in numbers:
-        raise DataError(f"{numbers_file} has no 'mAP' of a data set; give the file that incdet evaluate wrote")
+    try:
+        mean, ends = float(numbers["mAP"]), [float(end) for end in numbers.get("interval", ())]
+        dataset, num_images = str(numbers["dataset"]), int(numbers["num_images"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{numbers_file} has no 'mAP' of a data set as a number; give the file that incdet evaluate wrote"
+        ) from None
+    if numbers.get("rules") == "coco":
+        raise DataError(f"{numbers_file} is of COCO's rules, presets of mAP at IoU 0.5; evaluate with other --rules")
     measurement = PresetMeasurement(
-        dataset=numbers["dataset"],
-        mAP=round(numbers["mAP"], 4),
-        interval=tuple(round(end, 4) for end in numbers["interval"]) if "interval" in numbers else None,
-        num_images=numbers["num_images"],
+        dataset=dataset,
+        mAP=round(mean, 4),
+        interval=tuple(round(end, 4) for end in ends) if ends else None,
+        num_images=num_images,
         engine=description["engine"],
         origin=f"recorded on {date.today()}",
         settings=decisive_settings(preset),
@@ -93,8 +100,9 @@ def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> st
 def _measurement(numbers: dict[str, Any], numbers_file: Path) -> tuple[str, float]:
     """What was measured on which data set, and its value."""
     if {"dataset", "mAP"} <= numbers.keys():
-        what, value = "mAP", numbers["mAP"]
-    elif {"dataset", "coverage", "proposals_per_image"} <= numbers.keys():
+        # COCO's rules ask for another IoU, so that their mAP is no other measurement of the same
+        what, value = "mAP, COCO's rules" if numbers.get("rules") == "coco" else "mAP", numbers["mAP"]
+    elif {"dataset", "coverage"} <= numbers.keys() and isinstance(numbers.get("proposals_per_image"), int | float):
         what, value = f"coverage of {numbers['proposals_per_image']:.0f} boxes, IoU 0.5", numbers["coverage"]
     else:
         raise DataError(

@@ -69,9 +69,7 @@ def placed_objects(evaluation: Evaluation) -> PlacedObjects:
     Args:
         evaluation: The evaluation.
     """
-    # only VOC's rules leave out ignored objects
-    required = ~evaluation.objects.ignored | (evaluation.rules == "ilsvrc")
-    objects, detections = evaluation.objects[required], evaluation.detections
+    objects, detections = evaluation.objects[evaluation.is_required], evaluation.detections
     thresholds = object_thresholds(objects.boxes_inclusive, evaluation.rules, evaluation.iou_threshold)
     ranked = detections[np.argsort(-detections.scores, kind="stable")]
     ranked = ranked[np.argsort(ranked.images, kind="stable")]

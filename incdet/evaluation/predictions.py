@@ -76,7 +76,8 @@ def _read_lines(file: Path, dataset: Dataset, warn: Warn) -> DetectionColumns:
     found = read_detections(file, dataset.class_names)
     positions = {truth.image: position for position, truth in enumerate(dataset.ground_truths)}
     names = [_name_in(positions, entry.image) for entry in found]
-    if twice := _first_repeated(names):
+    # images that the data set does not know may share the name of their file
+    if twice := _first_repeated(name for name in names if name in positions):
         raise DataError(f"{file} has two lines for the image {twice}; expected one per image")
     images = look_up(names, positions)
     # the warning about other images counts detections, not lines

@@ -90,8 +90,7 @@ def save_evaluation(file: Path, evaluation: Evaluation, dataset: str, image_name
         OutputError: The folder cannot be written to.
     """
     objects, detections = evaluation.objects, evaluation.detections
-    # ILSVRC's rules require every object, VOC's only those that are not ignored
-    required = ~objects.ignored | (evaluation.rules == "ilsvrc")
+    required = evaluation.is_required
     head: dict[str, Any] = {
         "rules": evaluation.rules,
         "dataset": dataset,

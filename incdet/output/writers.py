@@ -15,6 +15,7 @@ from incdet.errors import DataError
 from incdet.ops.boxes import box_areas
 from incdet.ops.decimals import shortest_decimals
 from incdet.output.result_lines import parse_line
+from incdet.runtime.counted_words import first_ones
 from incdet.runtime.text_files import read_text
 from incdet.runtime.visible_text import table_cell
 from incdet.structures import LARGEST_COORDINATE, Classification, Image, Proposals
@@ -61,7 +62,7 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
     """
     try:
         entries = _typed(_object(line), "detections", list)
-        class_ids = [class_names.index(entry["label"]) for entry in entries]
+        class_ids = [_class_id(entry["label"], class_names) for entry in entries]
         corners, scores = [entry["box"] for entry in entries], [entry["score"] for entry in entries]
         _require_numbers(chain.from_iterable(corners), "box")
         _require_numbers(scores, "score")
@@ -78,10 +79,19 @@ def detections_from_json(line: Mapping[str, Any], class_names: tuple[str, ...]) 
             class_names=class_names,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        problem = (
-            f"no {error}" if isinstance(error, KeyError) else str(error).replace("tuple.index(x): x not", "label not")
-        )
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"not detections of these {len(class_names)} classes: {problem}") from None
+
+
+def _class_id(label: Any, class_names: tuple[str, ...]) -> int:
+    """Returns the number of a class.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    if label not in class_names:
+        raise ValueError(f"the label {str(label)[:60]!r} is none of {first_ones(class_names)}")
+    return class_names.index(label)
 
 
 def _typed(line: Mapping[str, Any], key: str, kind: type[Value]) -> Value:

@@ -46,6 +46,12 @@ def test_coverage_of_a_data_set(small_voc, tmp_path, coverage):
     _, more, _ = coverage("--root", small_voc, *arguments)
     assert json.loads(more)["proposals_per_image"] > 1.5 * numbers["proposals_per_image"]
     assert PIL.Image.open(tmp_path / "run" / "beside.png").size == (910, 650)
+    # without objects there is nothing to compare, and the numbers are written all the same
+    (tmp_path / "run" / "beside.png").unlink()
+    arguments = "--limit", 1, "--classes", "dog", "--json", "-", "--beside", "out.json", "--output", "run"
+    code, more, err = coverage("--root", small_voc, *arguments)
+    assert (code, json.loads(more)["coverage"]) == (0, None), err
+    assert not (tmp_path / "run" / "beside.png").exists()
 
 
 def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path, coverage):
@@ -70,6 +76,7 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path, cover
         (("--split", "test"), 3),
         (("--classes", "cta"), 2),
         (("--beside", "photo.json"), 3),
+        (("--beside", "photo.json", "--beside", "photo.json"), 2),
         (("--superpixel-scale", "0"), 2),
         (("--superpixel-scale", "nan"), 2),
         (("--set", "proposals.selective_search.strategies=best"), 2),

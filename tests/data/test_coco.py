@@ -46,7 +46,7 @@ ENTRY = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1]}
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{", "[]", "3", "{}", b"\xff\xfe", coco(categories=None), coco(images=[{"id": 7}]),
+        "", "{", "[]", "3", "{}", b"\xff\xfe", coco(categories=None), coco(images=[{"id": 7}]), coco(images=[]),
         coco(annotations={"a": 1}), coco(annotations=[{"image_id": 7}]), coco(annotations=[ENTRY | {"category_id": 4}]),
         coco(annotations=[ENTRY | {"bbox": [0, 0, 1]}]), coco(annotations=[ENTRY | {"bbox": [0, 0, True, 1]}]),
         coco(annotations=[ENTRY | {"bbox": "wide"}]), coco(annotations=[ENTRY | {"bbox": [0, 0, "1", 1]}]),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import devkit_reference as reference
 import numpy as np
@@ -230,6 +231,14 @@ def test_pooled_detections_of_all_classes_are_one_list():
     # false, found, on an ignored object, found: 2 of 3
     assert judged.pooled_average_precision == pytest.approx(2 / 3)
     assert np.isnan(evaluate([([], [])], 1).pooled_average_precision)
+
+
+def test_pooled_detections_of_equal_score_are_ordered_by_image_wherever_they_stand():
+    photos = [([(0, A, False)], [(0, A, 0.5)]), ([(1, A, False)], [(1, FAR, 0.5)])]
+    judged = evaluate(photos, 2)
+    detections = judged.detections[np.array([1, 0])]
+    turned = replace(judged, detections=detections, verdicts=judged.verdicts[::-1], matches=judged.matches[::-1])
+    assert judged.pooled_average_precision == turned.pooled_average_precision == pytest.approx(0.5)
 
 
 def test_json_keys():

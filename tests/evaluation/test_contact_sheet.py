@@ -45,6 +45,11 @@ def test_mistakes_are_shares_of_what_was_shown_or_to_be_found(evaluation):
     assert mistakes(evaluation, 0.1).tolist() == [0, 0, 1, 0]
 
 
+def test_rules_that_require_difficult_objects_miss_them():
+    photos = [([(0, (0, 0, 99, 99), True)], [])]
+    assert [mistakes(evaluation_of(photos, ["cat"], rules), 0.5).tolist() for rules in ("voc", "ilsvrc")] == [[0], [1]]
+
+
 def test_from_the_best_photo_to_the_worst_with_right_and_wrong_marked(evaluation, tmp_path):
     write_photos(tmp_path, range(4))
     sheet = contact_sheet(evaluation, dataset_of(evaluation, tmp_path), 0.5, columns=4, rows=1)

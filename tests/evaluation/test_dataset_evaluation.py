@@ -38,6 +38,20 @@ def test_a_report_is_written_whatever_there_is(tmp_path, case, rules):
     assert {file.name for file in (tmp_path / "out").iterdir()} == files
 
 
+def test_nothing_of_an_earlier_report_stays(tmp_path):
+    photos, num_classes = CASES["nothing wrong"]
+    evaluation = evaluation_of(photos, [f"class {number}" for number in range(num_classes)])
+    dataset, folder = dataset_of(evaluation, tmp_path), tmp_path / "out"
+    for name in ("report.html", "contact_sheet.jpg", "networks/member-1/judgement.npz", "notes.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("of an earlier evaluation")
+    write_report(evaluation, dataset, folder)
+    assert not (folder / "contact_sheet.jpg").exists()
+    assert not (folder / "networks" / "member-1" / "judgement.npz").exists()
+    assert "earlier" not in (folder / "report.html").read_text()
+    assert (folder / "notes.txt").exists()
+
+
 @pytest.fixture
 def core_alone(monkeypatch):
     """As if no package of an extra were installed."""

@@ -12,9 +12,10 @@ from incdet.data.dataset import Dataset
 from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.evaluation.columns import detection_columns
+from incdet.evaluation.detection_run import no_detections
 from incdet.evaluation.predictions import has_coco_results, read_predictions
 from incdet.evaluation.submission import submission_text
-from incdet.output.writers import detections_json
+from incdet.output.writers import detections_from_json, detections_json
 from incdet.structures import GroundTruth
 
 # numpy's own warnings would reach the user's screen without the file's name
@@ -240,6 +241,17 @@ def test_each_image_should_have_one_line_of_json(read):
     assert read(content + "".join(json.dumps(line_of(photo(index), [])) + "\n" for index in (2, 7)))[1] == []
     with pytest.raises(DataError, match=f"two lines for the image {photo(4)}"):
         read(content * 2)
+    # images of other splits may share a name
+    others = (json.dumps(line_of("", []) | {"image": f"{folder}/7777.jpg"}) + "\n" for folder in ("train", "test"))
+    assert len(read(content + "".join(others))[0]) == len(read(content)[0])
+
+
+def test_photos_without_a_stated_size_that_could_not_be_read_are_read_back(tmp_path):
+    truth = GroundTruth("a", 0, 0, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    line = detections_json(no_detections(truth, CLASSES))
+    assert len(detections_from_json(line, CLASSES)) == 0
+    with pytest.raises(DataError, match="the label 'zebra' is none of"):
+        detections_from_json(line | {"detections": [{"label": "zebra", "score": 0.5, "box": [0, 0, 1, 1]}]}, CLASSES)
 
 
 def test_names_may_hold_dots(read):
