@@ -21,7 +21,7 @@ from incdet.data.impossible_boxes import warn_of_impossible_boxes, warn_of_odd_b
 from incdet.data.layouts import missing_split, split_synonyms
 from incdet.data.shard_annotations import parse_shard_annotation
 from incdet.data.shard_index import IndexedPhoto, is_index, read_shard_index
-from incdet.data.tar_members import read_member, reading_shard, shard_members
+from incdet.data.tar_members import add_image, read_member, reading_shard, shard_members
 from incdet.errors import DataError, reason
 from incdet.images import SUFFIXES
 from incdet.runtime.addresses import StoredFile, find_address, join_place, list_files, open_file, read_part
@@ -155,17 +155,26 @@ def _photos_of_members(file: StoredFile) -> list[IndexedPhoto]:
     """Returns the photos of a shard without an index, which is read through."""
     images: dict[str, tarfile.TarInfo] = {}
     annotations: dict[str, Any] = {}
+    dotted: dict[str, str] = {}
     with reading_shard(file.place), open_file(file.place) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for key, suffix, member in shard_members(archive, file.place):
             if is_index(member.name):
                 continue
             if f".{suffix.lower()}" in SUFFIXES:
-                images[key] = member
+                add_image(images, key, member, file.place)
+            elif f".{suffix.rpartition('.')[2].lower()}" in SUFFIXES:
+                # a further picture of the pair, such as a mask, where the pair has its photo
+                dotted[key] = member.name
             elif suffix.lower() == "json":
                 annotations[key] = _parse(read_member(archive, member, _MAX_ANNOTATION_BYTES), file.place, member.name)
     if not images and not annotations:
         raise DataError(
             f"{file.place} has no photos; expected pairs of key.jpg and key.json, with no other dot in a name"
+        )
+    if lost := sorted(dotted.keys() - images.keys()):
+        raise DataError(
+            f"{file.place}: {dotted[lost[0]]} has a second dot in its name, and a pair's key ends at the first one; "
+            "write the photo under a name with one dot"
         )
     alone = sorted(images.keys() ^ annotations.keys())
     if alone:

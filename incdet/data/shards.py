@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from incdet.data.tar_members import read_member, reading_shard, shard_members
+from incdet.data.tar_members import add_image, read_member, reading_shard, shard_members
 from incdet.errors import DataError, ImageError, reason
 from incdet.images import SUFFIXES, read_image
 from incdet.structures import Image
@@ -105,10 +105,12 @@ class ShardPhotos:
 def _read_index(file: Path, shard: int) -> list[tuple[str, _Place, str]]:
     """Returns key, place and class of every photo of a shard, in its order."""
     pairs: dict[str, _Pair] = {}
+    images: dict[str, tarfile.TarInfo] = {}
     with reading_shard(str(file)), tarfile.open(file, "r:") as archive:
         for key, suffix, member in shard_members(archive, str(file)):
             pair = pairs.get(key, _Pair())
             if f".{suffix.lower()}" in SUFFIXES:
+                add_image(images, key, member, str(file))
                 pairs[key] = _Pair(member, pair.label)
             elif suffix == "cls":
                 pairs[key] = _Pair(pair.image, member)

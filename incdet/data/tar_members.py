@@ -50,6 +50,17 @@ def shard_members(archive: tarfile.TarFile, place: str) -> Iterator[ShardMember]
             yield ShardMember(f"{folder}/{stem}".lstrip("/"), suffix, info)
 
 
+def add_image(images: dict[str, tarfile.TarInfo], key: str, member: tarfile.TarInfo, place: str) -> None:
+    """Adds the photo of a key to those of a shard.
+
+    Raises:
+        DataError: The key has a photo already.
+    """
+    if key in images:
+        raise DataError(f"{place}: {images[key].name} and {member.name} are two photos of one key; expected one")
+    images[key] = member
+
+
 @contextmanager
 def reading_shard(place: str) -> Iterator[None]:
     """Turns the errors of a shard that cannot be read into a `DataError` that names it."""

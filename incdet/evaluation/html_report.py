@@ -223,15 +223,17 @@ def _spread(rows: np.ndarray, class_ids: np.ndarray) -> list[int]:
 
 def _tile(dataset: Dataset, image: int, objects: np.ndarray, detections: np.ndarray, caption: str) -> str:
     truth = dataset.ground_truths[image]
+    picture = _read_photo(dataset, image)
     # the drawing has the annotation's size, to which the boxes refer; the photo is stretched to it
-    width, height = max(truth.width, 1), max(truth.height, 1)
-    photo = _thumbnail(dataset, image)
+    # an annotation with a size of 0 states none, and the photo's own size holds
+    photo_width, photo_height = (1, 1) if picture is None else picture.size
+    width, height = truth.width or photo_width, truth.height or photo_height
     stroke = max(width, height) / 90
     boxes = [(box, _OBJECT_COLOR) for box in half_open_boxes(objects)]
     boxes += [(box, _DETECTION_COLOR) for box in half_open_boxes(detections)]
     shapes = "".join(_rectangle(box, color, stroke) for box, color in boxes)
-    if photo:
-        data = base64.b64encode(photo).decode()
+    if picture is not None:
+        data = base64.b64encode(_thumbnail(picture)).decode()
         href = f"data:image/jpeg;base64,{data}"
         shapes = f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{href}"/>' + shapes
     drawing = f'<svg aria-hidden="true" viewBox="0 0 {width} {height}">{shapes}</svg>'
@@ -244,15 +246,19 @@ def _rectangle(box: np.ndarray, color: str, stroke: float) -> str:
     return f'<rect {place} fill="none" stroke="{color}" stroke-width="{stroke:.2f}"/>'
 
 
-def _thumbnail(dataset: Dataset, image: int) -> bytes | None:
-    """Returns the photo as a small JPEG, or None where it cannot be read."""
+def _read_photo(dataset: Dataset, image: int) -> PIL.Image.Image | None:
+    """Returns a photo as its annotation turns it, or None where it cannot be read."""
     path = dataset.image_paths[image]
     if not path.is_file():
         return None
     try:
-        picture = PIL.Image.fromarray(turn_to_annotation(read_image(path), dataset.ground_truths[image], path))
+        return PIL.Image.fromarray(turn_to_annotation(read_image(path), dataset.ground_truths[image], path))
     except ImageError:
         return None
+
+
+def _thumbnail(picture: PIL.Image.Image) -> bytes:
+    """Returns a picture as a small JPEG."""
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=80)

@@ -215,6 +215,24 @@ def test_shards_that_are_incomplete_or_damaged_end_in_a_sentence(tmp_path, shard
             read_object_shards(tmp_path, "train")
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("a.jpg", "a.json", "a.png"), r"a\.jpg and a\.png are two photos of one key"),
+        (("a.jpg", "a.json", "b.2.jpg", "b.2.json"), r"b\.2\.jpg has a second dot in its name"),
+    ],
+)
+def test_photos_that_would_be_lost_are_told(tmp_path, names, words):
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with tarfile.open(tmp_path / "train-0.tar", "w") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 2
+            archive.addfile(member, io.BytesIO(b"{}"))
+    with pytest.raises(DataError, match=words):
+        read_object_shards(tmp_path, "train")
+
+
 def test_addresses_that_cannot_be_read_end_in_a_sentence(monkeypatch):
     with pytest.raises(ConfigurationError, match="foo://bucket"):
         read_dataset("shards", "foo://bucket/x", "train")

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -150,6 +151,16 @@ def test_photos_are_embedded_as_small_jpegs(tmp_path):
     # a photo of another shape is another photo
     write_photo(tmp_path / "1.jpg", (60, 90))
     assert len(Page(page_of(evaluation_of(PHOTOS, ["cat", "dog"]), tmp_path)).all("image")) == 2
+
+
+def test_a_photo_of_unstated_size_is_as_large_as_it_is(tmp_path):
+    write_photo(tmp_path / "0.jpg")
+    evaluation = evaluation_of(PHOTOS, ["cat", "dog"])
+    dataset = dataset_of(evaluation, tmp_path)
+    unstated = tuple(replace(truth, width=0, height=0) for truth in dataset.ground_truths)
+    matrix, errors = confusion_matrix(evaluation, 0.5), analyse_errors(evaluation)
+    page = Page(html_report(evaluation, errors, matrix, replace(dataset, ground_truths=unstated), []))
+    assert {(entry["width"], entry["height"]) for entry in page.all("image")} == {("500", "300")}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a photo", "cut"], ids=["absent", "empty", "text", "cut"])
