@@ -178,9 +178,7 @@ class Detections(LibraryForms):
         if photo is None:
             photo = self.photo if self.photo is not None else Path(self.image)
             if isinstance(photo, Path) and not photo.is_file():
-                raise ImageError(
-                    f"the photo of these detections, '{self.image}', is not known any more; give the photo"
-                )
+                raise ImageError(f"the photo of these detections, '{self.image}', is not known; give the photo")
         # the limit on a photo's size may have been raised where it was detected in
         limit = max(ImagesConfig().max_megapixels, self.width * self.height / 1e6)
         pixels = read_image(photo, ImagesConfig(max_megapixels=limit)).pixels

@@ -188,8 +188,7 @@ class Detector:
         self._made_here.require_same("a detector")
         self.scorer.prepare()
         image = read_image(source, self.config.images)
-        proposals = self.propose(image)
-        scores = self.score(image, proposals)
+        scores = self.score(image, self.propose(image))
         found = self.select(scores, image)
         # a file is read again where its detections are drawn, anything else is kept for it
         if isinstance(source, str | Path):

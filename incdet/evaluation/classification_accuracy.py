@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from incdet.networks.chosen_weights import check_classifier
 from incdet.networks.shipped_weights import find_weights
 from incdet.runtime.file_hashes import sha256
 from incdet.runtime.files import load_arrays, remove_stale_temporaries, save_arrays
+from incdet.runtime.provenance import versions
 from incdet.runtime.reporter import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -123,25 +124,29 @@ def _probabilities(
     Returns:
         [N, M, C] float32, one row per photo and network.
     """
-    # the name of the folder says what decides the numbers: crops, precision, weights and photos
-    settings = [classifier.num_crops, str(classifier.precision), *hashes]
-    files = [(str(path), path.stat().st_mtime_ns) for path in photos.paths]
-    folder = cache / hashlib.sha256(json.dumps([settings, files]).encode()).hexdigest()[:16]
+    # the names of folder and files say what decides the numbers: crops, precision, weights and versions, and the photos
+    folder = cache / _digest([classifier.num_crops, str(classifier.precision), *hashes, versions()])
     remove_stale_temporaries(folder)
     chunks: list[np.ndarray] = []
     with reporter.progress(f"photos, {classifier.num_crops} crops", len(photos.paths)) as update:
         for start in range(0, len(photos.paths), CHUNK):
             update(start, "")
-            stored = load_arrays(folder / f"{start}.npz", "probabilities")
             paths = photos.paths[start : start + CHUNK]
+            states = [(str(path), path.stat()) for path in paths]
+            file = folder / f"{_digest([(name, state.st_size, state.st_mtime_ns) for name, state in states])}.npz"
+            stored = load_arrays(file, "probabilities")
             # [photos, networks, classes]; a file that is well-formed and wrong counts as damaged, too
             shape = (len(paths), len(hashes), len(classifier.class_names))
             if stored is None or stored["probabilities"].shape != shape or stored["probabilities"].dtype != np.float32:
                 stored = {"probabilities": _classify(classifier, paths)}
-                save_arrays(folder / f"{start}.npz", **stored)
+                save_arrays(file, **stored)
             chunks.append(stored["probabilities"])
         update(len(photos.paths), "")
     return np.concatenate(chunks)
+
+
+def _digest(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _classify(classifier: "Classifier", paths: Sequence[Path]) -> np.ndarray:

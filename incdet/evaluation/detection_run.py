@@ -1,5 +1,6 @@
 """A detector over a whole data set. Region scores stay on disk: a run can be interrupted, and NMS repeated for free."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import ImageError, OutputError
 from incdet.images import read_image
+from incdet.output.result_lines import differences_in_words
 from incdet.pipeline.proposal_cache import ProposalCache, image_key
 from incdet.runtime.files import load_arrays, save_arrays, write_text
 from incdet.runtime.folder_lock import lock_folder
@@ -51,11 +53,11 @@ class DetectionRun:
         text = run_text(description)
         file = self.folder / RUN_FILE
         self._lock = lock_folder(self.folder, "region_scores")
-        if file.exists() and file.read_text(encoding="utf-8", errors="replace") != text:
+        if file.exists() and (stored := file.read_text(encoding="utf-8", errors="replace")) != text:
             self._lock.release()
             raise OutputError(
-                f"{self.folder} holds region scores made with other weights, settings or versions (see {file}); give "
-                "another folder with --output"
+                f"{self.folder} holds region scores made with other weights, settings or versions "
+                f"({_differences(stored, text) or f'see {file}'}); give another folder with --output"
             )
         write_text(file, text)
 
@@ -112,6 +114,15 @@ class DetectionRun:
             return False
         num_networks = len(self.detector.scorer.network_names)
         return not self.each_network or (scores.by_network is not None and len(scores.by_network) == num_networks)
+
+
+def _differences(stored: str, text: str) -> str:
+    """Returns what differs between two descriptions of a run, in words; empty where the first one is none."""
+    try:
+        then = json.loads(stored)
+    except ValueError:
+        return ""
+    return differences_in_words(then, json.loads(text)) if isinstance(then, dict) else ""
 
 
 def require_same_classes(detector: Detector, dataset: Dataset) -> None:

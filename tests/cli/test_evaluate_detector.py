@@ -40,6 +40,7 @@ def test_evaluate_runs_the_detector_and_repeats_from_stored_scores(incdet, small
     assert json.loads((tmp_path / "out.json").read_text())["num_detections"] == 0
     code, _, err = incdet("evaluate", *arguments, *few, "--set", "proposals.limit=25")
     assert code == 2
+    assert "configuration.proposals.limit is 24 there and 25 now" in err
     assert "--output" in err
     assert incdet("evaluate", *arguments[:4], "--predictions", "run/predictions.jsonl")[0] == 0
 
