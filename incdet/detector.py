@@ -99,7 +99,8 @@ class Detector:
         self.scorer = choice.make(self.features, members, rejection_network, finder, namer)
         shared = self.scorer.shared_scorer
         photo_levels = None if shared is None else shared.store
-        self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels, self.config.scores)
+        scores = self.engine.settled(self.config.scores)
+        self.proposers = Proposers(self.config.proposals, self.config.device, photo_levels, scores)
         self.origin: Origin | None = None
         self._made_here = ProcessMark()
 
@@ -148,14 +149,14 @@ class Detector:
         """The same networks with other thresholds, which the configuration then tells, too.
 
         Raises:
-            ConfigurationError: none of the networks is a rejection network.
+            ConfigurationError: every network sees every region: there is neither a rejection network nor a namer.
         """
         scorer = self.scorer
         is_alone = isinstance(scorer, CroppedRegionScorer) and "rejection network" not in scorer.network_names
         if is_alone or isinstance(scorer, SharedRegionScorer):
             raise ConfigurationError(
-                "thresholds belong to a cascade, but none of these networks is a rejection network, and they see every "
-                "region; give cascade=True, leave scores.features out, or give other weights"
+                "thresholds belong to a cascade, but each of these networks sees every region, as none is a rejection "
+                "network; give cascade=True, leave scores.features and scores.namer at auto, or give other weights"
             )
         other = copy(self)
         scores = self.config.scores.model_copy(update=asdict(thresholds))
@@ -188,14 +189,11 @@ class Detector:
         self._made_here.require_same("a detector")
         self.scorer.prepare()
         image = read_image(source, self.config.images)
-        scores = self.score(image, self.propose(image))
+        proposals = self.propose(image)
+        scores = self.score(image, proposals)
         found = self.select(scores, image)
         # a file is read again where its detections are drawn, anything else is kept for it
-        if isinstance(source, str | Path):
-            return found
-        # whoever reads a video may use one array for all frames
-        is_borrowed = isinstance(source, np.ndarray) and np.shares_memory(image.pixels, source)
-        return replace(found, photo=Image(image.pixels.copy(), image.name) if is_borrowed else image)
+        return found if isinstance(source, str | Path) else replace(found, photo=image.apart_from(source))
 
     def propose(self, image: Image) -> Proposals:
         """Boxes that may hold an object, best first."""

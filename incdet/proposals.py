@@ -35,6 +35,7 @@ class Proposers:
 
     Attributes:
         config: the methods and their settings.
+        scores: engine and precision, as given.
         files: the files of weights that the proposers use.
 
     Raises:
@@ -49,7 +50,7 @@ class Proposers:
         photo_levels: "PhotoLevels | None" = None,
         scores: ScoresConfig | None = None,
     ):
-        self.config = config
+        self.config, self.scores = config, scores
         self._multibox = _load_multibox(config, device, photo_levels, scores) if "multibox" in config.methods else None
         self.files: tuple[Path, ...] = () if self._multibox is None else self._multibox.files
         used_levels = getattr(self._multibox, "photo_levels", None)

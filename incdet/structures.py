@@ -83,6 +83,15 @@ class Image:
         """W, in pixels."""
         return int(self.pixels.shape[1])
 
+    def apart_from(self, source: object) -> Image:
+        """Returns the photo with pixels of its own where they are those of an array, which others may change.
+
+        Args:
+            source: The photo as it was given. Whoever reads a video may use one array for all frames.
+        """
+        is_borrowed = isinstance(source, np.ndarray) and np.shares_memory(self.pixels, source)
+        return Image(self.pixels.copy(), self.name) if is_borrowed else self
+
 
 @dataclass(frozen=True, eq=False)
 class Proposals:

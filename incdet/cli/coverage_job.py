@@ -112,8 +112,8 @@ class CoverageJob:
     def _earlier(self) -> dict[str, dict[str, Any]]:
         """The numbers of earlier runs by the names of their files, with folders where those do not tell them apart."""
         stems = Counter([self.method, *(file.stem for file in self.beside)])
-        names = [file.stem if stems[file.stem] == 1 else str(file.with_suffix("")) for file in self.beside]
-        if len(set(names)) < len(names):
+        names = [file.stem if stems[file.stem] == 1 else str(file) for file in self.beside]
+        if len({self.method, *names}) <= len(names):
             raise ConfigurationError(f"--beside names a file twice ({', '.join(names)}); give each of them once")
         return dict(zip(names, map(read_coverage_numbers, self.beside), strict=True))
 

@@ -208,8 +208,8 @@ class EvaluationJob:
     ) -> None:
         """Prints tables, writes the report and the numbers."""
         more: dict[str, Any] = {"dataset": data.name}
-        if self.output is not None:
-            remove_report(self.output)
+        if self.output is not None and remove_report(self.output):
+            notes.print(f"removed the report of an earlier evaluation in {self.output}", markup=False)
         screen = table_console(self.json_file)
         screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
         if isinstance(evaluation, CocoEvaluation):

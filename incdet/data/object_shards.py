@@ -155,25 +155,30 @@ def _photos_of_members(file: StoredFile) -> list[IndexedPhoto]:
     """Returns the photos of a shard without an index, which is read through."""
     images: dict[str, tarfile.TarInfo] = {}
     annotations: dict[str, Any] = {}
-    dotted: dict[str, str] = {}
+    # pictures and annotations with a second dot, by key and what stands between the dots
+    dotted: dict[tuple[str, str], str] = {}
+    dotted_annotations: set[tuple[str, str]] = set()
     with reading_shard(file.place), open_file(file.place) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for key, suffix, member in shard_members(archive, file.place):
             if is_index(member.name):
                 continue
+            between, _, ending = suffix.lower().rpartition(".")
             if f".{suffix.lower()}" in SUFFIXES:
                 add_image(images, key, member, file.place)
-            elif f".{suffix.rpartition('.')[2].lower()}" in SUFFIXES:
-                # a further picture of the pair, such as a mask, where the pair has its photo
-                dotted[key] = member.name
+            elif between and f".{ending}" in SUFFIXES:
+                dotted[key, between] = member.name
+            elif between and ending == "json":
+                dotted_annotations.add((key, between))
             elif suffix.lower() == "json":
                 annotations[key] = _parse(read_member(archive, member, _MAX_ANNOTATION_BYTES), file.place, member.name)
     if not images and not annotations:
         raise DataError(
             f"{file.place} has no photos; expected pairs of key.jpg and key.json, with no other dot in a name"
         )
-    if lost := sorted(dotted.keys() - images.keys()):
+    # one without an annotation is a further picture of its pair, such as a mask
+    if lost := [name for place, name in dotted.items() if place in dotted_annotations or place[0] not in images]:
         raise DataError(
-            f"{file.place}: {dotted[lost[0]]} has a second dot in its name, and a pair's key ends at the first one; "
+            f"{file.place}: {lost[0]} has a second dot in its name, and a pair's key ends at the first one; "
             "write the photo under a name with one dot"
         )
     alone = sorted(images.keys() ^ annotations.keys())

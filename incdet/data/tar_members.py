@@ -46,7 +46,8 @@ def shard_members(archive: tarfile.TarFile, place: str) -> Iterator[ShardMember]
         # WebDataset's key is the path up to the first dot of the file's name
         folder, _, name = info.name.rpartition("/")
         stem, _, suffix = name.partition(".")
-        if info.isfile():
+        # hidden files, such as those that macOS adds, belong to no key
+        if info.isfile() and stem:
             yield ShardMember(f"{folder}/{stem}".lstrip("/"), suffix, info)
 
 

@@ -55,7 +55,7 @@ def detect_dataset(
         OutputError: The folder holds the run of another detector, configuration or data set, or cannot be written to.
     """
     config = detector.config
-    proposals = ProposalCache(proposals_folder, config.proposals, config.device, config.scores)
+    proposals = ProposalCache(proposals_folder, config.proposals, config.device, detector.engine.settled(config.scores))
     run = DetectionRun(folder, detector, dataset, proposals, each_network)
     reporter.note(proposals.describe())
     reporter.follow("proposals", proposals.fill(dataset.image_paths, config.images), len(dataset))

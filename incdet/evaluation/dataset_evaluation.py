@@ -171,21 +171,28 @@ def write_report(
     return analysis
 
 
-def remove_report(folder: Path) -> None:
+def remove_report(folder: Path) -> bool:
     """Removes the report of an earlier evaluation, of whose files a new one may not write all.
 
     Args:
         folder: The folder of the report, whose other files stay.
 
+    Returns:
+        Whether there was one.
+
     Raises:
         OutputError: A file cannot be removed.
     """
-    for place in (folder, *(folder / NETWORKS).glob("*")):
+    places = [folder, *(folder / NETWORKS).glob("*")]
+    # files that only have such a name are nobody's report
+    places = [place for place in places if any((place / name).is_file() for name in (FILE_NAME, "errors.json"))]
+    for place in places:
         for name in REPORT_FILES:
             try:
                 (place / name).unlink(missing_ok=True)
             except OSError as error:
                 raise OutputError(f"cannot remove {place / name}, of an earlier evaluation: {reason(error)}") from None
+    return bool(places)
 
 
 def write_network_reports(

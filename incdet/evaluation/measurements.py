@@ -82,7 +82,10 @@ def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> st
             f"{numbers_file} has no 'mAP' of a data set as a number; give the file that incdet evaluate wrote"
         ) from None
     if numbers.get("rules") == "coco":
-        raise DataError(f"{numbers_file} is of COCO's rules, presets of mAP at IoU 0.5; evaluate with other --rules")
+        raise DataError(
+            f"{numbers_file} has the mAP of COCO's rules, and presets are recorded with that at IoU 0.5; evaluate with "
+            "other --rules"
+        )
     measurement = PresetMeasurement(
         dataset=dataset,
         mAP=round(mean, 4),
@@ -102,7 +105,9 @@ def _measurement(numbers: dict[str, Any], numbers_file: Path) -> tuple[str, floa
     if {"dataset", "mAP"} <= numbers.keys():
         # COCO's rules ask for another IoU, so that their mAP is no other measurement of the same
         what, value = "mAP, COCO's rules" if numbers.get("rules") == "coco" else "mAP", numbers["mAP"]
-    elif {"dataset", "coverage"} <= numbers.keys() and isinstance(numbers.get("proposals_per_image"), int | float):
+    elif {"dataset", "coverage", "proposals_per_image"} <= numbers.keys():
+        if not isinstance(numbers["proposals_per_image"], int | float):
+            raise DataError(f"{numbers_file} has no number of proposals_per_image; measure the coverage again")
         what, value = f"coverage of {numbers['proposals_per_image']:.0f} boxes, IoU 0.5", numbers["coverage"]
     else:
         raise DataError(

@@ -17,8 +17,8 @@ class NetworkOpinion:
 
     Attributes:
         name: Name of the network, such as "member 1".
-        has_seen: Whether the network classified the region; where it did not, the values are those of the network
-            in front.
+        has_seen: Whether the network classified the region; where it did not, the values are those of the networks
+            before it.
         best: Labels and probabilities in [0, 1], the most probable class first.
         background: Probability that the region shows none of the classes, in [0, 1].
     """
@@ -140,7 +140,8 @@ def _list_opinions(
         order = np.argsort(-probabilities, kind="stable")[:num_best]
         best = tuple((class_names[class_id], float(probabilities[class_id])) for class_id in order)
         background = max(1 - float(probabilities.sum(dtype=np.float64)), 0.0)
-        # the row of a network that did not see the region is a copy of that of the network in front, the first one
-        has_seen = number == 0 or not np.array_equal(probabilities, rows[0])
+        # the row of a member that did not see the region is a copy of the first row, that of a namer of the result
+        copied = scores.probabilities[region] if name == "namer" else rows[0]
+        has_seen = number == 0 or not np.array_equal(probabilities, copied)
         opinions.append(NetworkOpinion(name, has_seen, best, background))
     return tuple(opinions)

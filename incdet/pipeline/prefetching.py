@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from incdet.config.sections import ImagesConfig, ProposalsConfig
+from incdet.config.sections import ImagesConfig, ProposalsConfig, ScoresConfig
 from incdet.errors import ImageError
 from incdet.images import ImageSource, read_image
 from incdet.pipeline.proposal_cache import use_one_thread
@@ -89,7 +89,8 @@ def prefetch_photos(
             here when it is asked for.
     """
     # networks are not sent: every process loads its own
-    make_work = partial(_make_loader, loader.images, loader.proposers.config, loader.photo_cropper)
+    proposers = loader.proposers
+    make_work = partial(_make_loader, loader.images, proposers.config, proposers.scores, loader.photo_cropper)
     return map_in_processes(make_work, sources, num_workers, loader)
 
 
@@ -101,7 +102,9 @@ def default_num_workers(num_photos: int, on_gpu: bool) -> int:
     return min(num_photos, num_cores() - 1, MAX_WORKERS) if on_gpu and num_photos > 1 else 0
 
 
-def _make_loader(images: ImagesConfig, proposals: ProposalsConfig, photo_cropper: PhotoCropper | None) -> PhotoLoader:
+def _make_loader(
+    images: ImagesConfig, proposals: ProposalsConfig, scores: ScoresConfig | None, photo_cropper: PhotoCropper | None
+) -> PhotoLoader:
     """The loader of a worker process."""
     use_one_thread(proposals)
-    return PhotoLoader(images, Proposers(proposals, "cpu"), photo_cropper, num_threads=1)
+    return PhotoLoader(images, Proposers(proposals, "cpu", scores=scores), photo_cropper, num_threads=1)

@@ -134,7 +134,7 @@ def _loader(stages: DetectionStages, num_workers: int) -> PhotoLoader:
         return PhotoLoader(images, proposers)
     # MultiBox runs in this process; preparing its crops is the part that other processes can do ahead
     methods = tuple(method for method in proposers.config.methods if method != "multibox")
-    others = Proposers(proposers.config.model_copy(update={"methods": methods}))
+    others = Proposers(proposers.config.model_copy(update={"methods": methods}), scores=proposers.scores)
     return PhotoLoader(images, others, proposers.photo_cropper)
 
 

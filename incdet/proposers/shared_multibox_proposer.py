@@ -47,7 +47,8 @@ class SharedMultiBoxProposer:
         device: the device that computes the networks.
         photo_levels: computes feature maps for others, too. Where they are those of another network than the weights
             were trained on, or None, the proposer loads that network and computes the feature maps itself.
-        scores: engine and precision of the network that the proposer loads.
+        scores: engine and precision of the network that the proposer loads, and precision of MultiBox's own layers;
+            None is the default.
 
     Attributes:
         config: the configuration, as given.
@@ -72,7 +73,8 @@ class SharedMultiBoxProposer:
         file = find_weights(config.weights)
         network, record = load_shared_multibox(file)
         self.config, self.network = config, network.to(device).to(memory_format=torch.channels_last)
-        self.device, self.precision = device, choose_precision("auto", device)
+        scores = scores or ScoresConfig()
+        self.device, self.precision = device, _layer_precision(scores, device)
         self.photo_cropper = None
         self.photo_sides = config.photo_sides or record.preprocessing.photo_sides
         self.files: tuple[Path, ...] = (file,)
@@ -81,7 +83,7 @@ class SharedMultiBoxProposer:
         if photo_levels is not None and same_signature(photo_levels.signature, wanted.signature):
             self.photo_levels = photo_levels
             return
-        own = NetworkLevels(wanted.network, device, scores or ScoresConfig())
+        own = NetworkLevels(wanted.network, device, scores)
         if not same_signature(own.signature, wanted.signature):
             raise WeightsError(
                 f"the weights {file} propose boxes from the feature maps of another network than {own.file}; give "
@@ -144,7 +146,7 @@ class NetworkLevels:
 
 
 def feature_map_key(description: SharedMultiBoxDescription, device: torch.device, scores: ScoresConfig) -> str:
-    """Tells feature maps that may differ apart, for proposals that are kept.
+    """Tells proposals by feature maps apart that may differ, for those that are kept.
 
     Args:
         description: MultiBox, which names the network that computes the feature maps.
@@ -160,7 +162,12 @@ def feature_map_key(description: SharedMultiBoxDescription, device: torch.device
     ranges = activation_ranges_file(file)
     has_ranges = ranges.exists() and may_take_ranges(scores)
     hashes = [sha256(known) for known in (file, *([ranges] if has_ranges else []))]
-    return " ".join([*hashes, Engine(scores, device, (), has_ranges).describe()])
+    return " ".join([*hashes, Engine(scores, device, (), has_ranges).describe(), str(_layer_precision(scores, device))])
+
+
+def _layer_precision(scores: ScoresConfig, device: torch.device) -> torch.dtype:
+    """The type in which torch computes MultiBox's own layers, for which there are no eight bits."""
+    return choose_precision("auto" if scores.precision == "int8" else scores.precision, device)
 
 
 def propose_from_levels(

@@ -77,6 +77,7 @@ def test_a_broken_photo_is_named_and_the_others_count(small_voc, tmp_path, cover
         (("--classes", "cta"), 2),
         (("--beside", "photo.json"), 3),
         (("--beside", "photo.json", "--beside", "photo.json"), 2),
+        (("--method", "merged", "--beside", "merged"), 2),
         (("--superpixel-scale", "0"), 2),
         (("--superpixel-scale", "nan"), 2),
         (("--set", "proposals.selective_search.strategies=best"), 2),

@@ -215,11 +215,22 @@ def test_shards_that_are_incomplete_or_damaged_end_in_a_sentence(tmp_path, shard
             read_object_shards(tmp_path, "train")
 
 
+def test_hidden_files_and_further_pictures_of_a_pair_are_passed_over(tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\n")
+    write_shard(tmp_path / "train-0.tar", [("a", b"x", GOOD)])
+    alone = read_object_shards(tmp_path, "train")
+    with tarfile.open(tmp_path / "train-0.tar", "a") as archive:
+        for name in ("a.mask.png", "._a.jpg", "._a.json", ".DS_Store"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert read_object_shards(tmp_path, "train").image_ids == alone.image_ids
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
         (("a.jpg", "a.json", "a.png"), r"a\.jpg and a\.png are two photos of one key"),
         (("a.jpg", "a.json", "b.2.jpg", "b.2.json"), r"b\.2\.jpg has a second dot in its name"),
+        (("a.jpg", "a.json", "a.2.jpg", "a.2.json"), r"a\.2\.jpg has a second dot in its name"),
     ],
 )
 def test_photos_that_would_be_lost_are_told(tmp_path, names, words):

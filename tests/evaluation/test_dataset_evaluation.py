@@ -42,14 +42,16 @@ def test_nothing_of_an_earlier_report_stays(tmp_path):
     photos, num_classes = CASES["nothing wrong"]
     evaluation = evaluation_of(photos, [f"class {number}" for number in range(num_classes)])
     dataset, folder = dataset_of(evaluation, tmp_path), tmp_path / "out"
-    for name in ("report.html", "contact_sheet.jpg", "networks/member-1/judgement.npz", "notes.txt"):
+    old = ("errors.json", "report.html", "contact_sheet.jpg", "networks/member-1/judgement.npz")
+    others = ("notes.txt", "networks/.DS_Store", "networks/pictures/report.html")
+    for name in (*old, *others):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("of an earlier evaluation")
     write_report(evaluation, dataset, folder)
     assert not (folder / "contact_sheet.jpg").exists()
     assert not (folder / "networks" / "member-1" / "judgement.npz").exists()
     assert "earlier" not in (folder / "report.html").read_text()
-    assert (folder / "notes.txt").exists()
+    assert all((folder / name).exists() for name in others)
 
 
 @pytest.fixture

@@ -74,3 +74,18 @@ def test_ranges_are_read_where_they_may_be_used(monkeypatch, tmp_path, flag):
     network, record = load_network(file)
     save_weights(own, network.state_dict(), record)
     assert not load_pretrained(own, config).activation_ranges
+
+
+@pytest.mark.parametrize("precision", ["auto", "fastest", "float32", "bfloat16"])
+def test_others_compute_as_the_engine_does_even_where_they_could_do_otherwise(network, flag, precision):
+    config = ScoresConfig(engine="torch", precision=precision, rounds=1)
+    engine = Engine(config, CPU, [network])
+    settled = engine.settled(config)
+    assert (settled.engine, settled.precision, settled.rounds) == ("torch", engine.precision, 1)
+
+
+def test_eight_bits_are_not_asked_of_others(network):
+    pytest.importorskip("openvino")
+    config = ScoresConfig(engine="openvino", precision="fastest")
+    engine = Engine(config, CPU, [network], has_ranges=True)
+    assert (engine.precision, engine.settled(config).precision) == ("int8", "fastest")

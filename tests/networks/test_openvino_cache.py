@@ -74,19 +74,23 @@ def test_a_folder_that_can_only_be_read_is_used(folder, network, feature_maps, m
     assert torch.equal(OpenVinoBackend(network).region_head(feature_maps), first)
 
 
-def test_a_fork_is_told_that_it_cannot_use_openvino(network):
-    OpenVinoBackend(network)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            OpenVinoBackend(network)
-        except RuntimeError as error:
-            os.write(writing, str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    assert b"an engine of OpenVINO made in process" in os.read(reading, 999)
+@pytest.mark.usefixtures("folder")
+def test_a_fork_is_told_that_it_cannot_use_openvino(network, feature_maps):
+    engine = OpenVinoBackend(network)
+    engine.region_head(feature_maps)
+    for work in (lambda: OpenVinoBackend(network), engine.prepare_shared_features, lambda: engine.trunk(feature_maps)):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except RuntimeError as error:
+                os.write(writing, str(error).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writing)
+        assert b"an engine of OpenVINO made in process" in os.read(reading, 999)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rights")

@@ -61,6 +61,12 @@ def test_a_member_that_saw_nothing_is_told_beside_a_namer_that_did():
     names = ("rejection network", "member 1", "namer")
     explanations = explain_detections(PROPOSALS, scores, CLASSES, names, config)
     assert [network.has_seen for network in explanations[0].networks] == [True, False, True]
+    # a namer that saw nothing has the mean of the others
+    member = np.array([[0.3, 0.2]] * 4, np.float32)
+    mean = (first + member) / 2
+    scores = RegionScores(BOXES, mean, np.stack([first, member, mean]))
+    explanations = explain_detections(PROPOSALS, scores, CLASSES, names, config)
+    assert [network.has_seen for network in explanations[0].networks] == [True, True, False]
 
 
 def test_what_the_limit_of_detections_cut_off_was_not_suppressed():

@@ -11,6 +11,7 @@ from incdet.config.sections import Config, ImagesConfig
 from incdet.detector import Detector
 from incdet.errors import ImageError
 from incdet.images import read_image
+from incdet.pipeline import prefetching
 from incdet.pipeline.prefetching import PhotoLoader, default_num_workers, prefetch_photos
 from incdet.proposals import Proposers
 from incdet.proposers.photo_crops import PhotoCropper
@@ -118,3 +119,12 @@ def test_beside_a_gpu_batches_span_photos_and_multibox_stays_here(photos):
         sure = [outcome.result[outcome.result.scores >= 0.5] for outcome in (first, second)]
         assert sure[0].labels == sure[1].labels
         assert np.allclose(sure[0].scores, sure[1].scores, atol=0.02)
+
+
+def test_worker_processes_propose_in_the_precision_of_this_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr(prefetching, "Proposers", lambda *given, **more: asked.append(more["scores"]))
+    monkeypatch.setattr(prefetching, "map_in_processes", lambda make_work, *_: [make_work()])
+    scores = make_config(Config, {"scores": FLOAT32}, "a test").scores
+    prefetch_photos([], PhotoLoader(ImagesConfig(), Proposers(CONFIG.proposals, scores=scores)), 1)
+    assert asked == [scores]

@@ -192,7 +192,7 @@ def test_features_must_be_what_the_weights_were_trained_on():
         Detector([shared], shared, config_of())
     with pytest.raises(ConfigurationError, match="thresholds belong to a cascade"):
         Detector([shared], config=config_of()).with_thresholds(Thresholds(0.1, 0.1))
-    with pytest.raises(ConfigurationError, match="none of these networks is a rejection network"):
+    with pytest.raises(ConfigurationError, match="none is a rejection network"):
         Detector([cropped], config=config_of()).with_thresholds(Thresholds(0.1, 0.1))
 
 

@@ -45,7 +45,7 @@ class OpenVinoBackend:
         PackageError: OpenVINO is not installed.
         ConfigurationError: the network is one of the variants.
         WeightsError: eight bits without the ranges of all feature maps.
-        RuntimeError: this process is a fork of one that has used OpenVINO.
+        RuntimeError: this process is a fork of one that has compiled networks by OpenVINO.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class OpenVinoBackend:
         ranges: Mapping[str, float] | None = None,
     ) -> None:
         openvino_package()
-        _first_use().require_same("an engine of OpenVINO")
+        if _first_use.cache_info().currsize:
+            _first_use().require_same("an engine of OpenVINO")
         check_network(network)
         self.network, self.precision = network, precision
         self.ranges = dict(ranges or {}) if precision == "int8" else {}
@@ -63,6 +64,7 @@ class OpenVinoBackend:
             raise WeightsError(
                 "eight bits need the ranges of the network's feature maps; measure them with `incdet weights calibrate`"
             )
+        self._made_here = ProcessMark()
         self._lock = threading.Lock()
         self._weights_digest = b""
         self._requests: dict[tuple[str, tuple[int, ...]], list[Any]] = {}
@@ -100,6 +102,7 @@ class OpenVinoBackend:
         return self._run("region_head", pooled.permute(0, 2, 3, 1))
 
     def _run(self, part: str, rows: Tensor) -> Tensor:
+        self._made_here.require_same("an engine of OpenVINO")
         # an inference request holds one result: threads that share a detector take turns
         with self._lock:
             return self._run_alone(part, rows)
@@ -126,6 +129,7 @@ class OpenVinoBackend:
         return self._requests[part, shape]
 
     def _begin_to_compile(self, part: str, shape: tuple[int, ...]) -> None:
+        self._made_here.require_same("an engine of OpenVINO")
         with self._lock:
             if (part, shape) not in self._requests and (part, shape) not in self._being_compiled:
                 self._being_compiled[part, shape] = _compiling_thread().submit(self._compile, part, shape)
@@ -165,8 +169,9 @@ class OpenVinoBackend:
 def _compiling_thread() -> ThreadPoolExecutor:
     """The thread in which networks are compiled while others read photos and propose regions.
 
-    `_first_use` sees to it that no fork waits for this thread, which it does not have.
+    Engines work only in the process that made them, so that no fork waits for a thread that it does not have.
     """
+    _first_use()
     return ThreadPoolExecutor(1, thread_name_prefix="compiling-networks")
 
 
@@ -206,13 +211,14 @@ def openvino_package() -> Any:
 
 @cache
 def _first_use() -> ProcessMark:
-    """The process that used OpenVINO first; its forks inherit the core object without the threads."""
+    """The process that used OpenVINO first; its forks inherit the core object without its threads."""
     return ProcessMark()
 
 
 @cache
 def _core() -> Any:
     """OpenVINO's core object, kept to the end: once it is released, Ctrl-C crashes the process (OpenVINO 2026.4)."""
+    _first_use()
     return openvino_package().Core()
 
 

@@ -154,6 +154,17 @@ class Engine:
         # torch's dtypes know no eight bits for networks, so they are refused here
         return choose_precision(wanted, self.device)
 
+    def settled(self, config: ScoresConfig) -> ScoresConfig:
+        """The settings by which others compute as this engine does, where "auto" might choose something else for them.
+
+        Eight bits stay as they are asked for, because others may have no ranges.
+
+        Args:
+            config: the settings of this engine.
+        """
+        precision = config.precision if self.precision == "int8" else self.precision
+        return config.model_copy(update={"engine": self.name, "precision": precision})
+
     def describe(self) -> str:
         """The engine in words, for people and for `run.json`."""
         return f"{self.name}, {self.precision}"

@@ -12,7 +12,7 @@ function fact(name, value) {
 function networkTable(network) {
   const rows = network.best.map((entry) => classRow(entry.label, entry.probability));
   rows.push(classRow("none of them (background)", network.background));
-  const seen = network.has_seen ? "" : " did not see this region: the values of the network in front stand for it";
+  const seen = network.has_seen ? "" : " did not see this region: the values of the networks before it stand for it";
   const caption = make("caption", { class: "visually-hidden" }, `Most probable classes by ${network.name}`);
   const head = make(
     "thead",
