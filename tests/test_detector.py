@@ -29,8 +29,11 @@ from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Proposals
 
 
-def few(**more) -> Config:
-    return make_config(Config, {"proposals": {"limit": 24, "methods": ["selective_search"]}, **more}, "test")
+def few(scores=None, **more) -> Config:
+    """Settings of few regions and, where features are shared, of small feature maps."""
+    values = {"proposals": {"limit": 24, "methods": ["selective_search"]}, "scores": {"photo_sides": [384]}}
+    values["scores"] |= scores or {}
+    return make_config(Config, values | more, "test")
 
 
 def record(classes=("cat", "dog"), **more) -> WeightsRecord:
