@@ -114,7 +114,9 @@ class CoverageJob:
         stems = Counter([self.method, *(file.stem for file in self.beside)])
         names = [file.stem if stems[file.stem] == 1 else str(file) for file in self.beside]
         if len({self.method, *names}) <= len(names):
-            raise ConfigurationError(f"--beside names a file twice ({', '.join(names)}); give each of them once")
+            raise ConfigurationError(
+                f"two curves would have one name ({', '.join(names)}); give each --beside once, by a path of its own"
+            )
         return dict(zip(names, map(read_coverage_numbers, self.beside), strict=True))
 
     def _checked_config(self) -> Config:

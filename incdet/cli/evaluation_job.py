@@ -208,13 +208,13 @@ class EvaluationJob:
     ) -> None:
         """Prints tables, writes the report and the numbers."""
         more: dict[str, Any] = {"dataset": data.name}
-        if self.output is not None and remove_report(self.output):
-            notes.print(f"removed the report of an earlier evaluation in {self.output}", markup=False)
         screen = table_console(self.json_file)
         screen.print(evaluation_table(evaluation, f"{data.name}: {evaluation.rules} rules"))
         if isinstance(evaluation, CocoEvaluation):
             screen.print(coco_table(evaluation))
             if self.output is not None:
+                if remove_report(self.output):
+                    notes.print(f"removed the report of an earlier evaluation in {self.output}", markup=False)
                 notes.print("no report: it explains the ilsvrc, voc and voc07 rules", markup=False)
         if isinstance(evaluation, Evaluation):
             pooled, placed = evaluation.pooled_average_precision, placed_objects(evaluation)

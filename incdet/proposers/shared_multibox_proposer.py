@@ -146,7 +146,7 @@ class NetworkLevels:
 
 
 def feature_map_key(description: SharedMultiBoxDescription, device: torch.device, scores: ScoresConfig) -> str:
-    """Tells proposals by feature maps apart that may differ, for those that are kept.
+    """Returns a text that differs where the feature maps that MultiBox reads may differ, for names of stored proposals.
 
     Args:
         description: MultiBox, which names the network that computes the feature maps.
