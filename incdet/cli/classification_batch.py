@@ -5,7 +5,8 @@ from pathlib import Path
 
 from incdet.classifier import Classifier
 from incdet.cli.given_photos import GivenPhotos
-from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one
+from incdet.cli.output_options import OutputOptions
+from incdet.cli.photo_batch import Batch, Done, one_by_one
 from incdet.config.crop_counts import NumCrops
 from incdet.config.sections import Config
 from incdet.images import read_image

@@ -67,7 +67,7 @@ def classify(
 
     effective = load_config(Config, config, [*device_setting(device), *(settings or ())])
     from incdet.cli.given_photos import GivenPhotos
-    from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.output_options import OutputOptions
     from incdet.config.crop_counts import choose_crops
     from incdet.networks.chosen_weights import check_classifier
 

@@ -82,8 +82,9 @@ def config(
         _print_recipes()
     elif name is not None:
         from incdet.config.recipes import find_recipe
+        from incdet.runtime.text_files import read_text
 
-        print(find_recipe(name).read_text(encoding="utf-8"), end="")
+        print(read_text(find_recipe(name), "the configuration", "save it as UTF-8"), end="")
     elif keys:
         _print_keys(of)
     elif schema:

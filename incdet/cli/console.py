@@ -133,6 +133,8 @@ def table_console(numbers_file: Path | None) -> Console:
 def write_numbers(numbers_file: Path | None, text: str) -> None:
     """Writes JSON to the file that --json names; to stdout where it is "-", nowhere where it is None."""
     if numbers_file == Path("-"):
+        if sys.stdout is None:
+            raise OutputError("cannot write to stdout: it is closed; give a file with --json")
         sys.stdout.write(text)
     elif numbers_file is not None:
         from incdet.runtime.files import write_text
@@ -214,6 +216,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _sentence_about(error: OSError) -> str:
+    """Says which path of the user's cannot be used: no permission, a name too long; or that the disk is full."""
+    if error.filename is None:
+        return f"cannot write or read: {reason(error)}; check the disk and where stdout goes"
+    return f"cannot use {os.fsdecode(error.filename)}: {reason(error)}; give another path"
+
+
 def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> None:
     """Runs the command line and exits.
 
@@ -265,10 +274,7 @@ def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None,
         drop_stdout()
         code = 0
     except OSError as error:
-        # a path of the user's that cannot be used: no permission, a name too long
-        place = "" if error.filename is None else f" {os.fsdecode(error.filename)}"
-        problem = visible(f"{place}: {reason(error)}")
-        notes.print(f"error: cannot use{problem}; give another path", markup=False, style="red")
+        notes.print(f"error: {visible(_sentence_about(error))}", markup=False, style="red")
         code = IncdetError.exit_code
     # some versions of typer turn Ctrl-C into this exit code, others raise
     if code == INTERRUPTED:

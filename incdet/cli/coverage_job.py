@@ -127,6 +127,11 @@ class CoverageJob:
         if self.method == "priors":
             require_package("scipy", "the clusters of --method priors", "eval")
         settings = METHODS[self.method].copy()
+        if self.superpixel_scale is not None and self.method in ("multibox", "priors"):
+            raise ConfigurationError(
+                f"--superpixel-scale belongs to selective search, which --method {self.method} leaves out; leave out "
+                "one of them"
+            )
         if self.superpixel_scale is not None:
             settings.append(f"proposals.selective_search.superpixel_scale={self.superpixel_scale}")
         return load_config(Config, self.config, [*settings, *self.settings])

@@ -1,6 +1,5 @@
 """`incdet detect`: photos, or a video -> pictures with boxes, and files of detections."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +35,7 @@ from incdet.cli.options import (
 from incdet.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.output_options import OutputOptions
     from incdet.config.sections import Config
 
 EXAMPLES = (
@@ -136,7 +135,7 @@ def detect(
         return _detect_on_cluster(paths, place, choice, effective, on_cluster, workers or 0, overwrite, quiet)
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
-    from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.output_options import OutputOptions
     from incdet.cli.video_places import only_video
     from incdet.networks.chosen_weights import check_detector
 
@@ -235,6 +234,8 @@ def _detect_in_video(
     from incdet.networks.chosen_weights import check_detector
     from incdet.pipeline.video_frames import Video
 
+    if options.show:
+        raise ConfigurationError("--show shows photos in the terminal, and a video is none; leave it out")
     if workers:
         raise ConfigurationError("--workers read photos ahead, and the frames of a video come one by one; leave it out")
     check_detector(*ensemble, config)
@@ -271,12 +272,13 @@ def detection_config(
     from incdet.config.class_choice import split_names
     from incdet.config.loading import load_config
     from incdet.config.sections import Config
+    from incdet.config.yaml_text import quoted
 
     more = list(more)
     if score_threshold is not None:
         more.append(f"detections.display_threshold={score_threshold}")
     if classes is not None:
-        more.append(f"detections.classes={json.dumps(split_names(classes))}")
+        more.append(f"detections.classes=[{', '.join(map(quoted, split_names(classes)))}]")
     if engine is not None:
         more.append(f"scores.engine={engine.value}")
     effective = load_config(Config, config, [*more, *(settings or ())])

@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 from incdet.cli.console import notes
 from incdet.cli.given_photos import GivenPhotos
-from incdet.cli.photo_batch import SHARED, Batch, OutputOptions, Worked
+from incdet.cli.output_options import OutputOptions
+from incdet.cli.photo_batch import SHARED, Batch, Worked
 from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.output.detection_files import save_photo_files
 from incdet.output.labelling_writers import cvat_xml
 from incdet.output.photo_lines import detection_line, shown_detections
+from incdet.output.result_folder import ResultFolder
 from incdet.output.writers import coco_document, csv_text, detections_from_json
 from incdet.pipeline.prefetching import default_num_workers
 from incdet.pipeline.stream import PhotoResult
@@ -80,9 +82,7 @@ def detect_photos(
         return map_in_threads(save, photo_results, SAVING_THREADS if on_gpu else 0)
 
     batch.run(work, "detecting")
-    code = batch.finish("json" in kinds)
-    _write_shared_files(batch, detector.class_names)
-    return code
+    return batch.finish("json" in kinds, partial(_write_shared_files, kinds, detector.class_names))
 
 
 def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshold: float) -> Worked:
@@ -96,18 +96,16 @@ def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshol
     return detection_line(everything, display_threshold, batch.options.timing), found.seconds
 
 
-def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
-    """Writes the files about all photos of the folder, from the lines, which hold those of earlier runs, too."""
-    if batch.folder is None or not batch.folder.done:
-        return
+def _write_shared_files(kinds: tuple[str, ...], class_names: tuple[str, ...], folder: ResultFolder) -> None:
+    """Writes the files about all photos of a folder, from the lines, which hold those of earlier runs, too."""
     # files of an earlier run are kept complete, whether or not they were asked for again
-    kinds = [kind for kind, name in SHARED.items() if kind in batch.kinds or (batch.folder.path / name).exists()]
-    if not kinds:
+    written = [kind for kind, name in SHARED.items() if kind in kinds or (folder.path / name).exists()]
+    if not written:
         return
     found = []
-    for photo, line in batch.folder.done.items():
+    for photo, line in folder.done.items():
         # tables name photos as they lie in the folder that was searched
-        name = batch.folder.records[photo].name if photo in batch.folder.records else photo
+        name = folder.records[photo].name if photo in folder.records else photo
         found.append(replace(detections_from_json(line, class_names), image=name))
     texts = {
         "coco": lambda: json.dumps(coco_document(found, class_names)) + "\n",
@@ -115,5 +113,5 @@ def _write_shared_files(batch: Batch, class_names: tuple[str, ...]) -> None:
         "cvat": lambda: cvat_xml(found),
         "yolo": lambda: "".join(f"{name}\n" for name in class_names),
     }
-    for kind in kinds:
-        write_text(batch.folder.path / SHARED[kind], texts[kind]())
+    for kind in written:
+        write_text(folder.path / SHARED[kind], texts[kind]())

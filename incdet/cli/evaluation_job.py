@@ -116,7 +116,9 @@ class EvaluationJob:
                 "--predictions judges no detector: leave out --weights, --members, --cascade and --each-network"
             )
         if self.predictions is not None and (choice.config or choice.settings):
-            raise ConfigurationError("--predictions judges detections as they are: leave out --config and --set")
+            raise ConfigurationError(
+                "--predictions judges detections as they are: leave out --config, --set, --device and --preset"
+            )
         if self.interval and (self.rules == "coco" or (self.predictions is not None and self.output is None)):
             raise ConfigurationError("--interval needs --output, and other rules than coco's; add it or leave it out")
         if self.collection != Collection.ilsvrc and (self.blacklist or self.class_map):

@@ -9,17 +9,16 @@ from typing import Any
 from incdet.cli.console import notes
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_checks import DEFAULT_FOLDER
-from incdet.cli.photo_batch import FILES, SHARED, OutputOptions
+from incdet.cli.output_options import OutputOptions
+from incdet.cli.photo_batch import FILES, SHARED
 from incdet.errors import OutputError
+from incdet.output.photo_records import STATE
 from incdet.output.result_folder import ResultFolder
 from incdet.output.result_pictures import stored_run
 from incdet.output.tables import summary_table
 from incdet.runtime.counted_words import counted
 from incdet.runtime.provenance import run_text
 from incdet.runtime.visible_text import visible
-
-_STATE = ("photos", "json_file")
-"""Keys of `run.json` that tell what was done rather than how."""
 
 
 def nothing_to_do(
@@ -71,7 +70,7 @@ def _folder_of(
             return None
         # what the run before noted besides is taken over, so that only what is known is compared
         now = json.loads(run_text({**known, "timing": options.timing}))
-        description = {key: value for key, value in stored.items() if key not in _STATE} | now
+        description = {key: value for key, value in stored.items() if key not in STATE} | now
         if options.folder is not None:
             return ResultFolder(path, name, description, photos)
         # without --output, a numbered folder with other results is passed over

@@ -75,6 +75,10 @@ class GivenPhotos:
         """Returns the path of one of `files` relative to the folder that was searched; without a folder, its name."""
         return self._names[photo]
 
+    def path_of(self, photo: Path) -> str:
+        """Returns the whole path of one of `files`; nothing for the photo that came on standard input."""
+        return "" if photo is STDIN_PHOTO else str(photo.absolute())
+
     def source(self, photo: Path) -> Path | Image:
         """Returns what is read for one of `files`: the file itself, or the photo that came on standard input."""
         return self._piped if photo is STDIN_PHOTO and self._piped is not None else photo
@@ -97,8 +101,9 @@ def _read_standard_input(config: ImagesConfig | None) -> Image:
         ImageError: Nothing is sent there, or no photo.
     """
     if sys.stdin is None or sys.stdin.isatty():
+        found = "it is closed" if sys.stdin is None else "it is a terminal"
         raise ImageError(
-            "cannot read a photo from standard input: it is a terminal; write detect - < photo.jpg, or give the file"
+            f"cannot read a photo from standard input: {found}; write detect - < photo.jpg, or give the file"
         )
     try:
         content = sys.stdin.buffer.read()

@@ -45,6 +45,13 @@ def existing_text(text: str) -> Path:
     return Path(text)
 
 
+def refuse_nan(value: float) -> float:
+    """Returns a number from the command line, which is a number: NaN would pass every comparison with a limit."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
+
+
 def place_text(text: str) -> str:
     """A folder or an address from the command line, as it was written: a path would lose a slash of an address."""
     return text if "://" in text else str(existing_text(text))

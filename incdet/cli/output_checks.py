@@ -5,10 +5,25 @@ from pathlib import Path
 
 from incdet.cli.given_photos import GivenPhotos
 from incdet.errors import OutputError
+from incdet.runtime.addresses import find_address
 from incdet.runtime.files import require_writable_file
+from incdet.runtime.provenance import RUN_FILE
 
 DEFAULT_FOLDER = Path("incdet-output")
 """Folder of the results where none is given."""
+
+
+def refuse_address(place: Path | None, option: str) -> None:
+    """Refuses an address as a place of results on this machine, where it would become a folder of that name."""
+    if place is not None and find_address(place) is not None:
+        raise OutputError(f"{option} {find_address(place)} is an address, which needs --cluster; give a path")
+
+
+def refuse_own_name(file: Path, folder: Path) -> None:
+    """Refuses a file for --json that has, in the folder of the results, the name of a file that a run needs itself."""
+    is_own = file.name == RUN_FILE or file.name.startswith(".") or file.name.endswith(".unfinished.jsonl")
+    if is_own and file.resolve().parent == folder.resolve():
+        raise OutputError(f"{file} is a file of the run itself; give another file with --json")
 
 
 def check_json_file(file: Path, photos: Sequence[Path], overwrite: bool) -> None:

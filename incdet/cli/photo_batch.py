@@ -1,22 +1,22 @@
 """The photos of one command of `incdet`: worked on in turn, kept, never overwritten, resumed where they stopped."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from incdet.cli.console import failures_told, notes, print_line, progress_bar, tell_of_compilation, warning
 from incdet.cli.given_photos import GivenPhotos
-from incdet.cli.output_checks import DEFAULT_FOLDER, check_folder, check_json_file, is_device
+from incdet.cli.output_checks import DEFAULT_FOLDER, is_device
+from incdet.cli.output_options import OutputOptions, state_folder
 from incdet.cli.terminal_pictures import show_in_terminal
-from incdet.errors import ConfigurationError, ImageError
+from incdet.errors import ImageError
 from incdet.output.photo_lines import Line
 from incdet.output.result_folder import PhotoRecord, ResultFolder
 from incdet.output.result_lines import line_text
-from incdet.output.result_pictures import picture_names, stored_run
+from incdet.output.result_pictures import picture_names
 from incdet.output.tables import start_up_table, summary_table, timing_table
 from incdet.runtime.counted_words import of_all
-from incdet.runtime.files import require_writable_folder, write_text
+from incdet.runtime.files import write_text
 from incdet.runtime.start_up import START_UP, process_age
 from incdet.runtime.visible_text import visible
 
@@ -39,75 +39,6 @@ Done = tuple[Line, Mapping[str, float]]
 
 Worked = Done | ImageError
 """The results of a photo, or the error that it ended with."""
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Places of the results, and what is said about them; None is the default of the command line.
-
-    Attributes:
-        folder: Folder of the results.
-        save: Kinds of files, between commas.
-        json_file: File of JSON lines, or "-" for stdout.
-        overwrite: Whether an earlier result may be replaced.
-        timing: Whether seconds per stage are told.
-        quiet: Whether nothing but errors is told.
-        show: Whether pictures are shown in the terminal.
-    """
-
-    folder: Path | None = None
-    save: str | None = None
-    json_file: str | None = None
-    overwrite: bool = False
-    timing: bool = False
-    quiet: bool = False
-    show: bool = False
-
-    def kinds(self, known: tuple[str, ...]) -> tuple[str, ...]:
-        """The kinds of files that are written; none where the JSON lines alone were asked for.
-
-        Args:
-            known: Kinds that the command can write.
-
-        Raises:
-            ConfigurationError: A kind is unknown.
-        """
-        if self.save is None:
-            alone = self.json_file is not None and self.folder is None
-            return () if alone else tuple(kind for kind in ("image", "json") if kind in known)
-        kinds = tuple(kind.strip() for kind in self.save.split(","))
-        for kind in kinds:
-            if kind not in known:
-                raise ConfigurationError(f"--save knows no '{kind}'; give some of {','.join(known)}")
-        return kinds
-
-    def check(self, given: GivenPhotos, kinds: tuple[str, ...]) -> None:
-        """Makes sure, before anything is loaded or computed, that the results can be written, and names wrong paths.
-
-        Args:
-            given: The photos, which must not be replaced.
-            kinds: Kinds of files that are written.
-
-        Raises:
-            OutputError: A place cannot be written to, or holds something of the user's.
-        """
-        if self.json_file not in (None, "-"):
-            file = Path(str(self.json_file))
-            # a killed run may have written it before
-            described = [stored_run(place) or {} for place in (self.folder, _state_folder(file)) if place]
-            is_own = str(file.resolve()) in [run.get("json_file") for run in described]
-            check_json_file(file, given.files, self.overwrite or is_own)
-        if kinds:
-            check_folder(self.folder or DEFAULT_FOLDER, given)
-            require_writable_folder(self.folder or DEFAULT_FOLDER)
-        failures_told(given.failures)
-        for sentence in [] if self.quiet else given.notes:
-            warning(sentence)
-
-
-def _state_folder(json_file: Path) -> Path:
-    """The folder beside a file of JSON lines that keeps what an interrupted run has done."""
-    return json_file.with_name(f"{json_file.name}.unfinished")
 
 
 class Batch:
@@ -170,7 +101,7 @@ class Batch:
             self.folder.begin(files, shared, self.photos, self._records, self._json_file)
         elif self._json_file is not None and not is_device(self._json_file):
             # an interrupted run must find what it has done, so it is kept beside the file until the end
-            self._state = ResultFolder(_state_folder(self._json_file), name, description, photos, overwrite=True)
+            self._state = ResultFolder(state_folder(self._json_file), name, description, photos, overwrite=True)
             records = {photo: PhotoRecord(identity) for photo, identity in photos.items()}
             self._state.begin({}, [], self.photos, records, self._json_file)
 
@@ -185,7 +116,7 @@ class Batch:
             # two folders may hold photos of the same name
             name = str(photo) if name in used else name
             used.add(name)
-            records[str(photo)] = PhotoRecord(photos[str(photo)], stems[photo], name)
+            records[str(photo)] = PhotoRecord(photos[str(photo)], stems[photo], name, self.given.path_of(photo))
         return records
 
     def _files_of(self, photo: Path) -> list[Path]:
@@ -230,11 +161,13 @@ class Batch:
             self._state.add(line)
         return line
 
-    def finish(self, keep_lines: bool) -> int:
+    def finish(self, keep_lines: bool, write_shared: Callable[[ResultFolder], None] = lambda _: None) -> int:
         """Gives the results their final names and tells what was found, what failed, and where the results are.
 
         Args:
             keep_lines: Whether the JSON lines stay in the folder.
+            write_shared: Function that writes the files about all photos of a folder. It is called before the run
+                counts as finished, so that a repetition of an interrupted command calls it again.
 
         Returns:
             The exit code: 0, or 1 where a photo failed.
@@ -242,9 +175,13 @@ class Batch:
         if self._json_file is not None and self.lines:
             write_text(self._json_file, "".join(map(line_text, self.lines)), follow_links=True)
         if self.folder and self.folder.done:
-            self.folder.finish(keep_lines, [str(photo) for photo in self.photos])
+            self.folder.sort([str(photo) for photo in self.photos])
+            write_shared(self.folder)
+            self.folder.finish(keep_lines)
+        elif self.folder:
+            self.folder.discard()
         elif self._state:
-            self._state.discard()
+            self._state.remove()
         if not self.options.quiet and self.lines:
             notes.print(summary_table(self.lines, self.name))
         if self.options.timing and self.seconds and not self.options.quiet:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from incdet.cli.given_photos import GivenPhotos
-from incdet.cli.photo_batch import Batch, Done, OutputOptions, one_by_one
+from incdet.cli.output_options import OutputOptions
+from incdet.cli.photo_batch import Batch, Done, one_by_one
 from incdet.config.sections import Config
 from incdet.images import read_image
 from incdet.output.draw import draw_proposals

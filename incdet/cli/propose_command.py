@@ -96,7 +96,7 @@ def propose(
         return _propose_on_cluster(paths, on_cluster.check_place(output), effective, on_cluster, overwrite, quiet)
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.cli.given_photos import GivenPhotos
-    from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.output_options import OutputOptions
     from incdet.networks.chosen_weights import check_proposers
     from incdet.runtime.gpu_presence import refuse_missing_gpu
 

@@ -14,6 +14,7 @@ from incdet.cli.options import (
     Settings,
     device_setting,
     preset_setting,
+    refuse_nan,
 )
 
 EXAMPLES = (
@@ -44,7 +45,14 @@ Token = Annotated[
 ]
 MaxMegabytes = Annotated[
     float,
-    typer.Option("--max-megabytes", min=0.001, max=2000, help="Largest request.", rich_help_panel=SERVER),
+    typer.Option(
+        "--max-megabytes",
+        min=0.001,
+        max=2000,
+        callback=refuse_nan,
+        help="Largest request.",
+        rich_help_panel=SERVER,
+    ),
 ]
 MaxPhotos = Annotated[
     int,
@@ -53,11 +61,20 @@ MaxPhotos = Annotated[
     ),
 ]
 UploadSeconds = Annotated[
-    float, typer.Option("--upload-seconds", min=0.1, help="Longest time of an upload.", rich_help_panel=SERVER)
+    float,
+    typer.Option(
+        "--upload-seconds", min=0.1, callback=refuse_nan, help="Longest time of an upload.", rich_help_panel=SERVER
+    ),
 ]
 PhotoSeconds = Annotated[
     float,
-    typer.Option("--photo-seconds", min=0.1, help="Longest time from upload to result.", rich_help_panel=SERVER),
+    typer.Option(
+        "--photo-seconds",
+        min=0.1,
+        callback=refuse_nan,
+        help="Longest time from upload to result.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Classifier = Annotated[
     list[str] | None,

@@ -4,7 +4,6 @@ Every training is interrupted by Ctrl-C without loss: the same command goes on f
 several GPUs or machines, `torchrun --nproc-per-node 8 -m incdet train ...` starts as many processes.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,13 +233,13 @@ def plot(folders: RunFolders, output: Picture = Path("training.png")) -> None:
 
 def _data_settings(dataset: Collection | None, root: Path | None, split: str | None, weights: str | None) -> list[str]:
     """The settings of a recipe that options stand for; none where they were not given."""
+    from incdet.config.yaml_text import quoted
     from incdet.runtime.addresses import find_address
 
     # a path has lost one of the slashes of an address
     place = None if root is None else find_address(root) or root
     values = {"data.dataset": dataset, "data.root": place, "data.split": split, "initial_weights": weights}
-    # JSON keeps names such as "2012" and "null" texts
-    return [f"{key}={json.dumps(str(value))}" for key, value in values.items() if value is not None]
+    return [f"{key}={quoted(str(value))}" for key, value in values.items() if value is not None]
 
 
 @contextmanager

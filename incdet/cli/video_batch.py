@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from incdet.cli.console import failures_told, notes, print_line, progress_bar, tell_of_compilation, warning
+from incdet.cli.console import INTERRUPTED, failures_told, notes, print_line, progress_bar, tell_of_compilation, warning
 from incdet.cli.detection_batch import EnsembleChoice
-from incdet.cli.photo_batch import OutputOptions
+from incdet.cli.output_options import OutputOptions
 from incdet.cli.video_places import VideoPlaces
 from incdet.config.sections import Config
 from incdet.detections import Detections
@@ -45,6 +45,8 @@ def detect_in_video(
         IncdetError: The video or the weights cannot be used, or the results cannot be written.
     """
     with ExitStack() as stack:
+        if places.lock is not None:
+            stack.callback(places.lock.release)
         stack.callback(video.close)
         detector = ensemble.detector(config)
         if not options.quiet:
@@ -124,7 +126,8 @@ class VideoRun:
                     update(self.num_frames, f"frame {frame.number}, {frame.seconds:.1f} s")
             except KeyboardInterrupt:
                 self._tell_interruption()
-                raise
+                # what the command line says of other interrupted commands does not hold for a video
+                raise SystemExit(INTERRUPTED) from None
 
     def _open_lines(self) -> list[Callable[[dict[str, Any]], None]]:
         """Opens the files of lines; returns a function for each that writes one line at once."""

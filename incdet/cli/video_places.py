@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from incdet.cli.output_checks import DEFAULT_FOLDER
-from incdet.cli.photo_batch import OutputOptions
+from incdet.cli.output_checks import DEFAULT_FOLDER, refuse_address
+from incdet.cli.output_options import OutputOptions
 from incdet.errors import ConfigurationError, OutputError
-from incdet.runtime.files import require_writable_file
+from incdet.runtime.files import require_writable_file, require_writable_folder
+from incdet.runtime.folder_lock import FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE
 from incdet.runtime.video_names import VIDEO_SUFFIXES, is_video
 
@@ -36,12 +37,14 @@ class VideoPlaces:
         lines: File of JSON lines; None where there is none.
         description: `run.json`; None where only single files were asked for.
         to_stdout: Whether the lines are printed, too.
+        lock: Keeps other runs out of the folder of the results; None where only single files are written.
     """
 
     video: Path | None
     lines: tuple[Path, ...]
     description: Path | None
     to_stdout: bool
+    lock: FolderLock | None = None
 
     def all(self) -> list[Path]:
         """Returns every file that is written."""
@@ -56,23 +59,35 @@ def choose_places(path: str, options: OutputOptions) -> VideoPlaces:
         options: Places that the user named.
 
     Raises:
-        ConfigurationError: A kind of result is unknown.
-        OutputError: A file is there already, or cannot be written.
+        ConfigurationError: A kind of result is unknown, or has no place.
+        OutputError: A file is there already, or cannot be written, or another run writes into the folder.
     """
     kinds = options.kinds(KINDS)
+    refuse_address(options.folder, "--output")
+    refuse_address(None if options.json_file is None else Path(options.json_file), "--json")
     to_stdout = options.json_file == "-"
     lines = [] if options.json_file is None or to_stdout else [Path(options.json_file)]
-    video = description = None
+    video = description = lock = None
     if options.folder is not None and options.folder.suffix.lower() in VIDEO_SUFFIXES:
         # the name of the video alone
         video = options.folder
+        if options.save is not None and kinds != ("image",):
+            raise ConfigurationError(
+                f"--save {options.save} has no place beside the one video {video}; give a folder with --output, or "
+                "leave out --save and name a file for the lines with --json"
+            )
     elif kinds:
-        folder = options.folder or _next_free_folder()
+        folder = options.folder
+        if folder is None:
+            folder, lock = _lock_free_folder()
+        else:
+            require_writable_folder(folder)
+            lock = lock_folder(folder)
         name = path.replace(":", "-") if path.startswith("camera:") else Path(path).stem
         video = folder / f"{name}.mp4" if "image" in kinds else None
         lines += [folder / "detections.jsonl"] if "json" in kinds else []
         description = folder / RUN_FILE
-    places = VideoPlaces(video, tuple(lines), description, to_stdout)
+    places = VideoPlaces(video, tuple(lines), description, to_stdout, lock)
     for file in places.all():
         if file.resolve() == Path(path).resolve():
             raise OutputError(f"{file} is the video itself; give another place with --output or --json")
@@ -82,9 +97,17 @@ def choose_places(path: str, options: OutputOptions) -> VideoPlaces:
     return places
 
 
-def _next_free_folder() -> Path:
+def _lock_free_folder() -> tuple[Path, FolderLock]:
+    """Makes the first numbered folder that is not there yet, and locks it, so that no other run takes it, too."""
     folder, number = DEFAULT_FOLDER, 1
-    while folder.exists():
+    while True:
+        if not folder.exists():
+            require_writable_folder(folder)
+            try:
+                return folder, lock_folder(folder)
+            except OutputError:
+                # a run that began at the same moment has made it
+                if not folder.exists():
+                    raise
         number += 1
         folder = DEFAULT_FOLDER.with_name(f"{DEFAULT_FOLDER.name}-{number}")
-    return folder

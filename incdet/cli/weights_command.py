@@ -151,6 +151,8 @@ def calibrate(
     require_writable_folder(cache)
     for name in weights:
         load_classifier_record(find_weights(name))
+        # the result goes beside the weights
+        require_writable_folder(find_weights(name).parent)
     sample = PhotoSample(dataset, root, split, photos).loaded(reporter())
     # torch is loaded once the arguments are known to be right
     from incdet.training.int8_calibration import calibrate as calibrate_weights
@@ -222,6 +224,8 @@ def fit_boxes(
     proposals = load_config(ProposalsConfig, None, [*quick, *(settings or ())])
     require_writable_folder(cache)
     load_classifier_record(find_weights(weights))
+    # the result goes beside the weights
+    require_writable_folder(find_weights(weights).parent)
     check_proposers(proposals)
     sample = PhotoSample(dataset, root, split, photos).loaded(reporter())
     # torch is loaded once the arguments are known to be right

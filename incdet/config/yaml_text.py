@@ -1,5 +1,6 @@
 """YAML texts of users, whose aliases, tags and numbers may be anything."""
 
+import json
 import re
 from typing import Any
 
@@ -10,6 +11,14 @@ from incdet.errors import ConfigurationError, reason
 
 class _Loader(yaml.SafeLoader):
     """A loader that reads YAML 1.2's numbers: PyYAML takes `1e-3` for text, because it has no dot."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Makes a mapping, and refuses a key that is written twice: the first value would be lost."""
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        twice = next((key for key in written if written.count(key) > 1), None)
+        if twice is not None:
+            raise ConfigurationError(f"the key '{twice}' is there twice")
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -55,6 +64,17 @@ def parse_yaml(text: str | bytes, as_text: bool = False) -> Any:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def quoted(text: str) -> str:
+    """Returns a text as a YAML scalar that is read back as it is, whatever it looks like.
+
+    >>> parse_yaml(quoted("2012")), parse_yaml(quoted("null"))
+    ('2012', 'null')
+    """
+    # YAML has no pairs of surrogates, which JSON writes for characters such as emoji
+    parts = [json.dumps(letter)[1:-1] if ord(letter) <= 0xFFFF else f"\\U{ord(letter):08x}" for letter in text]
+    return f'"{"".join(parts)}"'
 
 
 def _num_values(node: yaml.Node, known: dict[int, int]) -> int:

@@ -46,11 +46,21 @@ class AnnotatedVideo:
         self._writer.write(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
-        """Finishes the file, which holds all frames so far; without any, there is none."""
+        """Finishes the file, which holds all frames so far; without any, there is none.
+
+        Raises:
+            OutputError: The file cannot be written, as on a full disk, which OpenCV does not tell.
+        """
         if self._writer is None:
             return
         self._writer.release()
         self._writer = None
+        if not _is_readable(self._unfinished):
+            self._unfinished.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot write {self.file}: what was encoded cannot be read again, as on a full disk; make room, or "
+                "choose another place for it"
+            )
         try:
             self._unfinished.replace(self.file)
         except OSError as error:
@@ -68,3 +78,12 @@ class AnnotatedVideo:
                 "a name that ends in .mp4 or .avi, or leave the video out with --save json"
             )
         return writer
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether a video has a first frame."""
+    capture = cv2.VideoCapture(str(file))
+    try:
+        return bool(capture.isOpened() and capture.read()[0])
+    finally:
+        capture.release()

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from incdet.errors import OutputError, reason
+from incdet.output.photo_records import STATE, stored_records
+from incdet.output.photo_records import PhotoRecord as PhotoRecord  # users of folders of results need it
 from incdet.output.result_lines import NAMES as NAMES  # users of folders of results need it
 from incdet.output.result_lines import (
     RESULT_SUFFIXES,
@@ -21,24 +23,6 @@ from incdet.output.result_pictures import stored_run
 from incdet.runtime.files import append_text, write_text
 from incdet.runtime.folder_lock import FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE, run_text
-
-_STATE = ("photos", "json_file")
-"""Keys of `run.json` that tell what was done rather than how."""
-
-
-@dataclass(frozen=True)
-class PhotoRecord:
-    """The entry of a photo in `run.json`.
-
-    Attributes:
-        identity: Text that changes when another photo takes the place of this one.
-        file: Stem of the photo's own result files.
-        name: Name of the photo in files about all photos, relative to the folder that was searched.
-    """
-
-    identity: str = ""
-    file: str = ""
-    name: str = ""
 
 
 class ResultFolder:
@@ -85,11 +69,12 @@ class ResultFolder:
             self.path = path.with_name(f"{path.name}-{number}")
         if not overwrite and (obstacle := self._obstacle()):
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
+        self._seen = self._state_of_files()
         stored = stored_run(self.path)
         is_same = stored is not None and not self._differences(stored)
         self._continues = is_same and (not overwrite or self._unfinished.exists())
         self._has_run = stored is not None
-        self.records = _stored_records(stored) if stored is not None and self._continues else {}
+        self.records = stored_records(stored) if stored is not None and self._continues else {}
         self._earlier = frozenset(self.records)
         files = [] if overwrite else [self._hidden, self._finished]
         known = lines_of(*files, self._unfinished) if self._continues else StoredLines()
@@ -97,10 +82,19 @@ class ResultFolder:
         for photo, identity in (photos or {}).items():
             # another photo in its place has no results yet
             if photo in self.done and self.records.get(photo, PhotoRecord()).identity != identity:
+                self._require_same_place(photo)
                 del self.done[photo]
         self._lock: FolderLock | None = None
-        self._had_finished = self._finished.exists()
-        self._made = self._continues or not self.path.exists()
+        self._made = not self.path.exists()
+
+    def _require_same_place(self, photo: str) -> None:
+        """Raises OutputError where results are of another photo that a relative path names from another folder."""
+        then, now = self.records.get(photo, PhotoRecord()).path, str(Path(photo).absolute())
+        if then not in ("", now) and Path(then).exists():
+            raise OutputError(
+                f"{self.path} holds the results of another {photo}, {then}; give another folder with --output, or "
+                "whole paths"
+            )
 
     def begin(
         self,
@@ -137,11 +131,11 @@ class ResultFolder:
             # a linked folder inside would lead the results elsewhere
             if parent.is_symlink() and parent != self.path:
                 raise OutputError(f"{parent} is a link to another folder; give another folder with --output")
-        if not self._continues:
+        if self._has_run and not self._continues:
             # results of other commands in the folder would no longer agree with its description
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
             self._remove(*(self.path / f".{name}.jsonl" for name in NAMES))
-        else:
+        elif self._continues:
             # forgotten lines go first, so that nobody takes them for those of the photos that are recorded next
             for file in (self._hidden, self._finished, self._unfinished):
                 if file.exists():
@@ -156,10 +150,15 @@ class ResultFolder:
     def _lock_folder(self) -> None:
         if self._lock is None:
             self._lock = lock_folder(self.path, "hierarchy", "labels")
-        # another run may have done some of the work between the look at the folder and the lock
-        if self._finished.exists() and not self._had_finished and not self.overwrite:
-            self._unlock_folder()
-            raise OutputError(f"another run has just written {self._finished}; run again")
+            # another run may have done some of the work between the look at the folder and the lock
+            if self._state_of_files() != self._seen:
+                self._unlock_folder()
+                raise OutputError(f"another run has just written into {self.path}; run again")
+
+    def _state_of_files(self) -> list[tuple[int, int] | None]:
+        """Returns size and time of the files that a run changes, None for one that is not there."""
+        files = (self.path / RUN_FILE, self._finished, self._hidden, self._unfinished)
+        return [_state_of(file) for file in files]
 
     def _unlock_folder(self) -> None:
         if self._lock is not None:
@@ -201,11 +200,11 @@ class ResultFolder:
     def _has_other_photos(self, photos: Mapping[str, str] | None) -> bool:
         """Whether the folder holds results of photos that are not given now."""
         stored = stored_run(self.path)
-        return photos is not None and stored is not None and not _stored_records(stored).keys() <= photos.keys()
+        return photos is not None and stored is not None and not stored_records(stored).keys() <= photos.keys()
 
     def _differences(self, stored: Mapping[str, Any]) -> str:
         """Returns the first settings that differ from those of an earlier run, in words; empty where none does."""
-        then, now = ({key: run[key] for key in run if key not in _STATE} for run in (stored, self._description))
+        then, now = ({key: run[key] for key in run if key not in STATE} for run in (stored, self._description))
         return differences_in_words(then, now)
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -225,30 +224,44 @@ class ResultFolder:
                 f"cannot write {self._unfinished}: {reason(error)}; run again once it can be written"
             ) from None
 
-    def finish(self, keep: bool = True, order: Sequence[str] = ()) -> None:
+    def sort(self, photos: Sequence[str]) -> None:
+        """Puts the lines of some photos, given by their names, first and into their order."""
+        first = {photo: self.done[photo] for photo in photos if photo in self.done}
+        self.done = first | self.done
+
+    def finish(self, keep: bool = True) -> None:
         """Joins the lines of this run with those of earlier ones.
 
         Args:
             keep: Whether the lines are a result. Otherwise they stay in a hidden file, for a repetition of the command.
-            order: Names of photos whose lines come first, in this order.
         """
         if not self._unfinished.exists():
             raise OutputError(f"{self._unfinished} went away during the run, and with it the results; run again")
-        first = {photo: self.done[photo] for photo in order if photo in self.done}
-        self.done = first | self.done
         is_shown = keep or self._finished.exists()
         write_lines(self._finished if is_shown else self._hidden, self.done)
         self._remove(self._unfinished, *([self._hidden] if is_shown else []))
         self._unlock_folder()
 
     def discard(self) -> None:
-        """Removes the traces of a run without results, so that the corrected command finds the folder free."""
-        self._remove(self._unfinished, self._hidden, self.path / RUN_FILE)
+        """Ends a run without results, so that the corrected command finds the folder as free as before.
+
+        Where an earlier run described the folder, the description stays: pictures of that run are there, too.
+        """
+        empty = [file for file in (self._hidden, self._finished) if file.exists() and not lines_of(file).lines]
+        self._remove(self._unfinished, *empty, *([] if self._has_run else [self.path / RUN_FILE]))
         self._unlock_folder()
         if self._made:
             # the folder stays where something else came into it meanwhile
             with suppress(OSError):
                 self.path.rmdir()
+
+    def remove(self) -> None:
+        """Removes a folder that only kept the state of a run, which has ended."""
+        self._remove(self._unfinished, self._hidden, self.path / RUN_FILE)
+        self._unlock_folder()
+        # the folder stays where something else came into it meanwhile
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _remove(self, *files: Path) -> None:
         for file in filter(Path.exists, files):
@@ -260,11 +273,10 @@ class ResultFolder:
                 ) from None
 
 
-def _stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
-    """Returns the records of the photos in a `run.json`; entries of another form are left out."""
-    photos = stored.get("photos")
-    records = {}
-    for photo, entry in photos.items() if isinstance(photos, dict) else ():
-        with suppress(TypeError):
-            records[photo] = PhotoRecord(**entry)
-    return records
+def _state_of(file: Path) -> tuple[int, int] | None:
+    """Returns size and time of a file; None where it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -13,7 +13,7 @@ from incdet.runtime.files import write_text
 NAMES = ("detections", "proposals", "classifications")
 """Names of the results of commands."""
 
-RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json")
+RESULT_SUFFIXES = (".jsonl", ".unfinished.jsonl", ".csv", ".coco.json", ".cvat.xml")
 """Suffixes of the files that a run writes about all its photos."""
 
 CHECKSUM = "crc32"

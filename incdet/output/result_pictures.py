@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from incdet.runtime.provenance import RUN_FILE
+from incdet.runtime.provenance import RUN_FILE, is_run_description
 
 _MAX_STEM_BYTES = 200
 """Longest stem of a file name, in bytes. Names may have 255 bytes, and ours end in a number and a suffix."""
+
+_RESERVED = ("run", "detections.coco", "detections.cvat")
+"""Stems of files about all photos, which would be written over by files of a photo with the same name."""
 
 SUBFOLDERS = ("hierarchy",)
 """Folders of pictures inside a folder of results."""
@@ -43,7 +46,7 @@ class ResultPictures:
 def _names_in(folder: Path) -> frozenset[str] | None:
     """Returns the stems of the pictures in a folder of results; None where it is no such folder."""
     stored = stored_run(folder)
-    if stored is None or not isinstance(stored.get("versions"), dict) or "incdet" not in stored["versions"]:
+    if stored is None or not is_run_description(stored):
         return None
     photos = stored.get("photos")
     entries = photos.values() if isinstance(photos, dict) else ()
@@ -51,7 +54,7 @@ def _names_in(folder: Path) -> frozenset[str] | None:
 
 
 def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None) -> dict[Path, str]:
-    """Returns a different name for every photo: its stem, with a number where an earlier photo has the same stem.
+    """Returns a different name for every photo: its stem, with a number where another file has the same stem.
 
     Args:
         photos: The photos.
@@ -64,7 +67,7 @@ def picture_names(photos: Sequence[Path], taken: Mapping[str, str] | None = None
     """
     taken = taken or {}
     names: dict[Path, str] = {}
-    used = {name.casefold() for name in taken.values()}
+    used = {name.casefold() for name in (*_RESERVED, *taken.values())}
     for photo in photos:
         if str(photo) in taken:
             names[photo] = taken[str(photo)]

@@ -86,14 +86,16 @@ def timing_table(seconds: Sequence[Mapping[str, float]]) -> Table:
     Args:
         seconds: Seconds of each stage by its name, one entry per photo.
     """
-    stages = {stage: mean(entry[stage] for entry in seconds) for stage in seconds[0]}
+    # a photo without regions has fewer stages
+    names = dict.fromkeys(stage for entry in seconds for stage in entry)
+    stages = {stage: mean(entry.get(stage, 0.0) for entry in seconds) for stage in names}
     total = sum(stages.values())
     table = Table(title=f"seconds per photo, mean of {len(seconds)}; peak memory {peak_memory_gigabytes():.2f} GB")
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     table.add_column("share", justify="right")
     for stage, value in stages.items():
-        table.add_row(stage, f"{value:.3f}", f"{value / total:.0%}")
+        table.add_row(stage, f"{value:.3f}", f"{value / max(total, 1e-9):.0%}")
     table.add_section()
     table.add_row("total", f"{total:.3f}", "")
     return table

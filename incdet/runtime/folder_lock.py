@@ -89,8 +89,10 @@ class FolderLock:
         if not _is_file_of(self.file, descriptor):
             os.close(descriptor)
             raise OutputError(f"another run has just ended in {folder}; run again")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        # without the number, the lock holds all the same
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         _held[self._key] = _Held(descriptor)
         return True
 

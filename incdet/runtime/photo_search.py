@@ -8,7 +8,7 @@ from pathlib import Path
 
 from incdet.errors import ImageError, reason
 from incdet.runtime.counted_words import counted
-from incdet.runtime.provenance import RUN_FILE
+from incdet.runtime.provenance import holds_results
 from incdet.runtime.shard_photos import ShardPhoto
 from incdet.runtime.urls import missing_file_hint
 
@@ -168,7 +168,7 @@ def _exists(path: Path, kind: Callable[[Path], bool]) -> bool:
 
 def is_searched_folder(folder: Path, passed_over: PassedOver) -> bool:
     """Whether a folder inside another one is searched."""
-    if is_hidden_folder(folder.name) or (folder / RUN_FILE).is_file():
+    if is_hidden_folder(folder.name) or holds_results(folder):
         return False
     if folder.is_symlink():
         passed_over.linked_folders += 1

@@ -1,9 +1,11 @@
 """What made a result: versions, configuration and weights; and the memory that it took."""
 
+import json
 import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -42,6 +44,19 @@ def describe_run(config: BaseModel, weights: dict[str, str], **more: Any) -> dic
         Values that JSON can hold, under "versions", "configuration", "weights" and the keys of `more`.
     """
     return {"versions": versions(), "configuration": config.model_dump(mode="json"), "weights": weights, **more}
+
+
+def is_run_description(stored: Any) -> bool:
+    """Whether the content of a JSON file is a description that incdet wrote."""
+    return isinstance(stored, dict) and isinstance(stored.get("versions"), dict) and "incdet" in stored["versions"]
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a folder holds results of incdet, which `run.json` describes; other programs write such files, too."""
+    try:
+        return is_run_description(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def run_text(description: Mapping[str, Any]) -> str:

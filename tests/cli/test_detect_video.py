@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def test_detect_writes_lines_and_a_video_with_boxes(incdet, clip, tmp_path):
 
 def test_places_of_a_video(incdet, clip, tmp_path, monkeypatch):
     """Without networks: what is written where."""
-    from incdet.cli.photo_batch import OutputOptions
+    from incdet.cli.output_options import OutputOptions
     from incdet.cli.video_places import choose_places
 
     monkeypatch.chdir(tmp_path)
@@ -90,11 +91,12 @@ def test_places_of_a_video(incdet, clip, tmp_path, monkeypatch):
     assert [str(file) for file in places.all()] == [
         f"incdet-output/{name}" for name in ("clip.mp4", "detections.jsonl", "run.json")
     ]
-    (tmp_path / "incdet-output").mkdir()
-    assert (
-        choose_places("camera:1", OutputOptions()).video
-        == tmp_path.relative_to(tmp_path) / "incdet-output-2/camera-1.mp4"
-    )
+    # a run that begins before the first one has written anything takes another folder
+    other = choose_places("camera:1", OutputOptions())
+    assert other.video == Path("incdet-output-2/camera-1.mp4")
+    for taken in (places, other):
+        taken.lock.release()
+    assert not list(tmp_path.iterdir()), "nothing was written, so nothing stays"
     alone = choose_places(str(clip), OutputOptions(json_file="-"))
     assert (alone.all(), alone.to_stdout) == ([], True)
     named = choose_places(str(clip), OutputOptions(folder=tmp_path / "boxes.mp4", json_file="lines.jsonl"))
@@ -192,6 +194,26 @@ def test_a_video_takes_frames_of_several_sizes_and_tells_what_it_cannot_encode(t
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["boxes.avi"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_video_that_a_full_disk_cuts_off_is_no_result(tmp_path):
+    """OpenCV writes in silence to a disk that is full; a limit on the size of files does the same."""
+    program = """
+import pathlib, resource, signal
+import numpy as np
+from incdet.output.annotated_video import AnnotatedVideo
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+video = AnnotatedVideo(pathlib.Path("boxes.mp4"), 10)
+for number in range(20):
+    video.add(np.random.default_rng(number).integers(0, 256, (240, 320, 3), np.uint8))
+video.close()
+"""
+    program = f"import sys; sys.path[:0] = {sys.path!r}" + program
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "OutputError: cannot write boxes.mp4" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 def test_an_interruption_keeps_what_was_found(clip, tmp_path):
     program = f"import sys; sys.path[:0] = {sys.path!r}; from incdet.cli.app import main; main()"
@@ -207,5 +229,6 @@ def test_an_interruption_keeps_what_was_found(clip, tmp_path):
     kept = [json.loads(line) for line in lines.read_text().splitlines()]
     assert 1 <= len(kept) <= 12
     assert "--overwrite begins again from the first frame" in err
+    assert "is not done twice" not in err, "that holds for photos"
     frames, _ = frames_of(tmp_path / "found/clip.mp4")
     assert len(kept) <= len(frames) <= len(kept) + 1

@@ -9,7 +9,8 @@ import pytest
 from command_line import FEW, ONE, one_sentence, run_program
 
 from incdet.cli.given_photos import GivenPhotos
-from incdet.cli.photo_batch import Batch, OutputOptions, one_by_one
+from incdet.cli.output_options import OutputOptions
+from incdet.cli.photo_batch import Batch, one_by_one
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])

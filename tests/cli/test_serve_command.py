@@ -25,6 +25,13 @@ def test_tokens_that_no_request_can_bring_are_refused(token):
     require_usable_token("open sesame")
 
 
+@pytest.mark.parametrize("option", ["--photo-seconds", "--upload-seconds", "--max-megabytes"])
+def test_a_limit_that_is_no_number_is_refused(incdet, option):
+    code, _, err = incdet("serve", option, "nan")
+    assert code == 2
+    assert f"Invalid value for '{option}'" in err
+
+
 @pytest.mark.slow
 def test_a_second_interruption_stops_at_once_and_without_a_traceback():
     noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)

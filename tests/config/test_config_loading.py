@@ -1,5 +1,6 @@
 """Configurations from files and settings, and the messages about wrong ones."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from incdet.config.loading import load_config, make_config, valid_keys
 from incdet.config.sections import Config, DetectionsConfig, Section
+from incdet.config.yaml_text import parse_yaml, quoted
 from incdet.errors import ConfigurationError
 
 
@@ -215,3 +217,19 @@ def test_the_key_of_a_value_of_several_types_is_named_without_the_type():
             ConfigurationError, match=rf"^setting 'steps={value}': 'steps' is .* or input should be 'auto'"
         ):
             load_config(Length, settings=[f"steps={value}"])
+
+
+def test_a_key_that_is_written_twice_is_refused_and_merged_ones_are_not(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("scores:\n  rounds: 7\ndevice: cpu\nscores:\n  batch_size: 3\n")
+    with pytest.raises(ConfigurationError, match="the key 'scores' is there twice"):
+        load_config(Config, file)
+    assert parse_yaml("a: &a {rounds: 7, batch_size: 1}\nb: {<<: *a, rounds: 3}") == {
+        "a": {"rounds": 7, "batch_size": 1},
+        "b": {"rounds": 3, "batch_size": 1},
+    }
+
+
+@pytest.mark.parametrize("text", ["2012", "null", "a: b", '\U0001f4f7 it\'s "here"', os.fsdecode(b"\xff.jpg"), "\n"])
+def test_a_quoted_text_is_read_back_as_it_is(text):
+    assert parse_yaml(quoted(text)) == text

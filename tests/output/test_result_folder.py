@@ -1,6 +1,7 @@
 """Folders of results: protected, numbered, and continued after an interruption."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,8 @@ def finished(path, description, photos):
     for photo in photos:
         if photo not in folder.done:
             folder.add(line(photo))
-    folder.finish(order=list(photos))
+    folder.sort(list(photos))
+    folder.finish()
     return folder
 
 
@@ -69,7 +71,8 @@ def test_a_repetition_has_nothing_to_do_but_new_and_changed_photos(tmp_path):
     assert list(again.done) == ["a"]
     for photo in "bc":
         again.add(line(photo))
-    again.finish(order=["a", "b", "c"])
+    again.sort(["a", "b", "c"])
+    again.finish()
     assert images_in(tmp_path / "r" / "detections.jsonl") == ["a", "b", "c"]
     # other photos are added, and those that are not given any more stay
     finished(tmp_path / "r", {}, {"d": "1"})
@@ -155,3 +158,59 @@ def test_damaged_lines_of_an_interrupted_run_are_dropped(tmp_path):
     with (tmp_path / "r" / "detections.unfinished.jsonl").open("ab") as file:
         file.write(b'{"image": \xff}\n{"no": "image"}\n[1]\n')
     assert begun(tmp_path / "r", {}).done == {"x": line("x")}
+
+
+def test_a_run_without_results_leaves_an_earlier_one_as_it_was(tmp_path):
+    finished(tmp_path / "r", {"a": 1}, {"x": "1"})
+    picture = tmp_path / "r" / "x.jpg"
+    picture.write_text("made by the first run")
+    # the photo is damaged now, so nothing comes of it
+    begun(tmp_path / "r", {"a": 1}, {"x": "2"}).discard()
+    assert sorted(file.name for file in (tmp_path / "r").iterdir()) == ["run.json", "x.jpg"]
+    again = ResultFolder(tmp_path / "r", "detections", {"a": 1}, {"x": "3"})
+    again.begin({"x": [picture]}, [], [])
+    assert again.done == {}
+    # a folder that the run has made goes with it
+    begun(tmp_path / "new", {}, {"x": "1"}).discard()
+    assert not (tmp_path / "new").exists()
+
+
+def test_lines_that_another_run_has_added_meanwhile_are_not_lost(tmp_path):
+    finished(tmp_path / "r", {}, {"a": "1"})
+    late = ResultFolder(tmp_path / "r", "detections", {}, {"b": "1"})
+    finished(tmp_path / "r", {}, {"c": "1"})
+    with pytest.raises(OutputError, match="run again"):
+        late.begin({}, [], [])
+    assert images_in(tmp_path / "r" / "detections.jsonl") == ["c", "a"]
+
+
+def test_a_photo_of_the_same_relative_name_elsewhere_does_not_replace_results(tmp_path, monkeypatch):
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.jpg").write_text(place)
+    folder = ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "1"})
+    folder.begin({}, [], [], {"x.jpg": PhotoRecord("1", "x", "x.jpg", str(tmp_path / "one" / "x.jpg"))})
+    folder.add(line("x.jpg"))
+    folder.finish()
+    monkeypatch.chdir(tmp_path / "two")
+    with pytest.raises(OutputError, match=r"results of another x\.jpg, .*one.x\.jpg; give another folder"):
+        ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"})
+    # where the photo itself was changed, it is done again
+    monkeypatch.chdir(tmp_path / "one")
+    assert ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"}).done == {}
+
+
+def test_tables_of_somebody_else_in_the_folder_are_kept(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "detections.csv").write_text("precious")
+    finished(tmp_path / "r", {}, {"a": "1"})
+    assert (tmp_path / "r" / "detections.csv").read_text() == "precious"
+    # those of an earlier run would not agree with the new description
+    finished_again = begun(tmp_path / "r", {"b": 1}, {"a": "1"}, overwrite=True)
+    assert not (tmp_path / "r" / "detections.csv").exists()
+    finished_again.discard()
+
+
+def test_files_about_all_photos_are_not_written_over_by_those_of_one():
+    names = picture_names([Path("run.jpg"), Path("Detections.COCO.png"), Path("a.jpg")])
+    assert list(names.values()) == ["run-2", "Detections.COCO-2", "a"]

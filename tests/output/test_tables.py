@@ -6,7 +6,7 @@ import pytest
 from detection_samples import detections
 from rich.console import Console
 
-from incdet.output.tables import summary_table
+from incdet.output.tables import summary_table, timing_table
 from incdet.output.writers import best_below, detections_json
 
 
@@ -37,3 +37,11 @@ def test_a_photo_with_detections_names_the_best_and_one_without_any_says_nothing
     text = shown([detections_json(detections([[0, 0, 5, 5]], [0.9], [1])), detections_json(detections([], [], []))])
     assert "dog 0.90" in text
     assert "Nothing" not in text
+
+
+def test_seconds_of_photos_with_different_stages_are_told_together():
+    screen = io.StringIO()
+    # a photo without regions has none to classify
+    Console(width=120, file=screen).print(timing_table([{"proposals": 1.0}, {"proposals": 2.0, "scores": 3.0}]))
+    numbers = {row[1]: row[3] for row in (line.split() for line in screen.getvalue().splitlines()) if len(row) > 3}
+    assert numbers == numbers | {"proposals": "1.500", "scores": "1.500", "total": "3.000"}
