@@ -28,6 +28,7 @@ from incdet.cluster.ray_cluster import LOCAL, connect, disconnect
 from incdet.cluster.result_store import open_store
 from incdet.cluster.worker_slots import WorkerChoice
 from incdet.images import find_images
+from incdet.runtime.worker_processes import num_cores
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -38,7 +39,7 @@ IN_FOLDER = 10_000
 @app.command()
 def overhead(
     folder: Annotated[Path, typer.Argument(help="Folder of the photos and the results; made where it is missing.")],
-    photos: Annotated[int, typer.Option(min=1, help="Number of photos.")] = 100_000,
+    photos: Annotated[int, typer.Option(min=1, help="Number of photos that there are at least.")] = 100_000,
     side: Annotated[int, typer.Option(min=1, help="Width and height of a photo.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Number of workers.")] = 1,
 ) -> None:
@@ -61,11 +62,11 @@ def overhead(
         workers=WorkerChoice(num_workers=workers),
     )
     memory: list[float] = []
-    shares: list[float] = []
+    counts: list[int] = []
 
     def note(progress: Progress) -> None:
         memory.append(resident_megabytes())
-        shares.append(progress.num_photos / photos)
+        counts.append(progress.num_photos)
 
     with ClusterRun(request) as run:
         connect(LOCAL)
@@ -74,10 +75,12 @@ def overhead(
         finally:
             disconnect()
     # the memory is told from the moment at which work has begun
-    first = next(number for number, share in enumerate(shares) if share > 0)
-    by_photo = run.progress.seconds * workers / photos
+    first = next(number for number, count in enumerate(counts) if count > 0)
+    # an earlier measurement may have left more photos in the folder than were asked for
+    done = run.progress.num_photos
+    by_photo = run.progress.seconds * workers / done
     numbers = {
-        "photos": photos,
+        "photos": done,
         "seconds": round(run.progress.seconds, 1),
         "ms_a_photo_and_worker": round(by_photo * 1000, 3),
         "ms_in_a_plain_loop": round(plain * 1000, 3),
@@ -130,7 +133,9 @@ def throughput(
     path: Annotated[Path, typer.Argument(help="A folder of photos.")],
     limit: Annotated[int, typer.Option(min=2, help="Largest number of photos.")] = 60,
     runs: Annotated[int, typer.Option(min=1, help="Repetitions, in turn; the median counts.")] = 3,
-    workers: Annotated[int, typer.Option(min=1, help="Workers of the cluster.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of the cluster (default: one for each core).")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="As of incdet detect; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help="As of incdet detect.")] = "default",
 ) -> None:
@@ -138,6 +143,7 @@ def throughput(
 
     Both are measured without their start: each by two runs, of which the longer one detects in twice as many photos.
     """
+    workers = workers or num_cores()
     files = find_images([path])[:limit]
     options = ["--preset", preset, "--quiet", *(word for setting in settings or () for word in ("--set", setting))]
     rates: dict[str, list[float]] = {"one machine": [], "cluster": []}
@@ -147,6 +153,7 @@ def throughput(
     medians = {name: float(np.median(values)) for name, values in rates.items()}
     numbers: dict[str, Any] = {
         "photos": len(files),
+        "cores": {"one machine": num_cores(), "cluster": workers},
         "photos_a_second": {name: [round(value, 3) for value in values] for name, values in rates.items()},
         "ratio_of_medians": round(medians["cluster"] / medians["one machine"], 3),
     }

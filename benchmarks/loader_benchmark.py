@@ -22,10 +22,13 @@ from incdet.training.samples.photo_sources import FolderPhotos
 
 SIZE, BATCH = 224, 32
 EPOCHS = 3
-"""Per pass."""
+"""Smallest number of epochs of a pass; few photos take more of them."""
 
 WARM_UP = 15
 """Batches before the clock starts: workers have started, and what they had made in advance is used up."""
+
+MIN_BATCHES = 30
+"""Smallest number of batches of a pass after that."""
 
 OURS, PEER, PEER_WITH_COLORS = "incdet", "torchvision's reference", "the same + ColorJitter"
 
@@ -62,14 +65,15 @@ class _Reference(TorchDataset[Tensor]):
 def measure_loaders(paths: Sequence[Path], workers: Sequence[int], runs: int) -> list[Row]:
     """Photos per second of every loader and number of workers: the median of passes taken in turns."""
     source = FolderPhotos(LabelledPhotos(tuple(paths), np.zeros(len(paths), np.int64)), ("photo",))
-    steps = range(EPOCHS * len(paths) // BATCH)
+    epochs = num_epochs(len(paths))
+    steps = range(epochs * len(paths) // BATCH)
 
     def ours(number: int) -> Iterator[object]:
         chosen = np.arange(len(paths))
         return crop_batches(source, chosen, SIZE, DistortionsConfig(), BATCH, 0, number)(steps)
 
     def peer(number: int, colors: bool) -> Iterator[object]:
-        return iter(DataLoader(_Reference([*paths] * EPOCHS, colors), BATCH, True, num_workers=number, drop_last=True))
+        return iter(DataLoader(_Reference([*paths] * epochs, colors), BATCH, True, num_workers=number, drop_last=True))
 
     loaders: dict[str, Callable[[int], Iterator[object]]] = {
         OURS: ours,
@@ -89,6 +93,15 @@ def measure_loaders(paths: Sequence[Path], workers: Sequence[int], runs: int) ->
         {"loader": name, "workers": number, "photos_per_second": round(statistics.median(found[1:]), 1)}
         for (name, number), found in speeds.items()
     ]
+
+
+def num_epochs(num_photos: int) -> int:
+    """Returns the number of epochs of a pass, which is long enough to be measured after its beginning.
+
+    >>> num_epochs(1000), num_epochs(160), num_epochs(1)
+    (3, 9, 1440)
+    """
+    return max(EPOCHS, -(-(WARM_UP + MIN_BATCHES) * BATCH // num_photos))
 
 
 def _photos_per_second(batches: Iterator[object]) -> float:

@@ -182,7 +182,9 @@ def table(results: Results) -> None:
         faults = {(seed, number) for seed, number, _, _ in _faults(own, name)}
         newest = {(line["seed"], line["number"]): line["mended"] for line in own if "mended" in line}
         mended = sum(newest.get(fault, False) for fault in faults)
-        row = [sum(counts) + len(faults), *counts, len(faults), mended]
+        # a guided search notes every kind of fault once, so that its faults are no number of inputs
+        num_inputs = sum(sum(line["counts"].values()) for line in own if "counts" in line)
+        row = [num_inputs, *counts, len(faults), mended]
         totals = [total + value for total, value in zip(totals, row, strict=True)]
         seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in own}))
         shown.add_row(name, *(f"{value:,}" for value in row), seeds)

@@ -12,7 +12,9 @@ both know. Probabilities are stored: interrupted, the same command goes on where
 Choose a formula on photos that neither network has learnt from, and measure it on others.
 """
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,16 +36,20 @@ from incdet.evaluation.average_precision import Evaluation, evaluate_detections
 from incdet.evaluation.operating_points import operating_points
 from incdet.evaluation.placed_objects import placed_objects
 from incdet.images import read_image
+from incdet.networks.chosen_weights import proposer_files
 from incdet.networks.engines.selection import Engine
 from incdet.networks.pretrained import load_pretrained
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_record
 from incdet.ops.nms import nms
+from incdet.pipeline.proposal_cache import image_key
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.proposals import Proposers
 from incdet.runtime.device import choose_device
+from incdet.runtime.file_hashes import named_hashes, sha256
 from incdet.runtime.files import load_arrays, save_arrays
+from incdet.runtime.provenance import describe_run
 from incdet.structures import Image, RegionScores
 
 NAMES = tuple(kind.name for kind in ilsvrc_classes())
@@ -57,14 +63,18 @@ class PairOutputs:
     """The outputs of both networks for R regions of a photo.
 
     Attributes:
-        image: the photo, without pixels of interest to formulas.
+        image: name of the photo, whose pixels are of no interest to formulas.
+        width: its width in pixels.
+        height: its height in pixels.
         boxes: [R, 4] float32, xyxy pixels, where the finder has moved the proposals in two rounds.
         found: [R, F] float32, the finder's probabilities, the mean over its rounds.
         named_proposals: [R, C] float32, the namer's probabilities of the proposals.
         named_moved: [R, C] float32, the namer's probabilities of `boxes`.
     """
 
-    image: Image
+    image: str
+    width: int
+    height: int
     boxes: np.ndarray
     found: np.ndarray
     named_proposals: np.ndarray
@@ -183,22 +193,33 @@ class Pair:
         # one call, so that the namer computes its feature maps once
         named = namer(image, np.concatenate([boxes[rows], found.boxes[rows]])).scores.probabilities
         before, after = named[: len(rows)], named[len(rows) :]
-        return PairOutputs(image, found.boxes[rows], found.probabilities[rows], before, after)
+        kept = found.boxes[rows], found.probabilities[rows], before, after
+        return PairOutputs(image.name, image.width, image.height, *kept)
+
+    def key(self) -> str:
+        """Returns a name for everything that decides the outputs for a photo."""
+        proposers = named_hashes(proposer_files(self.config.proposals))
+        networks = [sha256(file) for file in self.files]
+        description = describe_run(self.config, proposers, networks=networks, device=choose_device("auto").type)
+        return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _stored_outputs(pair: Pair, paths: Sequence[Path], folder: Path) -> Iterator[PairOutputs]:
     """Returns the outputs for each photo, those of an earlier run where there are some."""
     names = ("boxes", "found", "named_proposals", "named_moved")
+    # outputs of other networks or settings, or of another photo of this name, are not taken for those of these
+    own_folder = folder / pair.key()
     with progress_bar(folder.name, len(paths), False) as update:
         for number, path in enumerate(paths):
             update(number, path.name)
-            image, file = read_image(path), folder / f"{path.stem}.npz"
+            image = read_image(path)
+            file = own_folder / f"{path.stem}-{image_key(image)}.npz"
             arrays = load_arrays(file, *names)
             if arrays is None:
                 outputs = pair(image)
                 arrays = {name: getattr(outputs, name) for name in names}
                 save_arrays(file, **arrays)
-            yield PairOutputs(image, *(arrays[name] for name in names))
+            yield PairOutputs(image.name, image.width, image.height, *(arrays[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -272,7 +293,8 @@ def _evaluate(formula: Formula, data: Dataset, outputs: Sequence[PairOutputs]) -
     """Evaluates the detections of a formula by the development kit's rules."""
     found = []
     for one, truth in zip(outputs, data.ground_truths, strict=True):
-        entry = select_detections(formula(one), one.image, data.class_names, DetectionsConfig())
+        image = Image(np.zeros((one.height, one.width, 3), np.uint8), one.image)
+        entry = select_detections(formula(one), image, data.class_names, DetectionsConfig())
         found.append(entry.rescaled(truth.width, truth.height))
     return evaluate_detections(data.class_names, data.ground_truths, found, "ilsvrc")
 

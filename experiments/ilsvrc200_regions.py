@@ -53,6 +53,11 @@ class AnnotatedPhoto(NamedTuple):
     boxes: np.ndarray
     class_ids: np.ndarray
 
+    @property
+    def has_known_boxes(self) -> bool:
+        """Whether all objects are known, of which there may be none, and not the class of the photo alone."""
+        return len(self.class_ids) == len(self.boxes)
+
 
 @dataclass(frozen=True, eq=False)
 class LearningRegions:
@@ -64,7 +69,8 @@ class LearningRegions:
         photos: [R] int64, number of the photo.
         class_ids: [R] int64, class of the object that the region overlaps most.
         object_shares: [R] float32, share of the region that is taken for that object.
-        weights: [R] float32, 0 for regions of which nothing is known by themselves.
+        weights: [R] float32, 0 for regions of which nothing is known by themselves. Where all objects are known and
+            there are none, all regions are background.
         photo_classes: [P] int64, class of a photo without known boxes, `UNKNOWN` where it has none of the 200, and in
             photos with known boxes.
         cells: [B, 9216] float16, features for box deltas of the regions that overlap an object by half or more.
@@ -209,7 +215,7 @@ def learning_regions(
     generator = np.random.default_rng(seed)
     for photo in photos:
         image = read_image(photo.path)
-        if len(photo.boxes):
+        if photo.has_known_boxes:
             proposals = cache(image)
             boxes = _drawn_regions(photo.boxes, proposals.boxes, num_regions, generator)
         else:
@@ -241,8 +247,10 @@ def _regions_of(photo: AnnotatedPhoto, boxes: np.ndarray, outputs: tuple[np.ndar
     class_ids, shares = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
     weights = np.zeros(len(boxes), np.float32)
     near, object_boxes = np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
-    photo_class = UNKNOWN if len(photo.boxes) else int(photo.class_ids[0])
-    if len(photo.boxes):
+    photo_class = UNKNOWN if photo.has_known_boxes else int(photo.class_ids[0])
+    if photo.has_known_boxes and not len(photo.boxes):
+        weights[:] = 1
+    elif photo.has_known_boxes:
         overlaps = box_iou(boxes, photo.boxes)  # [R, K]
         best, overlap = overlaps.argmax(axis=1), overlaps.max(axis=1)
         class_ids = photo.class_ids[best].astype(np.int64)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
+from incdet.cluster.address_search import SearchError
 from incdet.cluster.photo_inputs import Listed, ListedPhoto, ListedShard
 from incdet.cluster.result_store import ResultStore, write_content
 from incdet.errors import OutputError
@@ -106,7 +107,8 @@ class Listing:
     """The listing of a run, which another thread writes while parts of it are worked on.
 
     Where a listing was interrupted, the inputs are searched again: parts that come out the same are kept. From the
-    first part on that differs, because the inputs have changed meanwhile, the earlier parts are forgotten.
+    first part on that differs, because the inputs have changed meanwhile, the earlier parts are forgotten. That is
+    refused where an input cannot be found, because it may hold what the earlier parts list.
 
     Args:
         store: Place of the results.
@@ -193,15 +195,27 @@ class Listing:
         if stored == content and not self.has_changed:
             return
         if stored is not None:
-            self.has_changed = True
-            self._forget(number)
+            self._change(number)
         write_content(self._store, listing_name(number), content)
 
     def _forget_following(self) -> None:
         """Forgets parts of an interrupted listing that are not there any more."""
         number = self.num_parts
         while self._store.read(listing_name(number)) is not None:
-            self.has_changed = True
-            self._forget(number)
+            self._change(number)
             self._store.remove(listing_name(number))
             number += 1
+
+    def _change(self, number: int) -> None:
+        """Forgets the results of a part that an interrupted listing had and that is not the same any more.
+
+        Raises:
+            SearchError: An input cannot be found, such as a share that is not mounted now.
+        """
+        if self.failures:
+            raise SearchError(
+                f"cannot go on with the interrupted listing in {self._store.place}: it has other photos, and an input "
+                f"is missing now ({self.failures[0]}); bring the input back, or give --overwrite"
+            )
+        self.has_changed = True
+        self._forget(number)

@@ -2,7 +2,7 @@
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,32 @@ class NamedPhoto:
     content: str | bytes | ImageError
 
 
-def read_photos(entries: Sequence[Listed]) -> Iterator[NamedPhoto]:
-    """Yields the photos of a part in their order, each with its content or what is wrong with it."""
+def read_photos(
+    entries: Sequence[Listed], one_by_one: bool = False, left_out: Collection[int] = ()
+) -> Iterator[NamedPhoto]:
+    """Yields the photos of a part in their order, each with its content or what is wrong with it.
+
+    Args:
+        entries: The photos, or the one shard.
+        one_by_one: Whether a photo is only fetched when it is asked for, so that a process that dies while fetching
+            dies of that photo.
+        left_out: Positions of photos that are not fetched; they come with an error.
+    """
     if isinstance(entries[0], ListedShard):
-        yield from _photos_in_shard(entries[0])
+        yield from _photos_in_shard(entries[0], left_out)
         return
     photos = cast(Sequence[ListedPhoto], entries)
     has_addresses = any(is_address(photo.place) for photo in photos)
-    yield from map_in_threads(_fetch, photos, READING_THREADS if has_addresses else 0)
+
+    def fetch(position: int) -> NamedPhoto:
+        photo = photos[position]
+        return _not_fetched(photo.name) if position in left_out else _fetch(photo)
+
+    yield from map_in_threads(fetch, range(len(photos)), READING_THREADS if has_addresses and not one_by_one else 0)
+
+
+def _not_fetched(name: str) -> NamedPhoto:
+    return NamedPhoto(name, ImageError(f"cannot read {name}: it is left out; try it alone"))
 
 
 def _fetch(photo: ListedPhoto) -> NamedPhoto:
@@ -57,17 +75,22 @@ def _fetch(photo: ListedPhoto) -> NamedPhoto:
         return NamedPhoto(photo.name, ImageError(found))
 
 
-def _photos_in_shard(shard: ListedShard) -> Iterator[NamedPhoto]:
+def _photos_in_shard(shard: ListedShard, left_out: Collection[int]) -> Iterator[NamedPhoto]:
     """Yields the photos of a tar file. A shard that is damaged ends with one entry that says so."""
     try:
         with ExitStack() as stack:
             stream = stack.enter_context(open_file(shard.place))
             # read from the beginning to the end, as it comes over the network
             archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|*"))
-            for member in _photo_members(archive):
+            for position, member in enumerate(_photo_members(archive)):
+                name = f"{shard.name}/{member.name.removeprefix('./')}"
+                if position in left_out:
+                    yield _not_fetched(name)
+                    continue
                 extracted = archive.extractfile(member)
-                if extracted is not None:
-                    yield NamedPhoto(f"{shard.name}/{member.name.removeprefix('./')}", extracted.read())
+                # ordinary files are all that `_photo_members` yields
+                assert extracted is not None
+                yield NamedPhoto(name, extracted.read())
     except IncdetError as error:
         yield NamedPhoto(shard.name, ImageError(str(error)))
     except Exception as error:  # a damaged archive or a driver can fail anywhere

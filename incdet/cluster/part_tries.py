@@ -9,11 +9,11 @@ MAX_DEATHS = 2
 """Number of workers that may die while they work on a photo, besides the one that died before photos were noted."""
 
 MAX_FAILED_BEGINNINGS = 5
-"""Number of workers in a row that may die of a part before they begin with any photo."""
+"""Number of workers in a row that may die of a part before they begin with any photo, or after the last one."""
 
 
 class HopelessPartError(IncdetError):
-    """A part that cannot even be begun."""
+    """A part that workers die of before its first photo or after its last one."""
 
     exit_code = 3
 
@@ -22,7 +22,7 @@ class HopelessPartError(IncdetError):
 class PartTries:
     """The tries of one part.
 
-    The first try is quick. From the second try on the worker notes every photo before it begins with it, so that the
+    The first try is quick. From the second try on the worker notes every photo before it fetches it, so that the
     photo at which it dies is known. A machine that goes away costs no photo its result, unless it happens again and
     again at the same photo.
 
@@ -45,11 +45,11 @@ class PartTries:
         """Notes that the worker of the present try has died.
 
         Args:
-            position: Position of the photo that it was working on; None where it had noted none.
+            position: Position of the photo that it was fetching or working on; None where it noted none.
             cause: Words about the death, for the photo's error.
 
         Raises:
-            HopelessPartError: Workers die of the part again and again before they begin with a photo.
+            HopelessPartError: Workers die of the part again and again, and of no photo.
         """
         was_careful = self.num_deaths > 0
         self.num_deaths += 1
@@ -59,8 +59,8 @@ class PartTries:
             self._failed_beginnings += 1
             if self._failed_beginnings == MAX_FAILED_BEGINNINGS:
                 raise HopelessPartError(
-                    f"cannot begin with part {self.number}: {MAX_FAILED_BEGINNINGS} workers have died of it ({cause}); "
-                    "look at the nodes' memory and Ray's logs, and run again"
+                    f"cannot do part {self.number}: {MAX_FAILED_BEGINNINGS} workers have died of it and of no photo "
+                    f"({cause}); look at the nodes' memory and Ray's logs, and run again"
                 )
             return
         self._failed_beginnings = 0

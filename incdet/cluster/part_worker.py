@@ -5,12 +5,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from incdet.cluster.listing_parts import STATE_FOLDER, read_listing_part
 from incdet.cluster.node_facts import NodeFacts, facts_of_node
 from incdet.cluster.part_files import Format, open_writer, part_name
 from incdet.cluster.part_photos import NamedPhoto, read_photos
+from incdet.cluster.photo_inputs import Listed
 from incdet.cluster.photo_work import PhotoWork
 from incdet.cluster.result_store import ResultStore, open_store, write_content
 from incdet.errors import DataError
@@ -24,7 +26,7 @@ class PartTask:
 
     Attributes:
         number: Number of the part.
-        is_careful: Whether the worker notes every photo before it begins with it, because an earlier worker died of
+        is_careful: Whether the worker notes every photo before it fetches it, because an earlier worker died of
             this part and the photo that it died of must be found.
         hopeless: Position of a photo -> sentence about it, for photos that workers have died of.
     """
@@ -120,7 +122,7 @@ class PartWorker:
         self._num_done, failures = 0, list[Line]()
         setup = self._setup
         entries = read_listing_part(self._store, task.number)
-        photos = self._photos_to_do(read_photos(entries), task)
+        photos = self._photos_to_do(entries, task)
         with (
             self._store.writing(part_name(task.number, setup.form)) as stream,
             open_writer(stream, setup.form, setup.work.kind, setup.description) as writer,
@@ -134,16 +136,24 @@ class PartWorker:
             self._write_failures(task.number, failures)
         return PartReport(task.number, self._num_done, len(failures), time.perf_counter() - started)
 
-    def _photos_to_do(self, photos: Iterator[NamedPhoto], task: PartTask) -> Iterator[NamedPhoto]:
-        """Yields the photos that are worked on, and notes each of them before, where the task is careful."""
+    def _photos_to_do(self, entries: Sequence[Listed], task: PartTask) -> Iterator[NamedPhoto]:
+        """Yields the photos that are worked on. Where the task is careful, each is noted before it is fetched."""
         self._names_of_hopeless: dict[int, str] = {}
-        for position, photo in enumerate(photos):
-            if position in task.hopeless:
-                self._names_of_hopeless[position] = photo.name
-                continue
-            if task.is_careful:
+        photos = read_photos(entries, task.is_careful, task.hopeless.keys())
+        for position in count():
+            is_hopeless = position in task.hopeless
+            if task.is_careful and not is_hopeless:
                 write_content(self._store, note_name(task.number), json.dumps(position).encode())
-            yield photo
+            photo = next(photos, None)
+            if photo is None:
+                break
+            if is_hopeless:
+                self._names_of_hopeless[position] = photo.name
+            else:
+                yield photo
+        if task.is_careful:
+            # whatever happens from here on is no photo's fault
+            self._store.remove(note_name(task.number))
 
     def _with_hopeless(self, lines: Iterator[Line], task: PartTask) -> Iterator[Line]:
         """Yields all lines in the order of the photos, those of hopeless photos with their errors."""
@@ -168,3 +178,6 @@ class PartWorker:
         if failures:
             content = "".join(f"{json.dumps(line)}\n" for line in failures)
             write_content(self._store, failures_name(number), content.encode())
+        else:
+            # an earlier try that died at its end may have left some
+            self._store.remove(failures_name(number))

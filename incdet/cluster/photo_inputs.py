@@ -6,22 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from incdet.cluster.address_search import SearchError, broken_off, search_address
+from incdet.cluster.given_folders import GivenFolders, is_shard
 from incdet.errors import ImageError, IncdetError, reason
 from incdet.output.result_pictures import ResultPictures
-from incdet.runtime.addresses import full_address, is_address, open_address, read_part
-from incdet.runtime.photo_search import (
-    SUFFIXES,
-    PassedOver,
-    is_hidden_folder,
-    is_photo_file,
-    is_searched_folder,
-)
+from incdet.runtime.addresses import is_address, read_part
+from incdet.runtime.photo_search import PassedOver, is_photo_file, is_searched_folder
 from incdet.runtime.shard_photos import ShardPhoto
-
-SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-"""Endings of tar shards."""
 
 IN_SHARD = "bytes "
 """Beginning of a place inside a tar shard; first byte, number of bytes and shard follow: `bytes 512+900:/a.tar`."""
@@ -76,7 +69,11 @@ class Inputs(Protocol):
     failures: list[str]
 
     def __iter__(self) -> Iterator[Listed]:
-        """Yields the photos and shards."""
+        """Yields the photos and shards.
+
+        Raises:
+            SearchError: The search broke off, so that what was yielded is not all.
+        """
 
 
 @dataclass
@@ -95,40 +92,51 @@ class PhotoInputs:
     _made_by_incdet: ResultPictures = field(default_factory=ResultPictures)
 
     def __iter__(self) -> Iterator[Listed]:
-        for given in _without_nested(self.given):
+        folders = GivenFolders(self.given, self._made_by_incdet)
+        for given in folders.without_repeated(self.given):
             found = False
             try:
-                for listed in self._expand(given):
+                for listed in self._expand(given, folders):
                     found = True
-                    yield listed
+                    if listed is not None:
+                        yield listed
                 if not found:
                     raise ImageError(f"{given} holds no photos and no tar shards; check it")
+            except SearchError:
+                raise
             except IncdetError as error:
                 self.failures.append(str(error))
+            except OSError as error:
+                raise broken_off(given, error) from None
 
     def local_places(self) -> list[str]:
         """Returns the absolute paths of the inputs that every node must see."""
         paths = [given for given in self.given if not is_address(given) and not glob.has_magic(given)]
         return [str(Path(path).absolute()) for path in paths if Path(path).exists()]
 
-    def _expand(self, given: str) -> Iterator[Listed]:
-        """Yields what one input names.
+    def _expand(self, given: str, folders: GivenFolders) -> Iterator[Listed | None]:
+        """Yields what one input names; None for what the search of another input finds.
 
         Raises:
-            IncdetError: The input cannot be read.
+            SearchError: The search broke off.
+            IncdetError: There is no such input.
         """
         if not given:
             raise ImageError("cannot read '': the path is empty; give a file, a folder, a pattern or an address")
         if given.lower().endswith(LIST_SUFFIX):
             yield from self._lines_of(given)
         elif is_address(given):
-            yield from _at_address(given, self.failures)
+            yield from map(_listed, search_address(given, self.failures))
         elif Path(given).is_dir():
             yield from map(_listed, self._in_folder(given))
         elif not Path(given).exists() and glob.has_magic(given):
             for match in glob.iglob(given, recursive=True):
-                is_folder = Path(match).is_dir()
-                yield from map(_listed, self._in_folder(match)) if is_folder else (_listed(match),)
+                if folders.find(match):
+                    yield None
+                elif Path(match).is_dir():
+                    yield from map(_listed, self._in_folder(match, is_given=False))
+                else:
+                    yield _listed(match)
         elif Path(given).exists():
             yield _listed(given)
         else:
@@ -145,8 +153,16 @@ class PhotoInputs:
                 seen.add(key)
             yield _listed(line)
 
-    def _in_folder(self, folder: str) -> Iterator[str]:
-        """Yields the photos and shards in a folder and its subfolders, as a search on one machine finds them."""
+    def _in_folder(self, folder: str, is_given: bool = True) -> Iterator[str]:
+        """Yields the photos and shards in a folder and its subfolders, as a search on one machine finds them.
+
+        Args:
+            folder: The folder.
+            is_given: Whether the user named this very folder; one that was found may be somebody else's.
+
+        Raises:
+            SearchError: The search broke off.
+        """
         folders: list[str] = []
         try:
             with os.scandir(folder) as entries:
@@ -156,32 +172,24 @@ class PhotoInputs:
                         if entry.is_dir():
                             if is_searched_folder(path, self.passed_over):
                                 folders.append(str(path))
-                        elif _is_shard(entry.name) or self._is_photo(path):
+                        elif is_shard(entry.name) or self._is_photo(path):
                             yield str(path)
         except OSError as error:
+            # the rights of a folder that was found are the same at every other try
+            if is_given or not isinstance(error, PermissionError):
+                raise broken_off(folder, error) from None
             self.failures.append(f"cannot read the folder {folder}: {reason(error)}; check its rights")
         for inside in folders:
-            yield from self._in_folder(inside)
+            yield from self._in_folder(inside, is_given=False)
 
     def _is_photo(self, path: Path) -> bool:
         return is_photo_file(path, self.passed_over) and path not in self._made_by_incdet
 
 
-def _without_nested(given: Sequence[str]) -> list[str]:
-    """Returns the inputs without repeated ones and those inside a folder that is given, too."""
-    kept: list[str] = []
-    folders = {Path(path).absolute() for path in given if not is_address(path) and path and Path(path).is_dir()}
-    for path in given:
-        is_inside = not is_address(path) and any(folder in Path(path).absolute().parents for folder in folders)
-        if path not in kept and not is_inside:
-            kept.append(path)
-    return kept
-
-
 def _listed(name: str) -> Listed:
     """Returns the entry of a path or an address."""
     place = name if is_address(name) else str(Path(name).absolute())
-    return ListedShard(name, place) if _is_shard(name) else ListedPhoto(name, place)
+    return ListedShard(name, place) if is_shard(name) else ListedPhoto(name, place)
 
 
 def photo_of_path(name: str, path: Path) -> ListedPhoto:
@@ -198,15 +206,12 @@ def photo_of_path(name: str, path: Path) -> ListedPhoto:
     return ListedPhoto(name, f"{IN_SHARD}{path.start}+{path.size}:{place}")
 
 
-def _is_shard(name: str) -> bool:
-    return name.lower().endswith(SHARD_SUFFIXES) and not name.rpartition("/")[2].startswith(".")
-
-
 def _read_lines(given: str) -> Iterator[str]:
     """Yields the lines of a list file without white space; empty lines and those that begin with "#" are left out.
 
     Raises:
-        ImageError: The list cannot be read.
+        ImageError: There is no such list.
+        SearchError: The list cannot be read to its end.
     """
     try:
         if is_address(given):
@@ -217,8 +222,10 @@ def _read_lines(given: str) -> Iterator[str]:
             yield from _meant(stream)
     except IncdetError:
         raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError(f"cannot read the list {given}: there is no such file; check the path") from None
     except Exception as error:  # drivers of addresses have errors of their own
-        raise ImageError(f"cannot read the list {given}: {reason(error)}; check the path") from None
+        raise broken_off(given, error) from None
 
 
 def _meant(lines: Iterable[str]) -> Iterator[str]:
@@ -226,41 +233,3 @@ def _meant(lines: Iterable[str]) -> Iterator[str]:
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield stripped
-
-
-def _at_address(given: str, failures: list[str]) -> Iterator[Listed]:
-    """Yields what an address names: a photo, a shard, a pattern, or everything below a folder.
-
-    Raises:
-        ImageError: The address cannot be read.
-    """
-    file_system, path = open_address(given)
-    try:
-        if glob.has_magic(path):
-            found: Iterable[str] = (str(match) for match in file_system.glob(path))
-        elif file_system.isfile(path):
-            found = [path]
-        else:
-            found = _files_below(file_system, path)
-        for each in found:
-            if _is_shard(each) or _has_photo_suffix(each):
-                yield _listed(full_address(given, file_system, each))
-    except Exception as error:  # drivers have errors of their own
-        raise ImageError(f"cannot read {given}: {reason(error)}; check the address and your access to it") from None
-
-
-def _files_below(file_system: Any, path: str) -> Iterator[str]:
-    """Yields the files below a folder of a file system, folder by folder, without hidden ones."""
-    if not file_system.exists(path):
-        raise FileNotFoundError("there is no such file or folder")
-    for folder, folders, files in file_system.walk(path, topdown=True, detail=True):
-        # `walk` goes on with the folders that stay in the dictionary
-        for name in [name for name in folders if is_hidden_folder(name)]:
-            del folders[name]
-        for name in sorted(files):
-            if name and not name.startswith("."):
-                yield f"{folder}/{name}" if folder else name
-
-
-def _has_photo_suffix(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES

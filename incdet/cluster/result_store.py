@@ -41,8 +41,8 @@ class ResultStore(Protocol):
     def remove(self, name: str) -> None:
         """Removes a file; one that is not there is no error."""
 
-    def remove_temporaries(self) -> None:
-        """Removes what killed processes have left unfinished. Only for times when nobody writes."""
+    def remove_temporaries(self, *folders: str) -> None:
+        """Removes what killed processes have left unfinished in folders. Only for times when nobody writes."""
 
 
 class _Writing(Protocol):
@@ -119,11 +119,12 @@ class FolderStore:
         except OSError as error:
             raise OutputError(f"cannot remove {self.place}/{name}: {reason(error)}; check its rights") from None
 
-    def remove_temporaries(self) -> None:
+    def remove_temporaries(self, *folders: str) -> None:
         """Removes unfinished files of all machines."""
-        for file in Path(self.place).glob(f"{_TEMPORARY}*.*.*"):
-            with suppress(OSError):
-                file.unlink()
+        for folder in folders:
+            for file in Path(self.place, folder).glob(f"{_TEMPORARY}*.*.*"):
+                with suppress(OSError):
+                    file.unlink()
 
 
 class AddressStore:
@@ -193,13 +194,15 @@ class AddressStore:
         with self._told("remove", name), suppress(FileNotFoundError):
             self._file_system.rm_file(self._path(name))
 
-    def remove_temporaries(self) -> None:
+    def remove_temporaries(self, *folders: str) -> None:
         """Removes files that were never renamed; object stores have none."""
         if not self._renames:
             return
-        with suppress(Exception):
-            for path in self._file_system.glob(self._path(f"{_TEMPORARY}*")):
-                self._file_system.rm_file(path)
+        for folder in folders:
+            pattern = f"{folder}/{_TEMPORARY}*" if folder else f"{_TEMPORARY}*"
+            with suppress(Exception):
+                for path in self._file_system.glob(self._path(pattern)):
+                    self._file_system.rm_file(path)
 
     @contextmanager
     def _told(self, attempt: str, name: str) -> Iterator[None]:

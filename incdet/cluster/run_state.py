@@ -101,7 +101,8 @@ class RunState:
 
     def end(self) -> None:
         """Marks the results as complete, removes the traces of the work, and lets the place go."""
-        self.store.remove_temporaries()
+        own_folders = (f"{STATE_FOLDER}/{name}" for name in ("careful", "failed", "listing"))
+        self.store.remove_temporaries("", STATE_FOLDER, *own_folders)
         for name in list(self.store.names(f"{STATE_FOLDER}/careful")):
             self.store.remove(f"{STATE_FOLDER}/careful/{name}")
         self.store.remove(PROBE_NAME)

@@ -50,10 +50,17 @@ class _Scans:
     is_complete: bool = True
 
     def read_frame(self, segment: bytes) -> None:
-        """Reads size and components: precision, height, width, count, then three bytes for each component."""
+        """Reads size and components: precision, height, width, count, then three bytes for each component.
+
+        Raises:
+            ValueError: A sampling factor is none.
+            IndexError: The segment is cut off.
+        """
         self.height, self.width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
         for place in range(6, 6 + 3 * segment[5], 3):
             component = segment[place]
+            if not (segment[place + 1] >> 4 and segment[place + 1] & 15):
+                raise ValueError("a sampling factor is 0")
             self.sampling[component] = (segment[place + 1] >> 4, segment[place + 1] & 15)
             self.missing_bits[component] = np.full(64, 255)
 

@@ -9,7 +9,6 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 import incdet
-from incdet.errors import IncdetError
 from incdet.pipeline.photo_groups import score_photos
 from incdet.web.access import AccessCheck, error_response
 from incdet.web.conversion_routes import add_conversion_route
@@ -17,7 +16,7 @@ from incdet.web.photo_queue import PhotoQueue
 from incdet.web.photo_routes import add_photo_routes
 from incdet.web.photo_worker import PhotoWorker
 from incdet.web.plain_routes import PAGE, add_plain_routes
-from incdet.web.request_errors import RequestError, request_error_of
+from incdet.web.request_errors import CLIENT_ERRORS, RequestError, request_error_of
 from incdet.web.server_metrics import ServerMetrics
 from incdet.web.server_setup import ServerSetup
 
@@ -55,8 +54,8 @@ def make_application(setup: ServerSetup) -> FastAPI:
     add_conversion_route(app, setup)
     add_photo_routes(app, setup, queue)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    app.add_exception_handler(RequestError, _answer_error)
-    app.add_exception_handler(IncdetError, _answer_error)
+    for kind in (RequestError, *CLIENT_ERRORS):
+        app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_wrong_options)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_middleware(AccessCheck, token=setup.token, is_local=setup.is_local, count=metrics.count_request)

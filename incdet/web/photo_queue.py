@@ -80,7 +80,7 @@ class PhotoQueue:
                 return result.result()
             if gone.done():
                 raise RequestError(499, "gone", "the client has gone")
-            raise RequestError(422, "too_slow", "the photo takes longer than the server's limit; shrink it")
+            raise job.timeout_error()
         finally:
             for task in (result, gone):
                 task.cancel()

@@ -17,7 +17,7 @@ from incdet.web.explanation_json import explanation_json
 from incdet.web.hierarchy_json import hierarchy_json
 from incdet.web.photo_worker import PhotoRegionsRequest
 from incdet.web.request_options import ClassifyOptions, DetectOptions, ExplainOptions, ProposeOptions
-from incdet.web.result_formats import FormattedResult, format_detections
+from incdet.web.result_formats import FormattedResult, format_detections, require_drawable
 from incdet.web.uploads import Upload, file_name
 
 MIN_EXPLAINED_SCORE = 0.05
@@ -80,6 +80,9 @@ class DetectionRequest(PhotoRequest):
     def prepare(self) -> PhotoRegionsRequest:
         """Reads the photo and proposes regions."""
         self._image = self.read(self.detector, self.options.name)
+        if isinstance(self.options, DetectOptions) and self.options.format == "picture":
+            # before the work, not after it
+            require_drawable(self._image)
         self._proposals = self.propose(self.detector, self._image, self.options)
         return PhotoRegionsRequest(self._image, self._proposals.boxes)
 

@@ -1,12 +1,14 @@
 """Requests that bring a photo: detections, explanations, proposals, hierarchies, classes of the whole photo."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from starlette.responses import JSONResponse
 
+from incdet.web.json_work import JsonWork
 from incdet.web.photo_queue import PhotoQueue
 from incdet.web.photo_requests import ClassificationRequest, DetectionRequest, HierarchyRequest, ProposalRequest
+from incdet.web.photo_worker import PhotoWork
 from incdet.web.request_errors import RequestError
 from incdet.web.request_options import ClassifyOptions, DetectOptions, ExplainOptions, ProposeOptions
 from incdet.web.response_models import (
@@ -19,8 +21,8 @@ from incdet.web.response_models import (
     HierarchyResponse,
     ProposalsResponse,
 )
-from incdet.web.result_formats import FormattedResult
 from incdet.web.server_setup import ServerSetup
+from incdet.web.uploads import Upload
 
 PHOTO_ROUTE: dict[str, Any] = {"openapi_extra": PHOTO_BODY, "responses": ERRORS}
 """What all routes that take a photo have in common."""
@@ -39,20 +41,17 @@ def add_photo_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
     @app.post("/v1/detect", response_model=DetectionsResponse | dict[str, Any], tags=["detections"], **detect_route)
     async def detect(request: Request, options: Annotated[DetectOptions, Query()]) -> Response:
         """Finds objects in a photo."""
-        result = await queue.serve(request, lambda upload: DetectionRequest(upload, detector, options))
-        if isinstance(result, FormattedResult):
-            return Response(result.content, headers={"Content-Type": result.media_type})
-        return JSONResponse(result)
+        return await _answer(queue, request, lambda upload: DetectionRequest(upload, detector, options))
 
     @app.post("/v1/explain", response_model=ExplanationsResponse, tags=["detections"], **PHOTO_ROUTE)
     async def explain(request: Request, options: Annotated[ExplainOptions, Query()]) -> Response:
         """Finds objects from a low threshold on and tells where each comes from: proposal, networks, suppression."""
-        return JSONResponse(await queue.serve(request, lambda upload: DetectionRequest(upload, detector, options)))
+        return await _answer(queue, request, lambda upload: DetectionRequest(upload, detector, options))
 
     @app.post("/v1/propose", response_model=ProposalsResponse, tags=["proposals"], **PHOTO_ROUTE)
     async def propose(request: Request, options: Annotated[ProposeOptions, Query()]) -> Response:
         """Proposes regions that may hold an object, best first, without classifying them."""
-        return JSONResponse(await queue.serve(request, lambda upload: ProposalRequest(upload, detector, options)))
+        return await _answer(queue, request, lambda upload: ProposalRequest(upload, detector, options))
 
     @app.post(
         "/v1/hierarchy",
@@ -65,7 +64,7 @@ def add_photo_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
         methods, search = detector.config.proposals.methods, detector.config.proposals.selective_search
         if "selective_search" not in methods or search.engine != "incdet":
             raise RequestError(404, "not_offered", "the server's proposers have no hierarchies to tell")
-        return JSONResponse(await queue.serve(request, lambda upload: HierarchyRequest(upload, detector)))
+        return await _answer(queue, request, lambda upload: HierarchyRequest(upload, detector))
 
     @app.post(
         "/v1/classify",
@@ -79,6 +78,12 @@ def add_photo_routes(app: FastAPI, setup: ServerSetup, queue: PhotoQueue) -> Non
             raise RequestError(
                 404, "not_offered", "the server has no weights of whole photos; start it with --classifier"
             )
-        return JSONResponse(
-            await queue.serve(request, lambda upload: ClassificationRequest(upload, detector, classifier, options))
+        return await _answer(
+            queue, request, lambda upload: ClassificationRequest(upload, detector, classifier, options)
         )
+
+
+async def _answer(queue: PhotoQueue, request: Request, make_work: Callable[[Upload], PhotoWork]) -> Response:
+    """Serves a photo, and returns the response with the bytes that the worker has made."""
+    result = await queue.serve(request, lambda upload: JsonWork(make_work(upload)))
+    return Response(result.content, headers={"Content-Type": result.media_type})

@@ -80,14 +80,16 @@ class PhotoJob:
         if time.monotonic() <= self.deadline:
             self._has_begun = True
             return True
-        if self._has_begun:
-            error = RequestError(422, "too_slow", "the photo takes longer than the server's limit; shrink it")
-        else:
-            error = RequestError(
-                429, "busy", "the photo waited longer than the server's limit; try again later", {"Retry-After": "5"}
-            )
-        self.fail(error)
+        self.fail(self.timeout_error())
         return False
+
+    def timeout_error(self) -> RequestError:
+        """Returns the error about a job whose time is over: its own photo is too slow, or those before it were."""
+        if self._has_begun:
+            return RequestError(422, "too_slow", "the photo takes longer than the server's limit; shrink it")
+        return RequestError(
+            429, "busy", "the photo waited longer than the server's limit; try again later", {"Retry-After": "5"}
+        )
 
     def fail(self, error: BaseException) -> None:
         """Ends the job with an error."""

@@ -1,6 +1,9 @@
 """Errors of requests: a status of HTTP, a short code for programs, and one sentence for people."""
 
-from incdet.errors import ImageError, IncdetError, PhotoSizeError
+from incdet.errors import ConfigurationError, DataError, ImageError, PhotoSizeError
+
+CLIENT_ERRORS = (ImageError, ConfigurationError, DataError)
+"""Errors of incdet that a photo or an option causes. All others are faults of the server, such as its weights."""
 
 
 class RequestError(Exception):
@@ -22,7 +25,7 @@ class RequestError(Exception):
 
 
 def request_error_of(error: Exception) -> RequestError | None:
-    """Returns the request's error for an error of incdet; None for any other, which is a mistake of the server."""
+    """Returns the request's error for one of `CLIENT_ERRORS`; None for any other, which is a mistake of the server."""
     if isinstance(error, RequestError):
         return error
     # reading names the source of a photo that came as bytes
@@ -31,7 +34,7 @@ def request_error_of(error: Exception) -> RequestError | None:
         return RequestError(413, "too_many_pixels", message)
     if isinstance(error, ImageError):
         return RequestError(422, "unreadable_photo", message)
-    if isinstance(error, IncdetError):
+    if isinstance(error, CLIENT_ERRORS):
         return RequestError(422, "bad_option", message)
     return None
 

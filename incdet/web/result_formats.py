@@ -11,14 +11,18 @@ from incdet.detections import Detections
 from incdet.output.labelling_writers import cvat_xml, labelme_document, yolo_text
 from incdet.output.writers import coco_document, csv_text, detections_json, voc_xml
 from incdet.structures import Image
+from incdet.web.request_errors import RequestError
 from incdet.web.request_options import DetectionsFormat, DocumentFormat
 
 JPEG_QUALITY = 92
 """Quality of pictures, as that of the command line's."""
 
+MAX_JPEG_SIDE = 65_500
+"""Largest side in pixels of a JPEG that libjpeg writes."""
+
 
 class FormattedResult(NamedTuple):
-    """A result that is no JSON, or that is meant to become a file.
+    """A result as it is sent.
 
     Attributes:
         content: The bytes.
@@ -65,7 +69,7 @@ def format_detections(
 
     Args:
         found: The detections.
-        image: Their photo.
+        image: Their photo, which `require_drawable` has seen where the form is a picture.
         form: The form.
         timing: Whether incdet's JSON tells the seconds of each stage.
     """
@@ -76,6 +80,21 @@ def format_detections(
         PIL.Image.fromarray(found.draw(image)).save(file, "JPEG", quality=JPEG_QUALITY)
         return FormattedResult(file.getvalue(), MEDIA_TYPES[form])
     return format_document([found], found.class_names, form)
+
+
+def require_drawable(image: Image) -> None:
+    """Makes sure that a photo can become a picture.
+
+    Raises:
+        RequestError: A side is too long for a JPEG.
+    """
+    if max(image.width, image.height) > MAX_JPEG_SIDE:
+        raise RequestError(
+            422,
+            "bad_option",
+            f"the photo is {image.width}x{image.height} and a side of a picture has at most {MAX_JPEG_SIDE} pixels; "
+            "ask for another format, or cut the photo",
+        )
 
 
 def format_document(found: Sequence[Detections], class_names: tuple[str, ...], form: DocumentFormat) -> FormattedResult:

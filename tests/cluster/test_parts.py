@@ -1,12 +1,16 @@
 """Parts of the listing and of the results: stored whole, the same after an interruption, and the same as JSON."""
 
 import json
+import tarfile
 from itertools import islice
+from pathlib import Path
 
 import pytest
-from trivial_work import TrivialWork, expected_lines
+from trivial_work import TrivialWork, expected_lines, request_of
 
 from incdet.cluster import part_worker
+from incdet.cluster.address_search import SearchError
+from incdet.cluster.cluster_run import ClusterRun
 from incdet.cluster.listing_parts import LISTING_FILE, Listing, choose_part_size, listing_name, read_listing_part
 from incdet.cluster.node_facts import NodeFacts
 from incdet.cluster.part_files import line_of, row_of
@@ -39,9 +43,9 @@ def photos(count, first="photo"):
     return [ListedPhoto(f"{first}{number}", f"/{first}{number}") for number in range(count)]
 
 
-def write_listing(store, entries, part_size, forgotten):
+def write_listing(store, entries, part_size, forgotten, failures=()):
     listing = Listing(store, forgotten.append)
-    listing.start(iter(entries), part_size, ["a failure"])
+    listing.start(iter(entries), part_size, list(failures))
     listing._thread.join()
     listing.check()
     return listing
@@ -49,7 +53,7 @@ def write_listing(store, entries, part_size, forgotten):
 
 def test_a_listing_is_stored_in_parts(store):
     shard = ListedShard("1.tar", "/1.tar")
-    listing = write_listing(store, [*photos(3), shard, *photos(2, "other")], 4, [])
+    listing = write_listing(store, [*photos(3), shard, *photos(2, "other")], 4, [], ["a failure"])
     assert (listing.num_parts, listing.num_photos, listing.has_shards, listing.is_complete) == (3, 5, True, True)
     assert read_listing_part(store, 0) == [shard]
     assert read_listing_part(store, 1) == [*photos(3), *photos(1, "other")]
@@ -73,6 +77,54 @@ def test_an_interrupted_listing_goes_on_and_forgets_what_has_changed(store):
     assert forgotten == [1, 2, 3, 4]
     assert [entry for part in range(listing.num_parts) for entry in read_listing_part(store, part)] == changed
     assert store.read(listing_name(4)) is None
+
+
+def broken_after(entries):
+    yield from entries
+    raise SearchError("cannot list all of s3://bucket: the network is down; run again")
+
+
+def test_a_search_that_breaks_off_leaves_the_listing_incomplete(store):
+    forgotten = []
+    write_listing(store, photos(10), 2, forgotten)
+    store.remove(LISTING_FILE)
+    with pytest.raises(SearchError, match="the network is down"):
+        write_listing(store, broken_after(photos(5)), 2, forgotten)
+    assert store.read(LISTING_FILE) is None
+    # the parts behind the place at which it broke off stay
+    assert forgotten == []
+    assert read_listing_part(store, 4) == photos(10)[8:]
+    assert write_listing(store, photos(10), 2, forgotten).num_parts == 5
+
+
+@pytest.mark.parametrize("found", [[], photos(4), photos(10)[2:]])
+def test_what_is_done_stays_where_an_input_is_missing(store, found):
+    forgotten = []
+    write_listing(store, photos(10), 2, forgotten)
+    store.remove(LISTING_FILE)
+    with pytest.raises(SearchError, match=r"missing now \(cannot read /share\); bring the input back"):
+        write_listing(store, found, 2, forgotten, ["cannot read /share"])
+    assert (forgotten, store.read(LISTING_FILE)) == ([], None)
+    # an input that was missing in the first place does no harm
+    assert write_listing(store, photos(10), 2, forgotten, ["cannot read /share"]).is_complete
+
+
+def test_a_run_whose_input_is_missing_keeps_what_is_done(store, tmp_path, small_photos):
+    work = TrivialWork(str(tmp_path))
+    request = request_of(work, [small_photos], store.place)
+    with ClusterRun(request) as run:
+        run.state.keep_part_size(4)
+    write_listing(store, photos(10), 4, [])
+    store.remove(LISTING_FILE)
+    write_content(store, "part-000000.parquet", b"done")
+    small_photos.rename(tmp_path / "elsewhere")
+    with ClusterRun(request) as run:
+        run._begin_listing(1)
+        run._listing._thread.join()
+        with pytest.raises(SearchError, match="there is no such file"):
+            run._listing.check()
+    assert store.read("part-000000.parquet") == b"done"
+    assert read_listing_part(store, 0) == photos(4)
 
 
 def test_few_photos_are_shared_among_all_workers():
@@ -146,7 +198,63 @@ def test_a_careful_worker_notes_photos_and_passes_hopeless_ones_over(store, smal
         assert {number for number, line in enumerate(lines) if "error" in line} == hopeless.keys()
         everything = expected_lines(small_photos)
         assert all(line == everything[line["image"]] for line in lines if "error" not in line)
-    assert store.read(note_name(0)) == b"2"
+    # the end of a part is no photo's fault
+    assert store.read(note_name(0)) is None
+
+
+class Killed(BaseException):
+    """The end of a worker, which nothing catches."""
+
+
+def test_a_careful_worker_notes_a_photo_before_it_is_fetched(store, small_photos, monkeypatch, tmp_path):
+    monkeypatch.setattr(part_worker, "limit_cores", lambda count: None)
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        for photo in sorted(small_photos.glob("*.png"))[:3]:
+            archive.add(photo, photo.name)
+    write_listing(store, [ListedShard("shard.tar", str(tmp_path / "shard.tar"))], 4, [])
+    work = TrivialWork(str(tmp_path))
+    worker = PartWorker(WorkerSetup(work, store.place, "jsonl", work.describe(), 1))
+
+    def die(archive, member):
+        if member.name == "02.png":
+            raise Killed
+        return extract(archive, member)
+
+    extract = tarfile.TarFile.extractfile
+    monkeypatch.setattr(tarfile.TarFile, "extractfile", die)
+    with pytest.raises(Killed):
+        worker.work_on(PartTask(0, True))
+    assert store.read(note_name(0)) == b"1"
+    # it is not even fetched any more
+    assert worker.work_on(PartTask(0, True, {1: "dead"})).num_failed == 1
+
+
+def test_failures_of_a_try_that_died_are_forgotten(store, small_photos, monkeypatch, tmp_path):
+    monkeypatch.setattr(part_worker, "limit_cores", lambda count: None)
+    write_listing(store, list(islice(PhotoInputs([str(small_photos)]), 2)), 4, [])
+    write_content(store, failures_name(0), json.dumps(LINES[2]).encode())
+    work = TrivialWork(str(tmp_path))
+    worker = PartWorker(WorkerSetup(work, store.place, "jsonl", work.describe(), 1))
+    assert worker.work_on(PartTask(0)).num_failed == 0
+    assert list(RunState(store.place, "jsonl", "detections").failures()) == []
+
+
+def test_unfinished_files_are_removed_from_all_folders_of_a_run(store):
+    state = RunState(store.place, "jsonl", "detections")
+    if isinstance(state.store, AddressStore):
+        state.store._renames = True
+    names = ["part-000000.jsonl", listing_name(0), note_name(0), failures_name(0), LISTING_FILE]
+    for name in names:
+        folder, slash, file = name.rpartition("/")
+        write_content(store, f"{folder}{slash}.incdet.host.1.{file}", b"half")
+        write_content(store, name, b"")
+    state.end()
+    if isinstance(store, FolderStore):
+        left = [path.name for path in Path(store.place).rglob("*")]
+    else:
+        left = store._file_system.find(store._path(""))
+    assert [name for name in left if ".incdet." in name] == []
+    assert store.read(listing_name(0)) == b""
 
 
 def test_tries_are_bounded():

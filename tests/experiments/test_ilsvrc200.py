@@ -13,9 +13,10 @@ from ilsvrc200_head import (
     synset_matrix,
     taught_probabilities,
 )
-from ilsvrc200_regions import UNKNOWN, LearningRegions
+from ilsvrc200_regions import UNKNOWN, AnnotatedPhoto, LearningRegions, learning_regions
 
 from incdet.data.ilsvrc_classes import ilsvrc_classes
+from incdet.structures import Proposals
 
 DOG, LION, ZEBRA = (
     next(kind.number - 1 for kind in ilsvrc_classes() if kind.name == name) for name in ("dog", "lion", "zebra")
@@ -92,6 +93,23 @@ def test_training_learns_background_and_keeps_classes_without_boxes():
     probabilities = torch.softmax(head(torch.tensor(np.stack([dog, zebra, lion, empty])).float()), dim=1)
     assert probabilities.argmax(dim=1).tolist() == [DOG, ZEBRA, LION, BACKGROUND]
     assert probabilities[3, BACKGROUND] > 0.8
+
+
+def test_a_photo_without_objects_is_background_everywhere(chelsea_file):
+    boxes = np.array([[0, 0, 50, 50], [100, 100, 300, 200]], np.float32)
+    proposals = Proposals(boxes, np.ones(2, np.float32), np.array(["selective_search"] * 2))
+    empty = AnnotatedPhoto(chelsea_file, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    of_class = AnnotatedPhoto(chelsea_file, np.zeros((0, 4), np.float32), np.array([DOG]))
+
+    def features(image, boxes):
+        return np.zeros((len(boxes), 1024), np.float16), np.zeros((len(boxes), 9216), np.float16)
+
+    every, none = (lambda image: proposals), (lambda image: proposals[:0])
+    known, unknown = learning_regions([empty, of_class], features, every, none, (5, 5), seed=0)
+    assert (known.weights.tolist(), known.object_shares.tolist()) == ([1, 1], [0, 0])
+    assert (known.photo_classes.tolist(), len(known.cell_regions)) == ([UNKNOWN], 0)
+    assert known.boxes.tolist() == boxes.tolist()
+    assert (unknown.weights.tolist(), unknown.photo_classes.tolist()) == ([0, 0], [DOG])
 
 
 def test_joined_regions_keep_the_numbers_of_their_photos_apart():

@@ -9,6 +9,7 @@ pytest.importorskip("httpx2", reason="needs httpx2, which the extra dev brings")
 
 from starlette.testclient import TestClient
 
+from incdet.errors import OutputError, PackageError, WeightsError
 from incdet.web.access import is_loopback
 from incdet.web.application import make_application
 from incdet.web.server_setup import ServerSetup
@@ -71,6 +72,21 @@ def test_mistakes_and_cancelled_requests_are_answered_as_all_errors(served_detec
         assert "secret" not in response.text
         assert response.headers["x-content-type-options"] == "nosniff"
     assert 'incdet_requests_total{path="/mistake",status="500"} 1' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("kind", [WeightsError, PackageError, OutputError])
+def test_faults_of_the_server_are_no_fault_of_an_option(served_detector, monkeypatch, kind):
+    client = TestClient(
+        make_application(ServerSetup(served_detector)), base_url="http://localhost", raise_server_exceptions=False
+    )
+
+    def fail(work):
+        raise kind("cannot read /secret/place; get it again")
+
+    monkeypatch.setattr("incdet.web.photo_requests.DetectionRequest.prepare", fail)
+    response = client.post("/v1/detect", content=b"x")
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "mistake")
+    assert "secret" not in response.text
 
 
 def test_head_tells_what_get_would(client):

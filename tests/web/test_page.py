@@ -24,6 +24,17 @@ def test_every_element_that_scripts_use_is_on_the_page():
     assert labelled <= ids
 
 
+def test_the_page_leads_only_to_what_needs_no_token():
+    """The browser sends no token with a link; scripts send it."""
+    pytest.importorskip("starlette", reason="needs the extra web")
+    from incdet.web.access import OPEN_FOLDERS, OPEN_PATHS
+
+    paths = re.findall(r'\b(?:href|src)="([^"]*)"', (PAGE / "index.html").read_text())
+    assert "/page/page.js" in paths
+    assert [path for path in paths if not (path in OPEN_PATHS or path.startswith((*OPEN_FOLDERS, "#")))] == []
+    assert 'send("/openapi.json")' in (PAGE / "api.js").read_text()
+
+
 def test_scripts_import_what_there_is():
     for file in SCRIPTS:
         for names, other in re.findall(r'import \{([^}]*)\} from "\./(\w+\.js)"', file.read_text()):

@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import PIL.Image
 import pytest
+from starlette.responses import JSONResponse
 
 from incdet.data.yolo_labels import read_labels
-from incdet.detections import select_detections
+from incdet.detections import Detections, select_detections
 from incdet.images import read_image
 from incdet.output.writers import detections_from_json, proposals_json
 from incdet.proposers.selective_search import group_all, make_frame
-from incdet.web import conversion_routes
+from incdet.structures import Image
+from incdet.web import conversion_routes, json_work
 from incdet.web.response_models import (
     DetectionsResponse,
     ErrorResponse,
@@ -24,7 +26,7 @@ from incdet.web.response_models import (
     InfoResponse,
     ProposalsResponse,
 )
-from incdet.web.result_formats import FormattedResult
+from incdet.web.result_formats import FormattedResult, format_detections
 
 FAR = b'{"image": "a", "width": 1' + b"0" * 400 + b', "height": 9, "detections": []}'
 """A line of a photo of which nobody has heard."""
@@ -163,6 +165,43 @@ def test_proposals_and_one_hierarchy(client, served_detector, cat):
 )
 def test_wrong_requests_are_told(client, path, content, expected):
     assert error_of(client.post(path, content=content)) == expected
+
+
+def test_a_strip_is_too_long_for_a_picture(client, served_detector):
+    def found_in(width):
+        image = Image(np.zeros((1, width, 3), np.uint8), "strip.png")
+        none = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return Detections("strip.png", width, 1, *none, served_detector.class_names), image
+
+    assert format_detections(*found_in(65_500), "picture", False).media_type == "image/jpeg"
+    refused = client.post("/v1/detect?format=picture", content=png(65_501, 1))
+    assert error_of(refused) == (422, "bad_option")
+    assert "65501x1" in refused.json()["error"]["message"]
+
+
+def test_long_results_become_text_in_pieces_and_not_in_the_event_loop(client, cat, monkeypatch):
+    line = {"name": "caf\xe9", "some": [], "many": [{"box": [number, 0.5]} for number in range(250)], "one": {"a": [1]}}
+    lengths = []
+
+    class Encoder(type(json_work._ENCODER)):
+        def encode(self, value):
+            lengths.append(len(value))
+            return super().encode(value)
+
+    encoder = Encoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    monkeypatch.setattr(json_work, "_ENCODER", encoder)
+    assert json_work.json_bytes(line) == JSONResponse(line).body
+    assert max(lengths) == 100
+    threads = []
+
+    def note(values):
+        threads.append(threading.current_thread().name)
+        return b"{}"
+
+    monkeypatch.setattr(json_work, "json_bytes", note)
+    response = client.post("/v1/propose", content=cat)
+    assert (response.content, response.headers["content-type"]) == (b"{}", "application/json")
+    assert threads == ["incdet photo worker"]
 
 
 def test_a_name_that_is_no_text_is_sent_with_question_marks(client):

@@ -116,6 +116,17 @@ def test_many_uploads_at_once_get_their_own_result_or_429():
     assert queue.num_photos == 0
 
 
+def test_a_photo_that_waits_behind_a_slow_one_is_asked_to_come_again():
+    release = threading.Event()
+    limits = replace(LIMITS, photo_seconds=0.2)
+    with server_of(release, limits) as (port, queue), ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(post, port, b"x")
+        wait_for(lambda: queue.num_photos == 1 and queue.worker.num_waiting == 0)
+        waiting = pool.submit(post, port, b"y")
+        told = [(status, body["error"]["code"]) for status, body in (slow.result(), waiting.result())]
+    assert told == [(422, "too_slow"), (429, "busy")]
+
+
 def test_huge_bodies_are_refused_before_they_are_read():
     release = threading.Event()
     release.set()

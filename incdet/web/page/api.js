@@ -39,6 +39,10 @@ export async function getInfo() {
   return (await send("/v1/info")).json();
 }
 
+export async function getOpenApi() {
+  return (await send("/openapi.json")).blob();
+}
+
 export async function getSample(name) {
   return (await send(`/samples/${encodeURIComponent(name)}`)).blob();
 }

@@ -15,7 +15,7 @@ const FORMATS = [
   ["LabelMe", "labelme", ".json", false],
 ];
 
-function saveBlob(blob, name) {
+export function saveBlob(blob, name) {
   const url = URL.createObjectURL(blob);
   make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { showClasses, showTable } from "./detection_table.js";
 import { boxIou, byId, make } from "./elements.js";
-import { downloadButtons } from "./downloads.js";
+import { downloadButtons, saveBlob } from "./downloads.js";
 import { hideExplanation, showExplanation } from "./explanation_view.js";
 import { clearHierarchy, prepareHierarchy, regionsAt, showHierarchy } from "./hierarchy_view.js";
 import { showDetections, showPhoto, showProposals, showReason } from "./photo_view.js";
@@ -278,6 +278,14 @@ byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   api.setToken(byId("token-field").value);
   start();
+});
+// a link would not bring the token
+byId("api-button").addEventListener("click", async () => {
+  try {
+    saveBlob(await api.getOpenApi(), "openapi.json");
+  } catch (error) {
+    tell(error.message, true);
+  }
 });
 byId("why-close").addEventListener("click", () => {
   state.chosen = null;
