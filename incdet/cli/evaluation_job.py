@@ -125,6 +125,8 @@ class EvaluationJob:
             raise ConfigurationError("--blacklist and --class-map belong to --dataset ilsvrc; leave them out")
         if self.rules == "coco":
             require_backend(self.coco_backend)
+        elif self.coco_backend != "pycocotools":
+            raise ConfigurationError(f"--coco-backend belongs to coco's rules, not {self.rules}'s; leave it out")
         self._check_files()
 
     def _check_files(self) -> None:

@@ -120,6 +120,7 @@ def serve(
     from incdet.cli.detect_command import detection_config
     from incdet.cli.engine_check import require_opencv_engine
     from incdet.config.crop_counts import choose_crops
+    from incdet.errors import ConfigurationError
     from incdet.networks.chosen_weights import check_classifier, check_detector
     from incdet.runtime.optional_packages import require_package
 
@@ -132,6 +133,8 @@ def serve(
     (num_crops,) = choose_crops([crops])
     if classifier:
         check_classifier(classifier, effective)
+    elif num_crops != 1:
+        raise ConfigurationError("--crops belongs to --classifier; add one, or leave it out")
     require_usable_token(token)
     from incdet.web.listening import bind_socket
 

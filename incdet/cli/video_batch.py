@@ -17,8 +17,8 @@ from incdet.config.sections import Config
 from incdet.detections import Detections
 from incdet.errors import OutputError, reason
 from incdet.output.annotated_video import AnnotatedVideo
+from incdet.output.photo_lines import detection_line, shown_detections
 from incdet.output.tables import start_up_table, timing_table
-from incdet.output.writers import best_below, detections_json
 from incdet.pipeline.video_frames import Video, VideoFrame
 from incdet.runtime.counted_words import counted
 from incdet.runtime.files import write_text
@@ -116,10 +116,10 @@ class VideoRun:
                 for frame, everything in results:
                     if not isinstance(everything, Detections):
                         raise everything
-                    found = everything[everything.scores >= self.display_threshold]
+                    found = shown_detections(everything, self.display_threshold)
                     if annotated is not None:
                         annotated.add(found.draw(frame.image))
-                    line = self._line(frame, everything, found)
+                    line = self._line(frame, everything)
                     for write in writers:
                         write(line)
                     self._count(found)
@@ -144,11 +144,9 @@ class VideoRun:
             writers.append(partial(print_line, is_alone=is_alone))
         return writers
 
-    def _line(self, frame: VideoFrame, everything: Detections, found: Detections) -> dict[str, Any]:
+    def _line(self, frame: VideoFrame, everything: Detections) -> dict[str, Any]:
         """Returns the line of a frame: that of a photo, with the place of the frame in the video."""
-        line = detections_json(found, self.options.timing)
-        if len(everything) and not len(found):
-            line["best_below"] = best_below(everything, self.display_threshold)
+        line = detection_line(everything, self.display_threshold, self.options.timing)
         name = line.pop("image")
         return {"image": name, "frame": frame.number, "time": frame.seconds, **line}
 

@@ -88,11 +88,14 @@ def quantize(weights: LargeFile, output: SmallFile) -> None:
     Stages that training left as they were stay in float16, so that the members of an ensemble go on sharing them.
     """
     from incdet.cli.console import notes
+    from incdet.errors import OutputError
     from incdet.networks.record_files import load_classifier_record, require_weights_file
     from incdet.runtime.files import require_writable_file
 
     require_weights_file(weights)
     load_classifier_record(weights)
+    if output.resolve() == weights.resolve():
+        raise OutputError(f"{output} is the file of the weights itself, which lose precision; give another file")
     require_writable_file(output)
     # torch is loaded once the arguments are known to be right
     from incdet.networks.quantized_files import quantize_file

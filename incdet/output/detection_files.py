@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from incdet.detections import Detections
 from incdet.errors import OutputError, reason
 from incdet.output.labelling_writers import labelme_document, yolo_text
 from incdet.output.writers import voc_xml
-from incdet.runtime.files import write_text
+from incdet.runtime.files import remove_stale_temporaries, write_text
 from incdet.runtime.picture_files import save_picture
 from incdet.structures import Image
 
-CROP_PATTERN = "[0-9][0-9][0-9]-*.jpg"
+CROP_NAME = re.compile(r"\d{3,}-.*\.jpg")
 """Names of the pictures in a folder of crops."""
 
 _MAX_LABEL_LENGTH = 60
@@ -54,8 +55,10 @@ def save_crops(folder: Path, found: Detections, image: Image) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in folder.glob(CROP_PATTERN):
-            earlier.unlink()
+        remove_stale_temporaries(folder)
+        for earlier in folder.iterdir():
+            if CROP_NAME.fullmatch(earlier.name):
+                earlier.unlink()
     except OSError as error:
         raise OutputError(f"cannot write crops into {folder}: {reason(error)}; give another folder") from None
     for number, (label, crop) in enumerate(zip(found.labels, found.crops(image), strict=True), 1):

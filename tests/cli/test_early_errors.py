@@ -62,6 +62,8 @@ CASES = {
     "classify photo.png --weights googlenet-voc --crops 3": (2, "expected 1, 10 or 144"),
     "serve --weights missing": (3, "no weights 'missing'"),
     "serve --classes kitten": (2, "did you mean 'cat'"),
+    "serve --crops 10": (2, "--crops belongs to --classifier"),
+    f"evaluate {DATA} --coco-backend faster-coco-eval": (2, "--coco-backend belongs to coco's rules, not voc's"),
     "serve --classifier googlenet-voc": (3, "classify regions"),
     "serve --crops 3": (2, "expected 1, 10 or 144"),
     "serve --host 192.0.2.1": (2, "cannot listen on 192.0.2.1, port 8000"),

@@ -31,6 +31,18 @@ def test_imported_weights_classify_photos(incdet, shared_folder, tmp_path):
     assert numbers["top5"] > 0.70
 
 
+def test_weights_are_not_replaced_by_their_own_smaller_form(incdet, tmp_path):
+    file = tmp_path / "w.safetensors"
+    record = WeightsRecord(classes=("cat",), background=True, origin="a test", licence="none", measured={})
+    save_weights(file, GoogLeNet(2).state_dict(), record)
+    before = file.read_bytes()
+    (tmp_path / "link.safetensors").symlink_to(file)
+    code, _, err = incdet("weights", "quantize", str(file), "--output", str(tmp_path / "link.safetensors"))
+    assert code == 2
+    assert "is the file of the weights itself" in err
+    assert file.read_bytes() == before
+
+
 def test_a_measured_map_goes_into_the_record(incdet, tmp_path):
     file = tmp_path / "w.safetensors"
     record = WeightsRecord(classes=("cat",), background=True, origin="a test", licence="none", measured={"old": 0.5})

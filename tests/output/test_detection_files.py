@@ -55,6 +55,8 @@ def test_cvat_has_every_photo_and_box():
 def test_crops_take_the_place_of_earlier_ones(tmp_path):
     found = detections([[0, 0, 50, 40], [10, 20, 30, 50], [5, 5, 5, 5]], [0.9, 0.5, 0.4], [0, 1, 2])
     (tmp_path / "mine-cat.jpg").write_text("mine")
+    # an earlier run found more than a thousand
+    (tmp_path / "1000-cat.jpg").write_text("made by incdet")
     save_crops(tmp_path, found, photo_of())
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["001-cat.jpg", "002-dog.jpg", "003-cow.jpg", "mine-cat.jpg"]
