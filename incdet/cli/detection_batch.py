@@ -99,7 +99,8 @@ def _save(batch: Batch, photo: Path, photo_result: PhotoResult, display_threshol
 def _write_shared_files(kinds: tuple[str, ...], class_names: tuple[str, ...], folder: ResultFolder) -> None:
     """Writes the files about all photos of a folder, from the lines, which hold those of earlier runs, too."""
     # files of an earlier run are kept complete, whether or not they were asked for again
-    written = [kind for kind, name in SHARED.items() if kind in kinds or (folder.path / name).exists()]
+    kept = [kind for kind, name in SHARED.items() if folder.is_described and (folder.path / name).exists()]
+    written = [kind for kind in SHARED if kind in kinds or kind in kept]
     if not written:
         return
     found = []

@@ -16,7 +16,10 @@ DEFAULT_FOLDER = Path("incdet-output")
 def refuse_address(place: Path | None, option: str) -> None:
     """Refuses an address as a place of results on this machine, where it would become a folder of that name."""
     if place is not None and find_address(place) is not None:
-        raise OutputError(f"{option} {find_address(place)} is an address, which needs --cluster; give a path")
+        raise OutputError(
+            f"{option} {find_address(place)} is an address, to which only detect and propose with --cluster write, by "
+            "--output; give a path"
+        )
 
 
 def refuse_own_name(file: Path, folder: Path) -> None:

@@ -8,7 +8,7 @@ from incdet.cli.output_checks import DEFAULT_FOLDER, refuse_address
 from incdet.cli.output_options import OutputOptions
 from incdet.errors import ConfigurationError, OutputError
 from incdet.runtime.files import require_writable_file, require_writable_folder
-from incdet.runtime.folder_lock import FolderLock, lock_folder
+from incdet.runtime.folder_lock import LOCK_FILE, FolderLock, lock_folder
 from incdet.runtime.provenance import RUN_FILE
 from incdet.runtime.video_names import VIDEO_SUFFIXES, is_video
 
@@ -88,6 +88,8 @@ def choose_places(path: str, options: OutputOptions) -> VideoPlaces:
         lines += [folder / "detections.jsonl"] if "json" in kinds else []
         description = folder / RUN_FILE
     places = VideoPlaces(video, tuple(lines), description, to_stdout, lock)
+    if len({file.resolve() for file in places.all()}) < len(places.all()):
+        raise OutputError(f"{lines[0]} is a file of the run itself; give another file with --json")
     for file in places.all():
         if file.resolve() == Path(path).resolve():
             raise OutputError(f"{file} is the video itself; give another place with --output or --json")
@@ -106,8 +108,8 @@ def _lock_free_folder() -> tuple[Path, FolderLock]:
             try:
                 return folder, lock_folder(folder)
             except OutputError:
-                # a run that began at the same moment has made it
-                if not folder.exists():
+                # otherwise a run that began at the same moment has made the folder
+                if not (folder / LOCK_FILE).exists():
                     raise
         number += 1
         folder = DEFAULT_FOLDER.with_name(f"{DEFAULT_FOLDER.name}-{number}")

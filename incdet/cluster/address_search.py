@@ -1,6 +1,7 @@
 """The photos and shards that an address names, and the error of a search that broke off."""
 
 import glob
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def search_address(given: str, failures: list[str]) -> Iterator[str]:
     file_system, path = open_address(given)
     try:
         if glob.has_magic(path):
-            found: Iterable[str] = (str(match) for match in file_system.glob(path))
+            found: Iterable[str] = _matches(file_system, path, failures)
         # asked for in this way, because `isfile` and `exists` take every error for a file that is not there
         elif file_system.info(path)["type"] == "file":
             found = [path]
@@ -52,14 +53,44 @@ def search_address(given: str, failures: list[str]) -> Iterator[str]:
                 yield full_address(given, file_system, each)
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(f"cannot read {given}: there is no such file or folder; check the address") from None
+    except ImageError:
+        raise
     except Exception as error:  # drivers have errors of their own
         raise broken_off(given, error) from None
 
 
-def _files_below(file_system: Any, folder: str, failures: list[str], is_given: bool = True) -> Iterator[str]:
+def _matches(file_system: Any, pattern: str, failures: list[str]) -> Iterator[str]:
+    """Yields the files that a pattern matches, without hidden ones below its first wildcard.
+
+    The driver's own `glob` takes a folder that it cannot list for an empty one.
+    """
+    from fsspec.utils import glob_translate
+
+    parts = pattern.split("/")
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    depth = None if "**" in parts else len(parts) - first
+    try:
+        expression = re.compile(glob_translate(pattern.lstrip("/")))
+    except ValueError as error:
+        raise ImageError(f"cannot read the pattern {pattern}: {reason(error)}; correct it") from None
+    for path in _files_below(file_system, "/".join(parts[:first]), failures, depth):
+        if expression.match(path.lstrip("/")):
+            yield path
+
+
+def _files_below(
+    file_system: Any, folder: str, failures: list[str], depth: int | None = None, is_given: bool = True
+) -> Iterator[str]:
     """Yields the files below a folder of a file system, folder by folder, without hidden ones.
 
     The driver's own `walk` takes a folder that it cannot list for an empty one.
+
+    Args:
+        file_system: The file system.
+        folder: The folder.
+        failures: Takes sentences about folders that may not be read.
+        depth: Largest number of folders on the way to a file, the first one included; None is no limit.
+        is_given: Whether the user named this very folder; one that was found may be somebody else's.
     """
     try:
         entries = file_system.ls(folder, detail=True)
@@ -85,8 +116,10 @@ def _files_below(file_system: Any, folder: str, failures: list[str], is_given: b
                 folders.append(path)
         elif name and not name.startswith("."):
             yield path
+    if depth == 1:
+        return
     for inside in folders:
-        yield from _files_below(file_system, inside, failures, is_given=False)
+        yield from _files_below(file_system, inside, failures, None if depth is None else depth - 1, is_given=False)
 
 
 def _has_photo_suffix(name: str) -> bool:

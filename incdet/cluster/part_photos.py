@@ -2,7 +2,7 @@
 
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,27 +34,35 @@ class NamedPhoto:
 
 
 def read_photos(
-    entries: Sequence[Listed], one_by_one: bool = False, left_out: Collection[int] = ()
+    entries: Sequence[Listed], begin: Callable[[int], None] | None = None, left_out: Collection[int] = ()
 ) -> Iterator[NamedPhoto]:
     """Yields the photos of a part in their order, each with its content or what is wrong with it.
 
     Args:
         entries: The photos, or the one shard.
-        one_by_one: Whether a photo is only fetched when it is asked for, so that a process that dies while fetching
-            dies of that photo.
+        begin: Function that is called with the position of a photo right before it is fetched, which is then only done
+            when it is asked for: a process that dies while fetching dies of that photo. None fetches photos ahead.
         left_out: Positions of photos that are not fetched; they come with an error.
     """
     if isinstance(entries[0], ListedShard):
-        yield from _photos_in_shard(entries[0], left_out)
+        yield from _photos_in_shard(entries[0], begin or _nothing, left_out)
         return
     photos = cast(Sequence[ListedPhoto], entries)
     has_addresses = any(is_address(photo.place) for photo in photos)
 
     def fetch(position: int) -> NamedPhoto:
         photo = photos[position]
-        return _not_fetched(photo.name) if position in left_out else _fetch(photo)
+        if position in left_out:
+            return _not_fetched(photo.name)
+        if begin is not None:
+            begin(position)
+        return _fetch(photo)
 
-    yield from map_in_threads(fetch, range(len(photos)), READING_THREADS if has_addresses and not one_by_one else 0)
+    yield from map_in_threads(fetch, range(len(photos)), READING_THREADS if has_addresses and begin is None else 0)
+
+
+def _nothing(_position: int) -> None:
+    """Takes no notice of the photos that are fetched."""
 
 
 def _not_fetched(name: str) -> NamedPhoto:
@@ -75,7 +83,9 @@ def _fetch(photo: ListedPhoto) -> NamedPhoto:
         return NamedPhoto(photo.name, ImageError(found))
 
 
-def _photos_in_shard(shard: ListedShard, left_out: Collection[int]) -> Iterator[NamedPhoto]:
+def _photos_in_shard(
+    shard: ListedShard, begin: Callable[[int], None], left_out: Collection[int]
+) -> Iterator[NamedPhoto]:
     """Yields the photos of a tar file. A shard that is damaged ends with one entry that says so."""
     try:
         with ExitStack() as stack:
@@ -87,6 +97,7 @@ def _photos_in_shard(shard: ListedShard, left_out: Collection[int]) -> Iterator[
                 if position in left_out:
                     yield _not_fetched(name)
                     continue
+                begin(position)
                 extracted = archive.extractfile(member)
                 # ordinary files are all that `_photo_members` yields
                 assert extracted is not None

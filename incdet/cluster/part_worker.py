@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from incdet.cluster.listing_parts import STATE_FOLDER, read_listing_part
@@ -139,21 +138,19 @@ class PartWorker:
     def _photos_to_do(self, entries: Sequence[Listed], task: PartTask) -> Iterator[NamedPhoto]:
         """Yields the photos that are worked on. Where the task is careful, each is noted before it is fetched."""
         self._names_of_hopeless: dict[int, str] = {}
-        photos = read_photos(entries, task.is_careful, task.hopeless.keys())
-        for position in count():
-            is_hopeless = position in task.hopeless
-            if task.is_careful and not is_hopeless:
-                write_content(self._store, note_name(task.number), json.dumps(position).encode())
-            photo = next(photos, None)
-            if photo is None:
-                break
-            if is_hopeless:
+
+        def note(position: int) -> None:
+            write_content(self._store, note_name(task.number), json.dumps(position).encode())
+
+        photos = read_photos(entries, note if task.is_careful else None, task.hopeless.keys())
+        for position, photo in enumerate(photos):
+            if position in task.hopeless:
                 self._names_of_hopeless[position] = photo.name
-            else:
-                yield photo
-        if task.is_careful:
-            # whatever happens from here on is no photo's fault
-            self._store.remove(note_name(task.number))
+                continue
+            yield photo
+            if task.is_careful:
+                # what happens until the next photo is begun is no photo's fault
+                self._store.remove(note_name(task.number))
 
     def _with_hopeless(self, lines: Iterator[Line], task: PartTask) -> Iterator[Line]:
         """Yields all lines in the order of the photos, those of hopeless photos with their errors."""

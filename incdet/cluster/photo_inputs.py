@@ -175,6 +175,9 @@ class PhotoInputs:
                         elif is_shard(entry.name) or self._is_photo(path):
                             yield str(path)
         except OSError as error:
+            # somebody has removed a folder that was found
+            if not is_given and isinstance(error, FileNotFoundError | NotADirectoryError):
+                return
             # the rights of a folder that was found are the same at every other try
             if is_given or not isinstance(error, PermissionError):
                 raise broken_off(folder, error) from None

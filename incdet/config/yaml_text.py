@@ -12,13 +12,14 @@ from incdet.errors import ConfigurationError, reason
 class _Loader(yaml.SafeLoader):
     """A loader that reads YAML 1.2's numbers: PyYAML takes `1e-3` for text, because it has no dot."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Makes a mapping, and refuses a key that is written twice: the first value would be lost."""
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Makes the node of a mapping, and refuses a key that is written twice: the first value would be lost."""
+        node = super().compose_mapping_node(anchor)
         written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
         twice = next((key for key in written if written.count(key) > 1), None)
         if twice is not None:
             raise ConfigurationError(f"the key '{twice}' is there twice")
-        return super().construct_mapping(node, deep)
+        return node
 
 
 _Loader.add_implicit_resolver(

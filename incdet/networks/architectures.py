@@ -10,6 +10,10 @@ INPUT_SIZE = 224
 """Side of the square input in pixels."""
 
 
+CONV2_CHANNELS = 192
+"""Number of channels that the first Inception module takes, whatever the architecture."""
+
+
 class InceptionWidths(NamedTuple):
     """One row of the paper's Table 1: the number of filters of every convolution of a module."""
 
@@ -103,6 +107,17 @@ class Architecture:
     def plain(self) -> bool:
         """Whether the network is built of the published network's pieces, whatever their number and width."""
         return not (self.batch_norm or self.naive or self.separable_conv1)
+
+    @property
+    def feature_channels(self) -> int:
+        """Number of channels of the feature maps that stages 1 to 4 compute of a photo."""
+        channels = CONV2_CHANNELS
+        for name, widths in self.modules.items():
+            if name < "5":
+                # a naive module passes the pooled input on as it is, without a projection
+                kept = channels - widths.pool_projection if self.naive else 0
+                channels = widths.output + kept
+        return channels
 
 
 _TABLE = Architecture("table", "Table 1 of the paper, with a full first convolution: Caffe's GoogLeNet", TABLE_1)

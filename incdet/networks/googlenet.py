@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from incdet.networks.architectures import ARCHITECTURES, Architecture
+from incdet.networks.architectures import ARCHITECTURES, CONV2_CHANNELS, Architecture
 from incdet.networks.architectures import INPUT_SIZE as INPUT_SIZE  # users of the network need it
 from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.conv_units import ConvNormReLU, ConvReLU, ConvUnit, SeparableConvReLU
@@ -86,10 +86,10 @@ class GoogLeNet(nn.Module):
         self.conv1 = SeparableConvReLU(3, 64, 7, stride=2) if separable else unit(3, 64, 7, stride=2)
         self.norm1 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(64)
         self.conv2_reduce = unit(64, 64, 1)
-        self.conv2 = unit(64, 192, 3)
-        self.norm2 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(192)
+        self.conv2 = unit(64, CONV2_CHANNELS, 3)
+        self.norm2 = nn.Identity() if architecture.batch_norm else LocalResponseNorm(CONV2_CHANNELS)
         # stages 3 to 5, with the auxiliary heads on 4a and 4d
-        channels = 192
+        channels = CONV2_CHANNELS
         heads: dict[str, AuxiliaryHead | None] = {"4a": None, "4d": None}
         for name, widths in architecture.modules.items():
             inception = module(channels, widths, unit, architecture.branch_5x5)
@@ -118,7 +118,8 @@ class GoogLeNet(nn.Module):
             crops: [B, 3, S, S] float32, preprocessed.
 
         Returns:
-            Feature maps [B, 480, S / 16, S / 16] of the published network; sizes are rounded up, as in Caffe.
+            Feature maps [B, 480, s, s] of the published network; s is S / 2, rounded up, divided by 8 and rounded down,
+            as in Caffe.
         """
         # sizes for S = 224
         feature_maps = max_pool(self.conv1(crops), 3, stride=2)  # [B, 64, 56, 56]
@@ -145,7 +146,8 @@ class GoogLeNet(nn.Module):
             photos: [B, 3, H, W] float32, preprocessed, of any size.
 
         Returns:
-            Feature maps [B, 832, H / 16, W / 16] of the published network; sizes are rounded up, as in Caffe.
+            Feature maps [B, 832, h, w] of the published network; h is H / 2, rounded up, divided by 8 and rounded down,
+            as in Caffe, and so is w.
         """
         return self._inceptions("4", self.trunk(photos))
 
@@ -165,7 +167,10 @@ class GoogLeNet(nn.Module):
         return self._inceptions("5", pooled)
 
     def last_feature_maps(self, crops: Tensor) -> Tensor:
-        """Computes stages 1 to 5: crops [B, 3, S, S] -> [B, 1024, S / 32, S / 32] of the published network."""
+        """Computes stages 1 to 5: crops [B, 3, S, S] -> [B, 1024, s, s] of the published network.
+
+        The side s is S / 2, rounded up, divided by 16 and rounded down, as in Caffe.
+        """
         feature_maps, _, _ = self._stages_4_and_5(self.trunk(crops))
         return feature_maps
 

@@ -10,6 +10,10 @@ Form = Literal["pooled", "map", "grids"]
 INPUT_SIZES: dict[Form, int] = {"pooled": 224, "map": 224, "grids": 256}
 """Head -> side of the input in pixels. 224 gives last feature maps of 7 x 7 cells; the finest grid needs 8 x 8."""
 
+FEATURE_CHANNELS = 832
+"""Number of channels of the feature maps that a MultiBox on shared feature maps reads: those of the published network's
+stages 1 to 4."""
+
 PriorSide = Annotated[float, Field(ge=4, le=4096)]
 AspectRatio = Annotated[float, Field(ge=0.05, le=20)]
 PriorSides = tuple[Annotated[tuple[PriorSide, ...], Field(min_length=1, max_length=16)], ...]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from incdet.networks.conv_units import ConvReLU
 from incdet.networks.priors import GRIDS, PRIORS_PER_CELL
 
-INITIAL_CONFIDENCE_LOGIT = -4.0
+INITIAL_CROP_LOGIT = -4.0
 """Before training every prior says "no object" (probability 0.982), which is right for nearly all of them."""
 
 
@@ -87,4 +87,4 @@ def _start_at_priors(layer: nn.Module) -> None:
     nn.init.normal_(layer.weight, std=0.001)
     with torch.no_grad():
         # five numbers per prior: four corner offsets, and the logit of the confidence
-        layer.bias.zero_().view(-1, 5)[:, 4] = INITIAL_CONFIDENCE_LOGIT
+        layer.bias.zero_().view(-1, 5)[:, 4] = INITIAL_CROP_LOGIT

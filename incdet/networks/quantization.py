@@ -63,8 +63,8 @@ def dequantize(stored: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
         if scale is None or scale.shape != tensor.shape[:1]:
             found = "none" if scale is None else list(scale.shape)
             raise WeightsError(
-                f"the weights {origin}: '{name}' is int8 and needs {len(tensor)} scales, found {found}; the file is "
-                "damaged"
+                f"the weights {origin}: '{name}' is int8 and needs scales of shape {list(tensor.shape[:1])}, found "
+                f"{found}; the file is damaged"
             )
         tensors[name] = tensor.float() * _along_channels(scale, tensor)
     return tensors

@@ -73,6 +73,21 @@ def load_classifier_record(file: Path) -> WeightsRecord:
     return record
 
 
+def load_region_record(file: Path) -> WeightsRecord:
+    """Loads the record of a network that names regions.
+
+    Raises:
+        WeightsError: the file is unreadable, has no valid record, proposes boxes, or classifies whole photos.
+    """
+    record = load_classifier_record(file)
+    if not record.background:
+        raise WeightsError(
+            f"the weights {file} have no background column: they classify whole photos; give those of a region "
+            "classifier (incdet train regions)"
+        )
+    return record
+
+
 def load_multibox_record(file: Path) -> tuple[WeightsRecord, MultiBoxDescription | SharedMultiBoxDescription]:
     """Loads the record of a network that proposes boxes, and its description there.
 

@@ -1,11 +1,13 @@
 """Folders of trainings, where somebody looks for weights: those that are there, or how far the training has come."""
 
+import itertools
 import shlex
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from incdet.errors import WeightsError
+from incdet.errors import OutputError, WeightsError, reason
+from incdet.networks.weights_origin import activation_ranges_file, box_regressor_file
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """Name of the file in the folder of a run that holds the state of the training."""
@@ -15,6 +17,36 @@ WEIGHTS_FILE = "weights.safetensors"
 
 CONFIGURATION_FILE = "config.json"
 """Name of the file with all settings of the training in the folder of a run."""
+
+
+def set_earlier_weights_aside(folder: Path) -> Path | None:
+    """Renames trained weights, and their sidecar files, to weights-earlier-1, -2, and so on, so that nobody takes them
+    for those of a training that begins or goes on in their folder.
+
+    Args:
+        folder: The folder of the run.
+
+    Returns:
+        The new name of the weights; None where there are none.
+
+    Raises:
+        OutputError: They cannot be renamed.
+    """
+    file = folder / WEIGHTS_FILE
+    if not file.exists():
+        return None
+    numbered = (folder / f"weights-earlier-{number}{file.suffix}" for number in itertools.count(1))
+    aside = next(place for place in numbered if not place.exists())
+    try:
+        # the sidecar files first: they are of no use without their weights, and are looked for beside them
+        for sidecar in (activation_ranges_file, box_regressor_file):
+            if sidecar(file).exists():
+                sidecar(file).rename(sidecar(aside))
+        return file.rename(aside)
+    except OSError as error:
+        raise OutputError(
+            f"cannot rename the weights {file} of an earlier training: {reason(error)}; move them away"
+        ) from None
 
 
 def weights_of_run(path: Path) -> Path:

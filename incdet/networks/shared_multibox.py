@@ -13,13 +13,11 @@ from torch import Tensor, nn
 
 from incdet.networks.conv_units import ConvReLU
 from incdet.networks.multibox import BoxOutputs
+from incdet.networks.multibox_description import FEATURE_CHANNELS as FEATURE_CHANNELS  # users of the layers need it
 from incdet.networks.multibox_description import SharedMultiBoxDescription
 from incdet.ops.region_pooling import CELL_OFFSET, CELL_STRIDE
 
-FEATURE_CHANNELS = 832
-"""Number of channels of the feature maps that stages 1 to 4 compute of a photo."""
-
-INITIAL_CONFIDENCE_LOGIT = -5.0
+INITIAL_CELL_LOGIT = -5.0
 """Before training every prior says "no object" (probability 0.993), which is right for nearly all of them."""
 
 
@@ -59,7 +57,7 @@ class SharedMultiBox(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             with torch.no_grad():
                 # five numbers per prior: four corner offsets, and the logit of the confidence
-                layer.bias.zero_().view(-1, 5)[:, 4] = INITIAL_CONFIDENCE_LOGIT
+                layer.bias.zero_().view(-1, 5)[:, 4] = INITIAL_CELL_LOGIT
 
     def forward(self, feature_maps: Tensor) -> BoxOutputs:
         """Computes the outputs for every prior, in the order of `priors`.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 STATE = ("photos", "json_file")
@@ -34,3 +35,18 @@ def stored_records(stored: Mapping[str, Any]) -> dict[str, PhotoRecord]:
         with suppress(TypeError):
             records[photo] = PhotoRecord(**entry)
     return records
+
+
+def is_elsewhere(photo: str, record: PhotoRecord | None) -> bool:
+    """Whether a record is of another photo, still there, that the same relative name means in another working folder.
+
+    Args:
+        photo: Name of the photo as it is given now.
+        record: Record under this name; None without one.
+    """
+    if record is None or not record.path or record.path == str(Path(photo).absolute()):
+        return False
+    try:
+        return not Path(record.path).samefile(photo)
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from incdet.errors import OutputError, reason
-from incdet.output.photo_records import STATE, stored_records
+from incdet.output.photo_records import STATE, is_elsewhere, stored_records
 from incdet.output.photo_records import PhotoRecord as PhotoRecord  # users of folders of results need it
 from incdet.output.result_lines import NAMES as NAMES  # users of folders of results need it
 from incdet.output.result_lines import (
@@ -36,6 +36,7 @@ class ResultFolder:
         path: The folder.
         done: Line by photo name, of this run and of earlier ones.
         records: Record by photo name.
+        is_described: Whether an earlier run of incdet has described the folder, so that tables in it are its own.
         damage: Sentence about lines of earlier runs that are damaged; None where there are none.
 
     Args:
@@ -64,16 +65,17 @@ class ResultFolder:
         # as it is read back from the file
         self._description: dict[str, Any] = json.loads(run_text(description))
         self.path, number = path, 1
+        self._seen = self._state_of_files()
         while numbered and not overwrite and (self._obstacle() or self._has_other_photos(photos)):
             number += 1
             self.path = path.with_name(f"{path.name}-{number}")
+            self._seen = self._state_of_files()
         if not overwrite and (obstacle := self._obstacle()):
             raise OutputError(f"{obstacle}; give another folder with --output, or --overwrite to replace it")
-        self._seen = self._state_of_files()
         stored = stored_run(self.path)
         is_same = stored is not None and not self._differences(stored)
         self._continues = is_same and (not overwrite or self._unfinished.exists())
-        self._has_run = stored is not None
+        self.is_described = stored is not None
         self.records = stored_records(stored) if stored is not None and self._continues else {}
         self._earlier = frozenset(self.records)
         files = [] if overwrite else [self._hidden, self._finished]
@@ -82,19 +84,14 @@ class ResultFolder:
         for photo, identity in (photos or {}).items():
             # another photo in its place has no results yet
             if photo in self.done and self.records.get(photo, PhotoRecord()).identity != identity:
-                self._require_same_place(photo)
+                if not overwrite and is_elsewhere(photo, self.records.get(photo)):
+                    raise OutputError(
+                        f"{self.path} holds the results of another {photo}, {self.records[photo].path}; give another "
+                        "folder with --output, whole paths, or --overwrite to replace it"
+                    )
                 del self.done[photo]
         self._lock: FolderLock | None = None
         self._made = not self.path.exists()
-
-    def _require_same_place(self, photo: str) -> None:
-        """Raises OutputError where results are of another photo that a relative path names from another folder."""
-        then, now = self.records.get(photo, PhotoRecord()).path, str(Path(photo).absolute())
-        if then not in ("", now) and Path(then).exists():
-            raise OutputError(
-                f"{self.path} holds the results of another {photo}, {then}; give another folder with --output, or "
-                "whole paths"
-            )
 
     def begin(
         self,
@@ -120,7 +117,7 @@ class ResultFolder:
                 written to.
         """
         originals = {file.resolve() for file in inputs}
-        replaces = self.overwrite and self._has_run
+        replaces = self.overwrite and self.is_described
         for photo, own_files in files.items():
             self._check(own_files, originals, replaces or photo in self._earlier)
             if not all(file.exists() for file in own_files):
@@ -131,7 +128,7 @@ class ResultFolder:
             # a linked folder inside would lead the results elsewhere
             if parent.is_symlink() and parent != self.path:
                 raise OutputError(f"{parent} is a link to another folder; give another folder with --output")
-        if self._has_run and not self._continues:
+        if self.is_described and not self._continues:
             # results of other commands in the folder would no longer agree with its description
             self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
             self._remove(*(self.path / f".{name}.jsonl" for name in NAMES))
@@ -200,7 +197,10 @@ class ResultFolder:
     def _has_other_photos(self, photos: Mapping[str, str] | None) -> bool:
         """Whether the folder holds results of photos that are not given now."""
         stored = stored_run(self.path)
-        return photos is not None and stored is not None and not stored_records(stored).keys() <= photos.keys()
+        if photos is None or stored is None:
+            return False
+        records = stored_records(stored)
+        return any(photo not in photos or is_elsewhere(photo, record) for photo, record in records.items())
 
     def _differences(self, stored: Mapping[str, Any]) -> str:
         """Returns the first settings that differ from those of an earlier run, in words; empty where none does."""
@@ -248,7 +248,7 @@ class ResultFolder:
         Where an earlier run described the folder, the description stays: pictures of that run are there, too.
         """
         empty = [file for file in (self._hidden, self._finished) if file.exists() and not lines_of(file).lines]
-        self._remove(self._unfinished, *empty, *([] if self._has_run else [self.path / RUN_FILE]))
+        self._remove(self._unfinished, *empty, *([] if self.is_described else [self.path / RUN_FILE]))
         self._unlock_folder()
         if self._made:
             # the folder stays where something else came into it meanwhile

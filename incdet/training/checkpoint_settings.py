@@ -3,7 +3,9 @@
 They are read without torch, so that a folder of another training is told before anything is loaded.
 """
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,12 @@ from incdet.runtime.counted_words import counted, first_ones
 DATA_KEY = "data_set"
 """Key of the configuration under which stands what the checkpoint was trained on: names, classes, checksums."""
 
+_LEARNT_KEYS = (f"{DATA_KEY}.learnt", f"{DATA_KEY}.learnt_photos")
+"""Keys of what tells the photos that are learnt from those that validate."""
+
+FEATURE_MAPS_KEY = "feature_maps"
+"""Name, beside those of the data, of the fingerprint of weights whose feature maps are learnt from."""
+
 _MAX_SHOWN = 10
 """Number of classes that a message names."""
 
@@ -24,6 +32,17 @@ _MAX_CHANGES = 5
 
 _NAMES = {"samples_per_step": "the number of samples a step (optimization.batch_size, times the processes)"}
 """What is said of values that are no settings themselves."""
+
+
+def identify_learnt(names: Iterable[str]) -> dict[str, Any]:
+    """Returns number and checksum of the photos that are learnt, as a part of what a checkpoint belongs to.
+
+    Args:
+        names: names of the photos without those that validate, in order.
+    """
+    listed = list(names)
+    checksum = hashlib.sha256("\n".join(listed).encode(errors="surrogateescape")).hexdigest()
+    return {"learnt_photos": len(listed), "learnt": checksum}
 
 
 def check_checkpoint(folder: Path, configuration: dict[str, Any]) -> None:
@@ -71,8 +90,9 @@ def require_same_settings(
         raise WeightsError(f"the checkpoint {file} has a damaged configuration; delete it to start afresh") from None
     now = _flat(configuration)
     keys = set(now) if only_known else earlier.keys() | now.keys()
-    # checkpoints of earlier versions do not say what data they belong to
+    # checkpoints of earlier versions do not say what data they belong to, and say in which folder it was
     keys = {key for key in keys if key in earlier or not key.startswith(DATA_KEY)}
+    keys = {key for key in keys if not _is_place(key)}
     classes = f"{DATA_KEY}.classes"
     if classes in keys and earlier[classes] != now.get(classes):
         raise WeightsError(
@@ -80,13 +100,32 @@ def require_same_settings(
             f"{_class_list(now.get(classes))}; use the data set that it was trained on, or another output folder"
         )
     different = [key for key in sorted(keys) if earlier.get(key) != now.get(key)]
+    # which photos and feature maps are learnt follows from the settings, which are told first
+    consequences = (*_LEARNT_KEYS, f"{DATA_KEY}.{FEATURE_MAPS_KEY}")
     for key in different:
-        if key.startswith(DATA_KEY):
+        if key.startswith(DATA_KEY) and key not in consequences:
             raise WeightsError(
                 f"the checkpoint {file} belongs to other data: {key.removeprefix(DATA_KEY + '.')} of "
                 f"{now.get(f'{DATA_KEY}.name')} changed since then; use the data that it was trained on, or another "
                 "output folder"
             )
+    _require_same_values(file, metadata, [key for key in different if key not in consequences], earlier, now)
+    if different:
+        _refuse_other_lessons(file, different, earlier, now)
+
+
+def _require_same_values(
+    file: Path, metadata: dict[str, str], different: list[str], earlier: dict[str, Any], now: dict[str, Any]
+) -> None:
+    """Raises ConfigurationError where settings differ; see `require_same_settings`.
+
+    Args:
+        file: the checkpoint.
+        metadata: texts of the file about itself, by name.
+        different: dotted keys of the settings that differ.
+        earlier: settings of the checkpoint by their dotted keys.
+        now: settings now.
+    """
     if different:
         changes = []
         for key in different:
@@ -98,6 +137,47 @@ def require_same_settings(
             f"the training in {file.parent} was begun with other settings: {first_ones(changes, _MAX_CHANGES)}; use "
             f"those of the training there, or give another folder with --output, or delete {file} to start afresh"
         )
+
+
+def _refuse_other_lessons(file: Path, different: list[str], earlier: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises the error about other photos or other feature maps under equal settings; the arguments are those above."""
+    if f"{DATA_KEY}.{FEATURE_MAPS_KEY}" in different:
+        raise WeightsError(
+            f"the training in {file.parent} has learnt from the feature maps of other weights than those that "
+            f"{now.get('initial_weights')} names now; give it the same weights again, or use another output folder"
+        )
+    number = f"{DATA_KEY}.learnt_photos"
+    then, found = earlier.get(number), now.get(number)
+    others = "others" if then == found else _shown(found)
+    raise WeightsError(
+        f"the training in {file.parent} learnt {_shown(then)} photos of {now.get(f'{DATA_KEY}.name')} and would learn "
+        f"{others} now, because other photos validate; restore those that validated then, or use another output folder"
+    )
+
+
+def require_same_steps(file: Path, metadata: dict[str, str], steps: int) -> None:
+    """Raises an error where a training was begun for another number of steps, which decides its learning rates.
+
+    Args:
+        file: the checkpoint.
+        metadata: texts of the file about itself, by name; those of earlier versions do not say the number.
+        steps: number of steps of the whole run now.
+
+    Raises:
+        ConfigurationError: the numbers differ.
+    """
+    then = metadata.get("steps", str(steps))
+    if then != str(steps):
+        raise ConfigurationError(
+            f"the training in {file.parent} was begun for {then} steps, and what it learns makes {steps} now; use the "
+            f"photos and proposals that it was begun with, or give another folder with --output, or delete {file} to "
+            "start afresh"
+        )
+
+
+def _is_place(key: str) -> bool:
+    """Whether a setting is the folder of the data, which may be moved; what the data is is compared by itself."""
+    return key.rpartition(".")[2] == "root"
 
 
 def _shown(value: Any) -> str:

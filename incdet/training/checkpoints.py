@@ -14,7 +14,7 @@ from incdet.errors import WeightsError, reason
 from incdet.networks.tensor_checksums import tensor_checksum
 from incdet.runtime.files import atomic_file
 from incdet.training.averaging import ParameterAverage
-from incdet.training.checkpoint_settings import require_same_settings
+from incdet.training.checkpoint_settings import require_same_settings, require_same_steps
 
 _MAX_DIGITS = 15
 """Largest number of digits of a step."""
@@ -64,6 +64,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: ParameterAverage,
     configuration: dict[str, Any],
+    steps: int | None = None,
 ) -> int:
     """Restores what `save_checkpoint` wrote.
 
@@ -73,17 +74,20 @@ def load_checkpoint(
         optimizer: its optimiser, which gets the stored momentum.
         average: its average, which gets the stored average.
         configuration: settings that decide the result now.
+        steps: number of steps of the whole run now; None does not compare it.
 
     Returns:
         Number of finished steps.
 
     Raises:
         WeightsError: the file cannot be read, or belongs to other data.
-        ConfigurationError: it was written under other settings.
+        ConfigurationError: it was written under other settings, or for another number of steps.
     """
     metadata, tensors = _read(file)
     step = _finished_steps(file, metadata)
     require_same_settings(file, metadata, configuration)
+    if steps is not None:
+        require_same_steps(file, metadata, steps)
     parameters = dict(network.named_parameters())
     targets = {f"network.{name}": value for name, value in network.state_dict().items()}
     targets |= {f"average.{name}": value for name, value in average.tensors.items()}

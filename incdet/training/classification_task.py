@@ -21,6 +21,7 @@ from incdet.networks.weights import load_network
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
+from incdet.training.checkpoint_settings import identify_learnt
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task
 from incdet.training.new_layers import replace_classifier
@@ -83,7 +84,8 @@ class ClassificationTask:
         if config.initial_weights is not None:
             initial, record = load_network(find_weights(config.initial_weights))
             network = replace_classifier(initial, len(self.classes), config.dropout, config.seed, config.auxiliary)
-            preprocessing = record.preprocessing.model_copy(update={"size": config.size})
+            # whole photos have no surroundings, and the context of regions may be too large for another size
+            preprocessing = record.preprocessing.model_copy(update={"size": config.size, "context": 0})
             return network, preprocessing, f"all layers fine-tuned by incdet, from: {record.origin}"
         # a network from scratch draws its first weights from torch's global generator
         torch.manual_seed(config.seed)
@@ -119,10 +121,11 @@ class ClassificationTask:
         )
 
     def data_identity(self) -> dict[str, Any]:
-        """Returns what the photos and their classes are; see `identify_photos`."""
+        """Returns what the photos and their classes are, and which are learnt; see `identify_photos`."""
         root = Path(self.config.data.root)
         names = [os.path.relpath(self.source.name(index), root) for index in range(len(self.source.class_ids))]
-        return identify_photos(root.resolve().name, self.classes, names, self.source.class_ids)
+        identity = identify_photos(root.resolve().name, self.classes, names, self.source.class_ids)
+        return identity | identify_learnt(names[index] for index in self.training_indices)
 
     def inputs(self, batch: CropBatch) -> Tensor:
         """Returns preprocessed crops [B, 3, size, size] float32 on the device, channels last."""
@@ -145,11 +148,19 @@ class ClassificationTask:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Returns the top-1 and top-5 accuracy of the main classifier on the centres of the validation photos."""
+        """Returns the top-1 and top-5 accuracy of the main classifier on the centres of the validation photos.
+
+        Photos that cannot be read are named and left out; without any other photo there is no accuracy.
+        """
         if len(self.validation_indices) == 0:
             return {}
         batches = centre_batches(
-            self.validation_source, self.validation_indices, self.preprocessing, VALIDATION_BATCH, self.num_workers
+            self.validation_source,
+            self.validation_indices,
+            self.preprocessing,
+            VALIDATION_BATCH,
+            self.num_workers,
+            self.warn,
         )
         probabilities, class_ids = [], []
         for crops, ids in batches:
@@ -158,6 +169,8 @@ class ClassificationTask:
                 logits = network(inputs).main
             probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
             class_ids.append(ids)
+        if not class_ids:
+            return {}
         scores, targets = np.concatenate(probabilities), np.concatenate(class_ids)
         return {f"validation_top{k}": round(top_k_accuracy(scores, targets, k), 6) for k in (1, 5)}
 

@@ -1,8 +1,11 @@
 """Checks of the photos of a training, before anything that takes long is computed from them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from incdet.data.dataset import Dataset, Warn
+from incdet.data.impossible_boxes import learnable
 from incdet.data.photo_frame import read_photo_size
 from incdet.errors import DataError, ImageError
 from incdet.runtime.counted_words import counted, first_ones, of_all
@@ -14,14 +17,11 @@ MAX_NAMES = 5
 """Largest number of names in one sentence."""
 
 
-def check_photos(dataset: Dataset) -> None:
-    """Makes sure that every photo is there and begins as a photo does.
-
-    Photos in shards are not opened: at an address this would take a request for each. The training replaces those that
-    cannot be read.
+def check_files(dataset: Dataset) -> None:
+    """Makes sure that every photo is there.
 
     Raises:
-        DataError: Photos are missing or no photos; the message counts them and names some.
+        DataError: Photos are missing; the message counts them and names one.
     """
     missing = [path for path in dataset.image_paths if not path.is_file()]
     if missing:
@@ -30,6 +30,18 @@ def check_photos(dataset: Dataset) -> None:
             f"{'is' if len(missing) == 1 else 'are'} missing, such as {missing[0]}; put what is missing there, or "
             "correct the annotations"
         )
+
+
+def check_photos(dataset: Dataset) -> None:
+    """Makes sure that every photo is there and begins as a photo does.
+
+    Photos in shards are not opened: at an address this would take a request for each. The training replaces those that
+    cannot be read.
+
+    Raises:
+        DataError: Photos are missing or no photos; the message counts them and names one.
+    """
+    check_files(dataset)
     unreadable = []
     for path in dataset.image_paths:
         if isinstance(path, ShardPhoto):
@@ -72,31 +84,60 @@ def check_objects(dataset: Dataset, warn: Warn) -> None:
 
 
 def count_objects(dataset: Dataset) -> np.ndarray:
-    """Returns the number of objects of each class, without ignored ones, [C] int64."""
+    """Returns the number of objects of each class that can be learnt, without ignored ones, [C] int64."""
     counts = np.zeros(len(dataset.class_names), np.int64)
-    for truth in dataset.ground_truths:
+    for annotation in dataset.ground_truths:
+        truth = learnable(annotation)
         counts += np.bincount(truth.class_ids[~truth.ignored], minlength=len(counts))
     return counts
 
 
-def describe_photos(photos: PhotosOfTraining, config: DataConfig) -> str:
+def choose_learnt(
+    photos: PhotosOfTraining, config: DataConfig, left_out_classes: Sequence[str] = ()
+) -> tuple[Dataset, Dataset]:
+    """Returns the photos that are learnt and those that validate, as trainings choose them.
+
+    Args:
+        photos: The photos of the training.
+        config: The choice of the photos.
+        left_out_classes: Classes whose photos are not learnt.
+
+    Raises:
+        ConfigurationError: A class to be left out is unknown.
+        DataError: No photo is left to train on.
+    """
+    training, validation = split_validation(photos.dataset, config.validation_images, photos.validation)
+    if photos.extra is not None:
+        training = training.joined(photos.extra)
+    if left_out_classes:
+        training = training.without_classes(left_out_classes)
+    if not len(training):
+        raise DataError(
+            f"no photo is left to train on: {photos.dataset.name} has {len(photos.dataset)}, of which "
+            f"{len(validation)} validate and the others show classes that are left out"
+        )
+    return training, validation
+
+
+def describe_photos(photos: PhotosOfTraining, config: DataConfig, left_out_classes: Sequence[str] = ()) -> str:
     """Returns a sentence that says what is learnt: photos, objects of each class, photos for validation.
 
     Args:
         photos: The photos of the training.
         config: The choice of the photos.
+        left_out_classes: Classes whose photos are not learnt.
 
     Raises:
+        ConfigurationError: A class to be left out is unknown.
         DataError: No photo is left to train on.
     """
-    dataset = photos.dataset
-    training, validation = split_validation(dataset, config.validation_images, photos.validation)
+    training, validation = choose_learnt(photos, config, left_out_classes)
     counts = count_objects(training)
     # classes with the most objects come first
     order = np.argsort(-counts, kind="stable")
-    classes = first_ones((f"{dataset.class_names[class_id]} {counts[class_id]:,}" for class_id in order), MAX_NAMES)
+    classes = first_ones((f"{training.class_names[class_id]} {counts[class_id]:,}" for class_id in order), MAX_NAMES)
     objects = f"{counted(int(counts.sum()), 'object')} of {counted(len(counts), 'class', 'classes')} ({classes})"
-    learnt = f"{dataset.name}: {counted(len(training), 'photo')} to learn, which show {objects}"
+    learnt = f"{training.name}: {counted(len(training), 'photo')} to learn, which show {objects}"
     others = f"{counted(len(validation), 'other photo')} for validation"
     if photos.validation is None:
         return f"{learnt}; {others}, kept out of the same split (data.validation_images)"

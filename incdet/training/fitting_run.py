@@ -9,11 +9,9 @@ from rich.table import Table
 
 from incdet.config.sections import ImagesConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
-from incdet.data.impossible_boxes import learnable
-from incdet.data.photo_frame import fit_to_photo
-from incdet.errors import ImageError
-from incdet.images import read_image
+from incdet.errors import ImageError, WeightsError
 from incdet.networks.engines.torch_backend import prepare_network
+from incdet.networks.record_files import load_region_record
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import fingerprint, save_box_regressor
 from incdet.networks.weights import load_network
@@ -23,6 +21,7 @@ from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals
 from incdet.training.annotated_sample import PhotoSample
 from incdet.training.box_fitting import Fit, RegionFeatures, box_features, collect_examples, fit_regressor
+from incdet.training.samples.annotated_photos import read_annotated
 from incdet.training.samples.batch_loading import BadPhotos
 
 
@@ -50,10 +49,15 @@ def fit_box_regression(
         The regression, and how well it does on photos held out.
 
     Raises:
-        WeightsError: The weights cannot be read.
+        WeightsError: The weights cannot be read, or are not those of a region classifier on crops.
         DataError: The data set cannot be read, or its photos hold too few examples.
     """
     file = find_weights(weights)
+    if load_region_record(file).features == "shared":
+        raise WeightsError(
+            f"the weights {file} were trained on shared features and hold their own box regression; give weights that "
+            "were trained on crops"
+        )
     network, record = load_network(file)
     prepare_network(network, torch.device("cpu"), torch.float32)
     photos = sample.read(reporter)
@@ -61,12 +65,12 @@ def fit_box_regression(
     reporter.note(proposals.describe())
     reporter.follow("proposals", proposals.fill(photos.image_paths, ImagesConfig()), len(photos))
     features = RegionFeatures(box_features(network), record.preprocessing, cache / "features" / fingerprint(file)[:16])
-    examples = collect_examples(features, _annotated(photos, proposals, reporter), regions_per_photo, seed)
+    bad = BadPhotos(len(photos), reporter.warn, are_replaced=False)
+    examples = collect_examples(features, _annotated(photos, proposals, bad, reporter), regions_per_photo, seed)
     fit = fit_regressor(examples)
     regions = counted(len(examples), "region")
-    measured_on = (
-        f"{regions} of {counted(len(photos), 'photo')} of {sample.describe()}, {regions_per_photo} a photo at most"
-    )
+    used = counted(len(photos) - len(bad.problems), "photo")
+    measured_on = f"{regions} of {used} of {sample.describe()}, {regions_per_photo} a photo at most"
     fitted = {
         "on": measured_on,
         "penalty": fit.penalty,
@@ -92,19 +96,17 @@ def fit_table(fit: Fit) -> Table:
 
 
 def _annotated(
-    photos: Dataset, proposals: ProposalCache, reporter: Reporter
+    photos: Dataset, proposals: ProposalCache, bad: BadPhotos, reporter: Reporter
 ) -> Iterator[tuple[Image, GroundTruth, Proposals]]:
-    """Every photo with its objects and its proposals."""
-    bad = BadPhotos(len(photos), reporter.warn)
+    """Every photo that can be used, with its objects and its proposals."""
     with reporter.progress("regions", len(photos)) as update:
-        for done, (path, truth) in enumerate(photos):
-            update(done, truth.image)
+        for done in range(len(photos)):
+            update(done, photos.ground_truths[done].image)
             try:
-                image = read_image(path)
-                fitting = learnable(fit_to_photo(truth, image.width, image.height, path))
+                image, truth = read_annotated(photos, done)
             except ImageError as error:
                 bad.add(str(error))
                 continue
-            yield image, fitting, proposals(image)
+            yield image, truth, proposals(image)
         update(len(photos), "")
     bad.tell_number()

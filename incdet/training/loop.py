@@ -26,6 +26,10 @@ Progress = Callable[[int, dict[str, float]], None]
 """Takes the number of finished steps and the loss terms of the last one."""
 
 
+SEED_LIMIT = 2**63
+"""Number below which torch's seeds lie."""
+
+
 def nothing_more() -> None:
     """Does nothing when all steps are taken."""
 
@@ -138,12 +142,12 @@ class Trainer(Generic[Batch]):
 
         Raises:
             WeightsError: the checkpoint is damaged or belongs to other data, or not all processes see it.
-            ConfigurationError: it was written under other settings.
+            ConfigurationError: it was written under other settings, or for another number of steps.
         """
         self.configuration = configuration | {"samples_per_step": self.samples_per_step}
         if self._checkpoint_file.exists():
             self.step = load_checkpoint(
-                self._checkpoint_file, self.task.network, self.optimizer, self.average, self.configuration
+                self._checkpoint_file, self.task.network, self.optimizer, self.average, self.configuration, self.steps
             )
         steps = set(self.processes.gather([str(self.step)]))
         if len(steps) > 1:
@@ -216,7 +220,7 @@ class Trainer(Generic[Batch]):
     def _update(self, network: nn.Module, batch: Batch) -> dict[str, float]:
         """Takes one step and returns its loss terms, averaged over all processes."""
         # dropout draws from the global generator: seeded per step, so that a resumed run draws the same
-        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        torch.manual_seed((self.seed * 1_000_003 + self.step) % SEED_LIMIT)
         rate = self.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]

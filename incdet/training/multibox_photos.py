@@ -1,5 +1,6 @@
 """The photos that a MultiBox learns from and those that validate it, whatever its feature maps come from."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,14 +8,13 @@ import numpy as np
 
 from incdet.config.class_choice import find_classes
 from incdet.data.dataset import Dataset, Warn
-from incdet.data.impossible_boxes import learnable
-from incdet.data.photo_frame import fit_to_photo
-from incdet.errors import DataError, ImageError
+from incdet.errors import ImageError
 from incdet.evaluation.recall import average_recall, coverage_at, measure_coverage
-from incdet.images import read_image
 from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.data_checks import choose_learnt
 from incdet.training.multibox_training_config import MultiBoxTrainingConfig
-from incdet.training.validation_photos import split_validation
+from incdet.training.samples.annotated_photos import read_annotated
+from incdet.training.training_data import PhotosOfTraining
 
 
 class MultiBoxPhotos(NamedTuple):
@@ -42,14 +42,8 @@ def choose_photos(dataset: Dataset, config: MultiBoxTrainingConfig, own_validati
         DataError: no photo is left to train on.
     """
     # validation photos may show the classes that are left out: their coverage is what is wanted
-    training, validation = split_validation(dataset, config.data.validation_images, own_validation)
-    training = training.without_classes(config.left_out_classes)
-    if not len(training):
-        raise DataError(
-            f"no photo is left to train on: {dataset.name} has {len(dataset)}, of which {len(validation)} "
-            "validate and the others show classes that are left out"
-        )
-    return MultiBoxPhotos(training, validation)
+    photos = PhotosOfTraining(dataset, validation=own_validation)
+    return MultiBoxPhotos(*choose_learnt(photos, config.data, config.left_out_classes))
 
 
 def read_photos(dataset: Dataset, indices: Sequence[int], warn: Warn) -> tuple[list[Image], list[GroundTruth]]:
@@ -63,14 +57,12 @@ def read_photos(dataset: Dataset, indices: Sequence[int], warn: Warn) -> tuple[l
     images, truths = [], []
     for index in indices:
         try:
-            path = dataset.image_paths[index]
-            image = read_image(path)
-            truth = fit_to_photo(dataset.ground_truths[index], image.width, image.height, path)
+            image, truth = read_annotated(dataset, index)
         except ImageError as error:
-            warn(str(error))
+            warn(f"{error}; it is left out of the validation")
             continue
         images.append(image)
-        truths.append(learnable(truth))
+        truths.append(truth)
     return images, truths
 
 
@@ -86,7 +78,7 @@ def coverage_numbers(
         left_out_classes: classes that training left out, whose coverage alone is measured, too.
 
     Returns:
-        Named numbers for the log; none without photos.
+        Named numbers for the log; none that is no number, as the coverage of photos without objects.
     """
     if not truths:
         return {}
@@ -101,4 +93,4 @@ def coverage_numbers(
         unseen = coverage.subset(np.isin(coverage.class_ids, left_out))
         if len(unseen.best):
             numbers["validation_coverage_left_out"] = coverage_at(unseen.best)
-    return {name: round(value, 6) for name, value in numbers.items()}
+    return {name: round(value, 6) for name, value in numbers.items() if math.isfinite(value)}

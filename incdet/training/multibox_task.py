@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from incdet.config.sections import MultiBoxConfig
 from incdet.data.dataset import Dataset, Warn, no_warning
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.multibox import INPUT_SIZES, MultiBox
+from incdet.networks.multibox import MultiBox
 from incdet.networks.priors import grid_priors
 from incdet.networks.weights_record import WeightsRecord
 from incdet.proposers.multibox_proposer import propose_boxes
@@ -17,7 +17,7 @@ from incdet.runtime.distributed import Processes
 from incdet.structures import Image, Proposals
 from incdet.training.loop import Task
 from incdet.training.multibox_photos import choose_photos, coverage_numbers, read_photos
-from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig, multibox_preprocessing
 from incdet.training.prior_matching import match_bipartite, match_by_overlap, multibox_losses
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.box_batches import BoxBatch, box_batches
@@ -40,7 +40,8 @@ class MultiBoxTask:
 
     Raises:
         PackageError: SciPy is needed for the matching or the clusters and is not installed.
-        ConfigurationError: a class to be left out is unknown, or there are fewer different boxes than priors.
+        ConfigurationError: a class to be left out is unknown, there are fewer different boxes than priors, or the
+            context of the initial weights does not fit.
         DataError: no photo is left to train on.
     """
 
@@ -59,14 +60,14 @@ class MultiBoxTask:
         self.precision = choose_precision(config.precision, self.device)
         self.training, self.validation = choose_photos(dataset, config, validation)
         trunk, self.initial = initial
-        size = INPUT_SIZES[config.form]
-        self.preprocessing = self.initial.preprocessing.model_copy(update={"size": size})
+        self.preprocessing = multibox_preprocessing(config, self.initial)
         # the new layers draw their first weights from torch's global generator
         torch.manual_seed(config.seed)
         priors = torch.from_numpy(self._priors())
         network = MultiBox(priors, config.form, trunk.architecture)
-        # the trunk is everything below the classifier
-        kept = {name: value for name, value in trunk.state_dict().items() if not name.startswith("classifier.")}
+        # the trunk is everything below the classifier and the box regressor
+        outputs = ("classifier.", "box_regressor.")
+        kept = {name: value for name, value in trunk.state_dict().items() if not name.startswith(outputs)}
         network.trunk.load_state_dict(kept)
         network.trunk.requires_grad_(config.train_trunk)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -169,7 +170,7 @@ class MultiBoxTask:
             preprocessing=self.preprocessing,
             recipe=self.config.recipe(),
             origin=f"{trained} by incdet on {self.training.name}, from: {self.initial.origin}",
-            measured={what: logged["validation_coverage"]} if logged else {},
+            measured={what: logged["validation_coverage"]} if "validation_coverage" in logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
             multibox=self.network.describe(),
         )

@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from incdet.config.sections import Section, Unit
-from incdet.networks.multibox_description import Form
-from incdet.networks.weights_record import Features
+from incdet.errors import ConfigurationError
+from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.multibox_description import FEATURE_CHANNELS, INPUT_SIZES, Form
+from incdet.networks.weights_record import Features, Preprocessing, WeightsRecord
 from incdet.runtime.optional_packages import require_package
 from incdet.training.run_config import RunConfig
 from incdet.training.samples.box_samples import BoxSamplingConfig
@@ -16,8 +18,8 @@ from incdet.training.training_data import DataConfig
 
 Matching = Literal["bipartite", "overlap"]
 """The rule by which priors answer for objects. Bipartite: each object gets the one prior that makes the loss least, as
-published. Overlap: each prior that overlaps an object enough answers for it, and each object's best prior does in any
-case, whatever the outputs are."""
+published. Overlap: each prior that overlaps an object enough answers for it, and so does each object's best prior,
+unless it is that of a later object, too."""
 
 
 class LossConfig(Section):
@@ -105,3 +107,33 @@ class MultiBoxTrainingConfig(RunConfig):
                 "be learnt as no object; leave it out"
             )
         return self
+
+
+def multibox_preprocessing(config: MultiBoxTrainingConfig, initial: WeightsRecord) -> Preprocessing:
+    """Returns the preprocessing of the weights to start from, with the size that the form of the network takes.
+
+    Args:
+        config: the training.
+        initial: record of the weights to start from.
+
+    Raises:
+        ConfigurationError: the feature maps of these weights have other channels than the layers read, or their context
+            does not fit the size.
+    """
+    preprocessing = initial.preprocessing
+    if config.features == "shared":
+        channels = ARCHITECTURES[initial.architecture].feature_channels
+        if channels != FEATURE_CHANNELS:
+            raise ConfigurationError(
+                f"cannot train MultiBox on the feature maps of the network '{initial.architecture}': they have "
+                f"{channels:,} channels, and {FEATURE_CHANNELS} can be read; give initial_weights of the architecture "
+                "'table'"
+            )
+        return preprocessing
+    size = INPUT_SIZES[config.form]
+    if preprocessing.context * 4 > size:
+        raise ConfigurationError(
+            f"cannot start from initial_weights with a context of {preprocessing.context} pixels: it leaves too little "
+            f"of the {size} that form={config.form} takes; give other weights"
+        )
+    return preprocessing.model_copy(update={"size": size})

@@ -13,6 +13,9 @@ def match_bipartite(
 ) -> tuple[Tensor, Tensor]:
     """Finds the assignment x that minimises the loss over all x that give each object its own prior; exact.
 
+    Outputs that are not finite have no such assignment. Priors and objects are then matched in their order, so that the
+    loss is no number, either, and ends the training.
+
     Args:
         locations: [P, 4] float32, predicted corners, normalised to [0, 1].
         logits: [P] float32, logits of the confidences.
@@ -29,15 +32,20 @@ def match_bipartite(
     distance = (locations[:, None, :] - boxes_unit[None, :, :]).square().sum(dim=2)
     # taking prior i for an object replaces its term -log(1 - c) by -log c, a difference of -logit
     cost = location_weight / 2 * distance - logits[:, None]
+    device = logits.device
+    if not cost.isfinite().all():
+        in_order = torch.arange(min(cost.shape), device=device)
+        return in_order, in_order
     priors, objects = linear_sum_assignment(cost.double().cpu().numpy())
     order = np.argsort(priors)
-    device = logits.device
     return torch.from_numpy(priors[order]).to(device), torch.from_numpy(objects[order]).to(device)
 
 
 @torch.no_grad()
 def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor]:
-    """Gives every prior the object that it overlaps most, from the threshold on, and every object its best prior.
+    """Gives every prior the object that it overlaps most, from the threshold on.
+
+    The best prior of an object gets it whatever their overlap is.
 
     Args:
         priors: [P, 4] float32, corners, normalised to [0, 1].
@@ -45,8 +53,8 @@ def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -
         iou_threshold: Jaccard index from which a prior answers for an object.
 
     Returns:
-        Matched priors [M] and their objects [M], int64, sorted by prior. The later of two objects with the same best
-        prior gets it.
+        Matched priors [M] and their objects [M], int64, sorted by prior. Of two objects with the same best prior the
+        earlier one may go without any.
     """
     if len(boxes_unit) == 0:
         empty = torch.zeros(0, dtype=torch.int64, device=priors.device)
@@ -54,7 +62,7 @@ def match_by_overlap(priors: Tensor, boxes_unit: Tensor, iou_threshold: float) -
     overlaps = box_iou(priors, boxes_unit)
     best, objects = overlaps.max(dim=1)
     best_priors = overlaps.argmax(dim=0)
-    # an object's best prior takes it even below the threshold, so that no object goes without
+    # an object's best prior takes it even below the threshold; the later of two with the same one gets it
     for index, prior in enumerate(best_priors.tolist()):
         objects[prior], best[prior] = index, 1.0
     matched = (best >= iou_threshold).nonzero()[:, 0]

@@ -1,5 +1,6 @@
 """The part that all trainings of region classifiers share: photos, initial network, validation, record."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,11 +23,13 @@ from incdet.runtime.device import choose_device, choose_precision
 from incdet.runtime.distributed import Processes
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.checkpoint_settings import identify_learnt
+from incdet.training.data_checks import choose_learnt
 from incdet.training.new_layers import copy_with_dropout, replace_classifier
 from incdet.training.photo_proposals import PhotoProposals
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.samples.batch_loading import BadPhotos
-from incdet.training.validation_photos import split_validation
+from incdet.training.training_data import PhotosOfTraining
 
 VALIDATION_BATCH = 64
 """Number of regions that a validation classifies at a time."""
@@ -53,7 +56,8 @@ class RegionTraining(ABC):
         validated_on: description of these photos, in words.
         keeps_classifier: whether the network already names regions of these classes and goes on with its last layer.
         frozen: the layers that do not learn.
-        data_identity: names and checksums of the photos and annotations; see `identify_datasets`.
+        data_identity: names and checksums of the photos and annotations, and of the photos that are learnt; see
+            `identify_datasets` and `identify_learnt`.
 
     Raises:
         ConfigurationError: the context leaves too little room for the region.
@@ -76,15 +80,14 @@ class RegionTraining(ABC):
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.proposals = PhotoProposals(cache)
-        self.data_identity = identify_datasets([dataset] if extra is None else [dataset, extra])
         # photos of `extra` come last, because only the first ones lend background
-        self.training, self.validation = split_validation(dataset, config.data.validation_images, validation)
+        self.training, self.validation = choose_learnt(PhotosOfTraining(dataset, extra, validation), config.data)
         self.validated_on = "photos of the training split kept out of training"
         if validation is not None:
             self.validated_on = f"photos of {validation.name}"
-        self.num_exhaustive = len(self.training)
-        if extra is not None:
-            self.training = self.training.joined(extra)
+        self.num_exhaustive = len(self.training) - (0 if extra is None else len(extra))
+        self.data_identity = identify_datasets([dataset] if extra is None else [dataset, extra])
+        self.data_identity |= identify_learnt(truth.image for truth in self.training.ground_truths)
         start, self.initial = initial
         self.preprocessing = region_preprocessing(config, self.initial)
         self.keeps_classifier = self.initial.background and self.initial.classes == self.classes
@@ -140,7 +143,7 @@ class RegionTraining(ABC):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16)
 
     def measure(self, detect: Callable[[Image], Detections]) -> dict[str, float]:
-        """Returns the mAP (VOC rules) on the photos kept out of training; empty without such photos.
+        """Returns the mAP (VOC rules) on the photos kept out of training; empty where they show no object that counts.
 
         Args:
             detect: photo -> its detections.
@@ -159,8 +162,9 @@ class RegionTraining(ABC):
                 update(done, path.name)
         if not truths:
             return {}
-        evaluation = evaluate_detections(self.classes, truths, detections)
-        return {"validation_mAP": round(evaluation.mean_average_precision, 6)}
+        precision = evaluate_detections(self.classes, truths, detections).mean_average_precision
+        # without an object of any class there is no mean
+        return {"validation_mAP": round(precision, 6)} if math.isfinite(precision) else {}
 
     def validation_boxes(self, image: Image) -> np.ndarray:
         """Returns the best proposals of a photo that the validation uses, [R, 4] float32."""
@@ -184,7 +188,7 @@ class RegionTraining(ABC):
             features=self.config.features,
             recipe=self.config.recipe(),
             origin=f"{trained} fine-tuned by incdet on {self.training.name}, from: {self.initial.origin}",
-            measured={what: logged["validation_mAP"]} if logged else {},
+            measured={what: logged["validation_mAP"]} if "validation_mAP" in logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
         )
 

@@ -61,14 +61,24 @@ class RunConfig(Section):
         """Returns the settings that decide the result, which a checkpoint belongs to.
 
         The batch size of one process is left out: the trainer adds the number of samples of all processes together.
+        So are the folders of the data, which may be moved: what the data is is compared by its checksums.
         """
-        values = self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS))
+        values = _without_roots(self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS)))
         del values["optimization"]["batch_size"]
         return values
 
     def recipe(self) -> dict[str, Any]:
         """Returns the settings that are stored with the weights."""
         return _without_folders(self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS)))
+
+
+def _without_roots(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the folders of the data."""
+    left = {}
+    for key, value in values.items():
+        if key != "root":
+            left[key] = _without_roots(value) if isinstance(value, dict) else value
+    return left
 
 
 def _without_folders(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The log of a training: one JSON object a line, and TensorBoard's events beside it where wanted."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -65,11 +66,16 @@ class RunLog:
         return any(entry["step"] == step and "learning_rate" not in entry for entry in self._entries())
 
     def last(self, prefix: str) -> dict[str, float]:
-        """Returns the newest value of every name that begins with the prefix."""
+        """Returns the numbers of the last step in the log whose names begin with the prefix."""
+        entries = self._entries()
         found: dict[str, float] = {}
-        for entry in self._entries():
-            numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
-            found |= {name: value for name, value in numbers.items() if name.startswith(prefix)}
+        for entry in entries:
+            if entry["step"] != entries[-1]["step"]:
+                continue
+            for name, value in entry.items():
+                # logs of earlier versions may hold NaN
+                if name.startswith(prefix) and isinstance(value, int | float) and math.isfinite(value):
+                    found[name] = value
         return found
 
     def _entries(self) -> list[dict[str, Any]]:

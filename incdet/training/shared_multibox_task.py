@@ -21,7 +21,7 @@ from incdet.runtime.distributed import Processes
 from incdet.structures import Image, Proposals
 from incdet.training.loop import Task
 from incdet.training.multibox_photos import choose_photos, coverage_numbers, read_photos
-from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig, multibox_preprocessing
 from incdet.training.prior_matching import match_by_overlap, multibox_losses
 from incdet.training.samples.batch_loading import choose_num_workers
 from incdet.training.samples.photo_box_batches import PhotoBoxBatch, PhotoBoxSampler, photo_box_batches
@@ -40,7 +40,7 @@ class SharedMultiBoxTask:
         validation: photos of another split, which judge the layers.
 
     Raises:
-        ConfigurationError: a class to be left out is unknown.
+        ConfigurationError: a class to be left out is unknown, or the feature maps have another number of channels.
         DataError: no photo is left to train on.
     """
 
@@ -58,7 +58,7 @@ class SharedMultiBoxTask:
         self.precision = choose_precision(config.precision, self.device)
         self.training, self.validation = choose_photos(dataset, config, validation)
         start, self.initial = initial
-        self.preprocessing = self.initial.preprocessing
+        self.preprocessing = multibox_preprocessing(config, self.initial)
         shared = config.shared
         description = SharedMultiBoxDescription(
             offset_unit=shared.offset_unit,
@@ -85,6 +85,7 @@ class SharedMultiBoxTask:
             choose_num_workers(config.workers, self.device, self.processes),
             self.processes,
             self.warn,
+            config.max_bad_share,
         )
         return Task(
             self.network,
@@ -166,7 +167,7 @@ class SharedMultiBoxTask:
             features="shared",
             recipe=self.config.recipe(),
             origin=f"proposing layers trained by incdet on {self.training.name}, from: {self.initial.origin}",
-            measured={what: logged["validation_coverage"]} if logged else {},
+            measured={what: logged["validation_coverage"]} if "validation_coverage" in logged else {},
             licence=f"Apache-2.0; the terms of the photos and of the initial weights apply ({self.initial.licence})",
             multibox=self.network.description,
         )

@@ -20,7 +20,7 @@ from incdet.training.region_losses import RegionLessons
 from incdet.training.region_training import VALIDATION_BATCH, RegionTraining
 from incdet.training.samples.balanced_order import photo_weights
 from incdet.training.samples.batch_loading import choose_num_workers
-from incdet.training.samples.photo_batches import PhotoBatch, TrainingPhotos, photo_batches, photo_tensor
+from incdet.training.samples.photo_batches import LearntPhotos, PhotoBatch, photo_batches, photo_tensor
 from incdet.training.samples.photo_region_sampler import PhotoRegionSampler
 from incdet.training.samples.photo_store import MemoryStore
 from incdet.training.samples.region_sampler import balanced_class_weights
@@ -46,7 +46,7 @@ class SharedRegionsTask(RegionTraining):
         object_classes = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
         class_weights = balanced_class_weights(object_classes, len(self.classes), config.sampling.class_balance)
         self.sampler = PhotoRegionSampler(class_weights, config.sampling, config.shared, self.preprocessing)
-        self.photos = TrainingPhotos(
+        self.photos = LearntPhotos(
             self.training,
             self.num_exhaustive,
             photo_weights(truths, class_weights) * self._has_regions(),

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incdet.config.class_choice import find_classes
+from incdet.data.dataset import no_warning
+from incdet.errors import ConfigurationError
 from incdet.networks.record_files import load_classifier_record
+from incdet.networks.run_folders import WEIGHTS_FILE
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights_record import WeightsRecord
 from incdet.runtime.files import require_writable_folder
@@ -16,10 +19,11 @@ from incdet.runtime.gpu_presence import refuse_missing_gpu
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.checkpoint_settings import check_checkpoint
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
-from incdet.training.data_checks import check_objects, check_photos, describe_photos
-from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.data_checks import check_files, check_objects, check_photos, choose_learnt, describe_photos
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig, multibox_preprocessing
 from incdet.training.region_training_config import RegionsTrainingConfig, region_preprocessing
 from incdet.training.run_config import RunConfig
+from incdet.training.training_data import without_unknown_places
 from incdet.training.training_options import TrainingOptions
 
 
@@ -45,11 +49,10 @@ def check_region_trainings(
     listener = _first_listener(options)
     for data, seed in {config.data: config.seed for config, _ in reversed(trainings)}.items():
         photos = options.photos.of_data_set(data, seed, listener.warn)
-        dataset, extra = photos.dataset, photos.extra
         for part in photos:
             if part is not None:
                 check_photos(part)
-        check_objects(dataset if extra is None else dataset.joined(extra), listener.warn)
+        check_objects(choose_learnt(photos, data)[0], listener.warn)
         listener.note(describe_photos(photos, data))
 
 
@@ -65,11 +68,19 @@ def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, option
         IncdetError: A folder, the data, weights, a package or a setting cannot be used.
     """
     config.require_packages()
-    _check_run(config, folder, options, config.initial_weights)
+    record = _check_run(config, folder, options, config.initial_weights)
+    assert record is not None
+    multibox_preprocessing(config, record)
     listener = _first_listener(options)
     photos = options.photos.of_data_set(config.data, config.seed, listener.warn)
     find_classes(config.left_out_classes, photos.dataset.class_names, photos.dataset.name)
-    listener.note(describe_photos(photos, config.data))
+    for part in photos:
+        if part is not None:
+            check_files(part)
+    # the training says which photos it passes over; its boxes are of any class, so that none has to be there
+    learnt = photos._replace(dataset=without_unknown_places(photos.dataset, no_warning))
+    check_objects(choose_learnt(learnt, config.data, config.left_out_classes)[0], no_warning)
+    listener.note(describe_photos(learnt, config.data, config.left_out_classes))
 
 
 def check_classifier_training(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions) -> None:
@@ -97,7 +108,14 @@ def _check_run(
     refuse_missing_gpu(config.device)
     require_writable_folder(folder)
     check_checkpoint(folder, config.decisive())
-    return None if initial_weights is None else load_classifier_record(find_weights(initial_weights))
+    if initial_weights is None:
+        return None
+    initial = find_weights(initial_weights)
+    if initial.resolve() == (folder / WEIGHTS_FILE).resolve():
+        raise ConfigurationError(
+            f"the training would replace {initial}, the weights that it starts from; give another folder with --output"
+        )
+    return load_classifier_record(initial)
 
 
 def _first_listener(options: TrainingOptions) -> Reporter:

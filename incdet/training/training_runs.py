@@ -13,8 +13,9 @@ import torch
 
 from incdet.data.identity import identify_datasets
 from incdet.networks.engines.selection import check_shared_features
-from incdet.networks.run_folders import CONFIGURATION_FILE, WEIGHTS_FILE
+from incdet.networks.run_folders import CONFIGURATION_FILE, WEIGHTS_FILE, set_earlier_weights_aside
 from incdet.networks.shipped_weights import find_weights
+from incdet.networks.sidecar_files import fingerprint
 from incdet.networks.weights import load_network, save_weights
 from incdet.networks.weights_record import WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
@@ -24,7 +25,7 @@ from incdet.runtime.files import write_text
 from incdet.runtime.folder_lock import lock_folder
 from incdet.runtime.reporter import SILENT, Reporter
 from incdet.training.averaging import averaged_network
-from incdet.training.checkpoint_settings import DATA_KEY
+from incdet.training.checkpoint_settings import DATA_KEY, FEATURE_MAPS_KEY, identify_learnt
 from incdet.training.classification_task import ClassificationTask
 from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.loop import Task, Trainer
@@ -113,12 +114,18 @@ def train_multibox(config: MultiBoxTrainingConfig, folder: Path, options: Traini
         warn = options.reporter.warn if processes.leads else SILENT.warn
         photos = options.photos.of_data_set(config.data, config.seed, warn)
         dataset = without_unknown_places(photos.dataset, warn)
-        initial = load_network(find_weights(config.initial_weights))
+        weights = find_weights(config.initial_weights)
+        initial = load_network(weights)
         if config.features == "shared":
             check_shared_features(initial[0])
         make_task = SharedMultiBoxTask if config.features == "shared" else MultiBoxTask
         task = make_task(dataset, initial, config, processes, options.reporter.warn, photos.validation)
-        _train(task.task(), config, folder, processes, options, task.record, identify_datasets([dataset]))
+        identity = identify_datasets([dataset])
+        identity |= identify_learnt(truth.image for truth in task.training.ground_truths)
+        if config.features == "shared":
+            # checkpoints hold all other weights, but not those that compute the feature maps
+            identity[FEATURE_MAPS_KEY] = fingerprint(weights)
+        _train(task.task(), config, folder, processes, options, task.record, identity)
         if processes.leads:
             _tell_commands(multibox_commands(folder / WEIGHTS_FILE), options.reporter)
 
@@ -175,7 +182,8 @@ def run_training(
 ) -> None:
     """Trains from where the folder's checkpoint is to the end, then writes weights.safetensors, averaged, in float16.
 
-    The weights are there before the last validation, whose numbers are added to their record.
+    The weights are there before the last validation, whose numbers are added to their record. Weights of an earlier
+    training in the folder get another name before the first step.
 
     Args:
         trainer: Trainer of the task.
@@ -197,6 +205,8 @@ def run_training(
     if trainer.log is None:  # another process logs and writes
         trainer.run(lambda step, terms: None)
         return
+    if trainer.step < trainer.steps:
+        _set_weights_aside(trainer.folder, reporter)
     write_text(trainer.folder / CONFIGURATION_FILE, config.model_dump_json(indent=2) + "\n")
     reporter.note(_beginning(trainer))
     file = trainer.folder / WEIGHTS_FILE
@@ -225,6 +235,16 @@ def run_training(
         reporter.note(f"validation: {_in_words(numbers)}{_in_few_proposals(config)}, noted in {file}")
     if lock is not None:
         lock.release()
+
+
+def _set_weights_aside(folder: Path, reporter: Reporter) -> None:
+    """Renames weights that are there before the training is over: they are those of another one."""
+    aside = set_earlier_weights_aside(folder)
+    if aside is not None:
+        reporter.warn(
+            f"the weights in {folder} are those of an earlier training; they are called {aside.name} now, and files "
+            "that belong to them likewise"
+        )
 
 
 def _in_words(numbers: dict[str, float]) -> str:

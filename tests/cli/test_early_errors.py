@@ -38,6 +38,7 @@ CASES = {
     "propose photo.png --json s3://bucket/found.jsonl": (2, "--json s3://bucket/found.jsonl is an address"),
     "detect photo.png --output found --json found/run.json": (2, "a file of the run itself"),
     "detect clip.mp4 --output boxes.mp4 --save json": (2, "no place beside the one video boxes.mp4"),
+    "detect clip.mp4 --output found --json found/run.json": (2, "a file of the run itself"),
     "detect clip.mp4 --show": (2, "--show shows photos"),
     "detect photo.png --classes kitten": (2, "did you mean 'cat'"),
     "detect photo.png --set scores.round=1": (2, "did you mean 'scores.rounds'"),

@@ -8,9 +8,11 @@ import PIL.Image
 import pytest
 from command_line import FEW, ONE, one_sentence, run_program
 
+from incdet.cli.detection_batch import _write_shared_files
 from incdet.cli.given_photos import GivenPhotos
 from incdet.cli.output_options import OutputOptions
 from incdet.cli.photo_batch import Batch, one_by_one
+from incdet.output.result_folder import PhotoRecord, ResultFolder
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.xml", "detections.csv", "detections.coco.json"])
@@ -22,6 +24,25 @@ def test_files_of_the_user_in_the_output_folder_are_kept(incdet, photo, name):
     assert code == 2
     assert name in one_sentence(err)
     assert (mine.read_text(), list(mine.parent.iterdir())) == ("precious", [mine])
+
+
+def test_tables_that_nobody_asked_for_are_only_those_of_an_earlier_run(tmp_path):
+    mine = tmp_path / "found" / "detections.csv"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+
+    def run(photo):
+        folder = ResultFolder(mine.parent, "detections", {}, {photo: "1"})
+        folder.begin({}, [], [], {photo: PhotoRecord("1", photo, photo)})
+        folder.add({"image": photo, "width": 9, "height": 9, "detections": []})
+        _write_shared_files(("json",), ("cat", "dog"), folder)
+        folder.finish()
+
+    run("a.jpg")
+    assert mine.read_text() == "precious"
+    # the folder is incdet's own by now, and so is a table in it
+    run("b.jpg")
+    assert mine.read_text().startswith("image,")
 
 
 def test_overwrite_replaces_earlier_results_only(incdet, photo):

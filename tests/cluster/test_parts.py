@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trivial_work import TrivialWork, expected_lines, request_of
 
-from incdet.cluster import part_worker
+from incdet.cluster import part_photos, part_worker
 from incdet.cluster.address_search import SearchError
 from incdet.cluster.cluster_run import ClusterRun
 from incdet.cluster.listing_parts import LISTING_FILE, Listing, choose_part_size, listing_name, read_listing_part
@@ -206,14 +206,19 @@ class Killed(BaseException):
     """The end of a worker, which nothing catches."""
 
 
-def test_a_careful_worker_notes_a_photo_before_it_is_fetched(store, small_photos, monkeypatch, tmp_path):
+def worker_on_shard(store, small_photos, monkeypatch, tmp_path):
+    """A worker whose part is a shard of three photos."""
     monkeypatch.setattr(part_worker, "limit_cores", lambda count: None)
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
         for photo in sorted(small_photos.glob("*.png"))[:3]:
             archive.add(photo, photo.name)
     write_listing(store, [ListedShard("shard.tar", str(tmp_path / "shard.tar"))], 4, [])
     work = TrivialWork(str(tmp_path))
-    worker = PartWorker(WorkerSetup(work, store.place, "jsonl", work.describe(), 1))
+    return PartWorker(WorkerSetup(work, store.place, "jsonl", work.describe(), 1))
+
+
+def test_a_careful_worker_notes_a_photo_before_it_is_fetched(store, small_photos, monkeypatch, tmp_path):
+    worker = worker_on_shard(store, small_photos, monkeypatch, tmp_path)
 
     def die(archive, member):
         if member.name == "02.png":
@@ -227,6 +232,20 @@ def test_a_careful_worker_notes_a_photo_before_it_is_fetched(store, small_photos
     assert store.read(note_name(0)) == b"1"
     # it is not even fetched any more
     assert worker.work_on(PartTask(0, True, {1: "dead"})).num_failed == 1
+
+
+def test_a_death_behind_the_last_photo_is_no_photo_s(store, small_photos, monkeypatch, tmp_path):
+    worker = worker_on_shard(store, small_photos, monkeypatch, tmp_path)
+    members = part_photos._photo_members
+
+    def die_at_the_end(archive):
+        yield from members(archive)
+        raise Killed
+
+    monkeypatch.setattr(part_photos, "_photo_members", die_at_the_end)
+    with pytest.raises(Killed):
+        worker.work_on(PartTask(0, True))
+    assert store.read(note_name(0)) is None
 
 
 def test_failures_of_a_try_that_died_are_forgotten(store, small_photos, monkeypatch, tmp_path):

@@ -103,7 +103,13 @@ def test_a_search_that_breaks_off_is_an_error_and_never_a_failure(in_folder, mon
         inputs = PhotoInputs(["memory://breaking"])
         assert [entry.name for entry in inputs] == ["memory:///breaking/a.png", "memory:///breaking/inside/b.png"]
         assert ["private: not yours" in failure for failure in inputs.failures] == [True]
+        matched = [entry.name for entry in PhotoInputs(["memory://breaking/*/*.png", "memory://breaking/**/a.*"])]
+        assert matched == ["memory:///breaking/inside/b.png", "memory:///breaking/a.png"]
+        wrong = PhotoInputs(["memory://breaking/**.png"])
+        assert (list(wrong), len(wrong.failures)) == ([], 1)
         errors["/breaking/inside"] = OSError("connection lost")
+        with pytest.raises(SearchError, match="connection lost"):
+            list(PhotoInputs(["memory://breaking/*/*.png"]))
         found = iter(PhotoInputs(["memory://breaking", "photos/b.png"]))
         assert next(found).name == "memory:///breaking/a.png"
         with pytest.raises(SearchError, match="cannot list all of memory://breaking: connection lost; check"):
@@ -178,7 +184,7 @@ def test_chained_addresses_keep_their_chain(in_folder):
         archive.write("photos/b.png", "inside/b.png")
     (entry,) = PhotoInputs(["zip://inside::photos.zip"])
     assert entry.name == "zip://inside/b.png::photos.zip"
-    (photo,) = read_photos([entry], one_by_one=True)
+    (photo,) = read_photos([entry], begin=lambda _: None)
     assert photo.content == Path("photos/b.png").read_bytes()
 
 

@@ -224,10 +224,8 @@ def test_a_key_that_is_written_twice_is_refused_and_merged_ones_are_not(tmp_path
     file.write_text("scores:\n  rounds: 7\ndevice: cpu\nscores:\n  batch_size: 3\n")
     with pytest.raises(ConfigurationError, match="the key 'scores' is there twice"):
         load_config(Config, file)
-    assert parse_yaml("a: &a {rounds: 7, batch_size: 1}\nb: {<<: *a, rounds: 3}") == {
-        "a": {"rounds": 7, "batch_size": 1},
-        "b": {"rounds": 3, "batch_size": 1},
-    }
+    merged = parse_yaml("a: &a {x: 1, y: 1}\nb:\n  c: &c\n    <<: *a\n    x: 2\nd:\n  <<: *c\n  x: 3\n")
+    assert merged == {"a": {"x": 1, "y": 1}, "b": {"c": {"x": 2, "y": 1}}, "d": {"x": 3, "y": 1}}
 
 
 @pytest.mark.parametrize("text", ["2012", "null", "a: b", '\U0001f4f7 it\'s "here"', os.fsdecode(b"\xff.jpg"), "\n"])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from incdet.networks.architectures import ARCHITECTURES
+from incdet.networks.exporters.exported_networks import last_side
 from incdet.networks.googlenet import GoogLeNet
 
 
@@ -56,3 +57,22 @@ def test_every_variant_has_main_and_auxiliary_logits(name):
         logits = network(torch.randn(1, 3, 224, 224))
     assert [tuple(part.shape) for part in logits] == [(1, 7)] * 3
     assert all(part.isfinite().all() for part in logits)
+
+
+@pytest.mark.parametrize("size", [224, 225, 240, 299])
+def test_sides_of_feature_maps_are_those_that_are_stated(size):
+    """The first convolution rounds its half of a side up, and every pooling rounds its half down."""
+    network, crops = GoogLeNet(2).eval(), torch.zeros(1, 3, size, size)
+    half = -(-size // 2)
+    with torch.no_grad():
+        assert network.trunk(crops).shape[2:] == (half // 8,) * 2
+        assert network.last_feature_maps(crops).shape[2:] == (half // 16,) * 2
+    assert last_side(network, size) == half // 16
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_width_of_shared_feature_maps_is_known_without_the_network(name):
+    with torch.device("meta"):
+        network = GoogLeNet(2, architecture=ARCHITECTURES[name])
+    last = network.get_submodule(f"inception_{network.modules_of('4')[-1]}")
+    assert ARCHITECTURES[name].feature_channels == last.out_channels

@@ -87,4 +87,8 @@ def test_a_channel_of_zeros_stays_zero():
 def test_eight_bits_without_their_scales_are_refused(scales):
     stored = quantize({"weight": torch.ones(2, 2)})
     stored = {"weight": stored["weight"]} | ({} if scales is None else {"weight.scale": scales})
-    refused(lambda: dequantize(stored, "here"), "here", "weight", "2 scales")
+    refused(lambda: dequantize(stored, "here"), "here", "weight", "needs scales of shape [2]")
+
+
+def test_a_number_in_eight_bits_without_scales_is_refused():
+    refused(lambda: dequantize({"weight": torch.tensor(3, dtype=torch.int8)}, "here"), "'weight'", "found none")

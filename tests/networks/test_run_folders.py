@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from incdet.errors import WeightsError
-from incdet.networks.run_folders import weights_of_run
+from incdet.networks.run_folders import set_earlier_weights_aside, weights_of_run
 
 
 def checkpoint(folder, **metadata):
@@ -39,6 +39,19 @@ def test_an_unfinished_training_says_how_far_it_is_and_how_it_goes_on(tmp_path):
     (run / "checkpoint.safetensors").write_text("broken")
     with pytest.raises(WeightsError, match="is unfinished; continue it with the command that began it"):
         weights_of_run(run)
+
+
+def test_earlier_weights_get_another_name_with_their_sidecar_files(tmp_path):
+    assert set_earlier_weights_aside(tmp_path) is None
+    for number in (1, 2):
+        for name in ("weights.safetensors", "weights.int8.json", "weights.boxes.safetensors"):
+            (tmp_path / name).write_text(f"{name} {number}")
+        assert set_earlier_weights_aside(tmp_path) == tmp_path / f"weights-earlier-{number}.safetensors"
+    for number in (1, 2):
+        for ending in ("safetensors", "int8.json", "boxes.safetensors"):
+            text = (tmp_path / f"weights-earlier-{number}.{ending}").read_text()
+            assert text == f"weights.{ending} {number}"
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_an_ensemble_is_given_member_by_member(tmp_path):

@@ -195,7 +195,12 @@ def test_a_photo_of_the_same_relative_name_elsewhere_does_not_replace_results(tm
     monkeypatch.chdir(tmp_path / "two")
     with pytest.raises(OutputError, match=r"results of another x\.jpg, .*one.x\.jpg; give another folder"):
         ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"})
-    # where the photo itself was changed, it is done again
+    assert ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"}, numbered=True).path.name == "r-2"
+    assert ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"}, overwrite=True).done == {}
+    # where the photo itself was changed, it is done again, however it is written
+    (tmp_path / "two" / "x.jpg").unlink()
+    (tmp_path / "two" / "x.jpg").symlink_to(tmp_path / "one" / "x.jpg")
+    assert ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"}).done == {}
     monkeypatch.chdir(tmp_path / "one")
     assert ResultFolder(tmp_path / "r", "detections", {}, {"x.jpg": "2"}).done == {}
 

@@ -4,19 +4,25 @@ import numpy as np
 import pytest
 import torch
 from running_tools import run_tool
+from weights_files import record
 
+from incdet.config.sections import ProposalsConfig
+from incdet.data.collection import Collection
 from incdet.detector import Detector
-from incdet.errors import DataError
+from incdet.errors import DataError, WeightsError
 from incdet.images import read_image
 from incdet.networks.box_regression import BoxRegressor, pooled_cells
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.sidecar_files import box_regressor_file
+from incdet.networks.weights import save_weights
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
 from incdet.regions import RegionCropper
 from incdet.structures import GroundTruth, Image, Proposals
+from incdet.training.annotated_sample import PhotoSample
 from incdet.training.box_fitting import BoxExamples, RegionFeatures, box_features, collect_examples, fit_regressor
+from incdet.training.fitting_run import fit_box_regression
 
 CPU = torch.device("cpu")
 
@@ -55,6 +61,17 @@ def test_the_penalty_is_the_one_that_serves_photos_held_out_best():
         assert fit.penalty == expected
         assert fit.scores[expected] == max(fit.scores.values())
         assert torch.equal(fit.regressor.linear.weight, examples.regression().fit(expected).linear.weight)
+
+
+def test_weights_that_have_no_use_for_a_regression_are_refused_before_anything_is_computed(tmp_path):
+    save_weights(tmp_path / "photos.safetensors", {"classifier.bias": torch.zeros(2)}, record(background=False))
+    sample = PhotoSample(Collection.voc, tmp_path / "nowhere", "train", 2)
+    for weights, words in (
+        ("googlenet-voc-shared", "were trained on shared features and hold their own box regression"),
+        (str(tmp_path / "photos.safetensors"), "have no background column: they classify whole photos"),
+    ):
+        with pytest.raises(WeightsError, match=words):
+            fit_box_regression(weights, sample, 4, 0, ProposalsConfig(), tmp_path)
 
 
 def test_too_few_photos_are_refused():

@@ -1,16 +1,18 @@
 """Checkpoints: what they hold, and which ones are refused."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_training import CONFIGURATION, draw, losses, make_trainer, nothing, state_of, trained
+from tiny_training import CONFIGURATION, draw, losses, make_trainer, nothing, state_of, stopped_at, trained
 from torch import nn
 
 from incdet.errors import ConfigurationError, OutputError, WeightsError
 from incdet.networks.conv_units import BatchNorm
 from incdet.networks.run_folders import CHECKPOINT_FILE
 from incdet.runtime import files as storage
-from incdet.training.checkpoint_settings import check_checkpoint
+from incdet.training.checkpoint_settings import check_checkpoint, identify_learnt, require_same_settings
 from incdet.training.loop import Task, Trainer
 from incdet.training.optimization import OptimizationConfig
 from incdet.training.schedule import Schedule
@@ -50,6 +52,42 @@ def test_settings_are_compared_before_anything_is_loaded(tmp_path, uninterrupted
     (tmp_path / CHECKPOINT_FILE).write_text("no checkpoint")
     with pytest.raises(WeightsError, match="cannot read the checkpoint"):
         check_checkpoint(tmp_path, CONFIGURATION)
+
+
+def stored(**configuration):
+    """What a checkpoint says about itself."""
+    return {"step": "3", "configuration": json.dumps(configuration)}
+
+
+def learning(*names, **more):
+    """The settings of a training of these photos."""
+    return {"seed": 3, "data_set": {"name": "cats", "classes": ["cat"]} | identify_learnt(names) | more}
+
+
+def test_a_checkpoint_of_other_learnt_photos_is_refused(tmp_path):
+    file, then = tmp_path / "run" / CHECKPOINT_FILE, stored(**learning("a", "b"))
+    require_same_settings(file, then, learning("a", "b"))
+    with pytest.raises(WeightsError, match=r"run learnt 2 photos of cats and would learn 3 now, because other photos"):
+        require_same_settings(file, then, learning("a", "b", "c"))
+    with pytest.raises(WeightsError, match="would learn others now"):
+        require_same_settings(file, then, learning("a", "c"))
+    # settings that choose the photos explain more than the photos
+    with pytest.raises(ConfigurationError, match="seed is 3 there and 4 now"):
+        require_same_settings(file, then, learning("a") | {"seed": 4})
+    # checkpoints of earlier versions do not say which photos were learnt
+    require_same_settings(file, stored(seed=3, data_set={"name": "cats", "classes": ["cat"]}), learning("a"))
+
+
+def test_the_folder_in_which_the_data_was_may_stand_in_a_checkpoint(tmp_path):
+    require_same_settings(tmp_path, stored(data={"root": "/there", "split": "a"}), {"data": {"split": "a"}})
+    with pytest.raises(ConfigurationError, match=r"data\.split is a there and b now"):
+        require_same_settings(tmp_path, stored(data={"root": "/there", "split": "a"}), {"data": {"split": "b"}})
+
+
+def test_a_checkpoint_for_another_number_of_steps_is_refused(tmp_path):
+    stopped_at(tmp_path, 13)
+    with pytest.raises(ConfigurationError, match="was begun for 40 steps, and what it learns makes 41 now"):
+        make_trainer(tmp_path, steps=41).resume(CONFIGURATION)
 
 
 def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_fine_tuning_keeps_all_layers_but_the_last_and_their_preprocessing(folde
         if not name.startswith("classifier."):
             assert torch.equal(task.network.state_dict()[name], value), name
     assert task.network.num_classes == 3
-    assert task.preprocessing == record.preprocessing
+    assert task.preprocessing == record.preprocessing.model_copy(update={"context": 0})
     assert task.task().new_layers == ("classifier.", "auxiliary_")
     assert make_task(folders).task().new_layers == ()
 
@@ -130,6 +130,33 @@ def test_validation_photos_may_be_others_and_must_have_the_same_classes(folders,
     (tmp_path / "dog" / "a.jpg").write_bytes((folders / "cat" / "0.jpg").read_bytes())
     with pytest.raises(ConfigurationError, match="differ in their classes"):
         make_task(folders, validation={"root": str(tmp_path)})
+
+
+def test_validation_photos_that_are_all_unreadable_are_named_and_give_no_number(folders, tmp_path):
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"no photo")
+    task, told = make_task(folders, validation={"root": str(tmp_path)}, size=96, auxiliary=False), []
+    task.warn = told.append
+    assert task.validate(task.network.eval()) == {}
+    assert [sentence.endswith("; it is left out of the validation") for sentence in told] == [True] * 3
+
+
+def test_the_context_of_regions_does_not_stay_when_whole_photos_are_learnt(folders, tmp_path):
+    record = WeightsRecord(
+        classes=("a", "b"), background=True, origin="a test", licence="none", preprocessing=Preprocessing(context=40)
+    )
+    save_weights(tmp_path / "regions.safetensors", GoogLeNet(3).state_dict(), record, torch.float16)
+    task = make_task(folders, initial_weights=str(tmp_path / "regions.safetensors"), size=128, auxiliary=False)
+    preprocessing = task.record({}).preprocessing
+    assert (preprocessing.size, preprocessing.context) == (128, 0)
+
+
+def test_the_identity_of_the_data_tells_which_photos_are_learnt(folders):
+    whole, some, others = (make_task(folders, validation_images=count).data_identity() for count in (0, 3, 4))
+    assert [identity["learnt_photos"] for identity in (whole, some, others)] == [12, 9, 8]
+    assert whole["photos"] == some["photos"]
+    assert len({identity["learnt"] for identity in (whole, some, others)}) == 3
 
 
 def test_what_cannot_be_trained_is_refused(folders):
@@ -262,8 +289,8 @@ class TwoThatAgree(Processes):
 
 @pytest.mark.slow
 def test_equal_steps_of_other_processes_go_on_and_other_steps_do_not(one_process):
-    task = make_task(yaml.safe_load((one_process / "c.yaml").read_text())["data"]["root"])
     config = load_config(ClassifierTrainingConfig, one_process / "c.yaml")
+    task = make_task(config.data.root, validation_images=config.data.validation_images)
     optimization = config.optimization.model_copy(update={"batch_size": 2})
     arguments = optimization, config.schedule(), one_process / "one", 0
     settings = config.decisive() | {DATA_KEY: task.data_identity()}

@@ -38,6 +38,14 @@ def test_the_log_holds_every_due_step_and_the_validation(uninterrupted):
     assert entries[0]["learning_rate"] == pytest.approx(0.02 * (1 + math.cos(math.pi * 4 / STEPS)) / 2)
 
 
+def test_seeds_may_be_large(tmp_path):
+    trainer = make_trainer(tmp_path, steps=2)
+    trainer.seed = 20261130123456
+    trainer.resume(CONFIGURATION)
+    trainer.run(nothing)
+    assert trainer.step == 2
+
+
 def test_validation_sees_the_averaged_parameters_and_training_keeps_its_own(tmp_path):
     trainer = trained(tmp_path)
     seen = next(entry["norm"] for entry in log_of(tmp_path) if "norm" in entry)

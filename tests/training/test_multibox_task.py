@@ -15,17 +15,20 @@ from incdet.data.voc import read_voc
 from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.recall import average_recall
 from incdet.images import read_image
+from incdet.networks.box_regression import BoxRegressor
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights import load_multibox, load_network, save_weights
-from incdet.networks.weights_record import WeightsRecord
+from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.ops.boxes import box_iou
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.proposals import Proposers
 from incdet.proposers.multibox_proposer import propose_boxes
 from incdet.proposers.prior_clusters import unit_boxes
+from incdet.training.multibox_photos import coverage_numbers
 from incdet.training.multibox_task import MultiBoxTask
-from incdet.training.multibox_training_config import MultiBoxTrainingConfig
+from incdet.training.multibox_training_config import MultiBoxTrainingConfig, multibox_preprocessing
 from incdet.training.prior_matching import match_bipartite
+from incdet.training.region_training import _without_objects, no_proposals
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,33 @@ def test_classes_can_be_left_out_and_are_judged_apart(training_folder):
         make_task(training_folder, dataset, left_out_classes=["dog", "cat"])
     with pytest.raises(ConfigurationError, match="did you mean 'dog'"):
         make_task(training_folder, left_out_classes=["dgo"])
+
+
+def test_weights_with_a_box_regressor_can_be_started_from(training_folder):
+    values = yaml.safe_load((training_folder / "c.yaml").read_text())
+    config = make_config(MultiBoxTrainingConfig, values, "test")
+    start, record = load_network(training_folder / config.initial_weights)
+    start.box_regressor = BoxRegressor(start.classifier.in_features)
+    task = MultiBoxTask(read_voc(config.data.root, "train"), (start, record), config)
+    assert torch.equal(task.network.trunk.conv1.weight, start.conv1.weight)
+
+
+def test_a_context_that_leaves_no_room_in_the_form_is_refused(training_folder):
+    values = yaml.safe_load((training_folder / "c.yaml").read_text())
+    config = make_config(MultiBoxTrainingConfig, values | {"form": "map"}, "test")
+    about = {"classes": ("cat",), "background": False, "origin": "a test", "licence": "none"}
+    wide = WeightsRecord(preprocessing=Preprocessing(size=299, context=57), **about)
+    with pytest.raises(ConfigurationError, match="a context of 57 pixels: it leaves too little of the 224"):
+        multibox_preprocessing(config, wide)
+    narrow = WeightsRecord(preprocessing=Preprocessing(size=299, context=56), **about)
+    assert multibox_preprocessing(config, narrow).size == 224
+
+
+def test_photos_without_objects_have_no_coverage(training_folder):
+    """Their mean would be no number, which JSON does not know."""
+    dataset = read_voc(yaml.safe_load((training_folder / "c.yaml").read_text())["data"]["root"], "train")
+    truths = [_without_objects(truth) for truth in dataset.ground_truths]
+    assert coverage_numbers(truths, [no_proposals()] * 2, dataset, ()) == {}
 
 
 def test_photos_with_objects_left_out_teach_no_boxes(training_folder):

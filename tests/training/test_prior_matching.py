@@ -43,6 +43,18 @@ def test_the_bipartite_matching_has_the_least_loss_of_all(alpha, priors, objects
     assert found == pytest.approx(min(possible), rel=1e-9)
 
 
+@pytest.mark.parametrize(("priors", "objects"), [(5, 3), (2, 4), (4, 0)])
+def test_outputs_that_are_no_numbers_have_a_loss_that_is_none(priors, objects):
+    """The loop says which step and which photos; SciPy would know nothing of them."""
+    locations, boxes = random_unit_boxes(priors, 1), random_unit_boxes(objects, 2)
+    matched = match_bipartite(locations * math.nan, torch.zeros(priors, dtype=torch.float64), boxes, 30.0)
+    count = min(priors, objects)
+    assert len(set(matched[0].tolist())) == len(set(matched[1].tolist())) == count
+    logits = torch.full((priors,), math.nan, dtype=torch.float64)
+    losses = multibox_losses(locations, logits, match_bipartite(locations, logits, boxes, 30.0), boxes, 30.0)
+    assert math.isnan(float(losses[1]))
+
+
 def test_matching_by_overlap_against_a_loop():
     priors, boxes = random_unit_boxes(300, 4), random_unit_boxes(6, 5)
     overlaps = box_iou(priors.numpy(), boxes.numpy())

@@ -1,6 +1,7 @@
 """Fine-tuning region classifiers: what learns, what stays, and how the members of an ensemble differ."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from incdet.networks.weights_record import Preprocessing, WeightsRecord
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes
+from incdet.runtime.reporter import SILENT
 from incdet.structures import RegionScores
 from incdet.training.loop import Trainer
 from incdet.training.region_task import RegionsTask
+from incdet.training.region_training import RegionTraining
 from incdet.training.region_training_config import RegionsTrainingConfig
 
 CPU = torch.device("cpu")
@@ -165,6 +168,20 @@ def test_validation_is_detection_in_the_photos_kept_out(task_of):
     expected = evaluate_detections(task.classes, [truth], [detections]).mean_average_precision
     assert 0.1 < expected < 0.9
     assert task.validate(network)["validation_mAP"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_validation_photos_without_objects_have_no_precision(small_voc):
+    dataset = read_dataset(Collection("voc"), small_voc, "val")
+    bare = [replace(truth, ignored=np.ones(len(truth), bool)) for truth in dataset.ground_truths]
+    training = SimpleNamespace(reporter=SILENT, classes=dataset.class_names)
+
+    def detect(image):
+        scores = RegionScores(np.zeros((0, 4), np.float32), np.zeros((0, 20), np.float32))
+        return select_detections(scores, image, dataset.class_names, DetectionsConfig())
+
+    for truths, expected in ((bare, {}), (dataset.ground_truths, {"validation_mAP": 0.0})):
+        training.validation = replace(dataset, ground_truths=tuple(truths))
+        assert RegionTraining.measure(training, detect) == expected
 
 
 def test_soft_targets_lower_the_loss_of_a_network_that_is_not_sure(task_of):

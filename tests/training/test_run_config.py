@@ -3,6 +3,7 @@
 import pytest
 
 from incdet.config.loading import make_config
+from incdet.training.classifier_training_config import ClassifierTrainingConfig
 from incdet.training.run_config import RunConfig
 from incdet.training.schedule import Schedule
 
@@ -27,3 +28,14 @@ def decisive_settings(batch_size=4, workers=0, seed=1):
 def test_settings_of_the_machine_may_change_when_a_run_goes_on():
     assert decisive_settings(batch_size=8, workers=3) == decisive_settings()
     assert decisive_settings(seed=2) != decisive_settings()
+
+
+def test_the_folder_of_the_data_decides_nothing():
+    """It may be moved: what it holds is compared by its checksums."""
+    values = {"optimization": {"steps": 1}, "data": {"root": "here"}, "validation": {"root": "there"}}
+    config = make_config(ClassifierTrainingConfig, values, "test")
+    moved = config.model_copy(update={"data": config.data.model_copy(update={"root": "elsewhere"})})
+    assert moved.decisive() == config.decisive()
+    assert config.decisive()["validation"]["layout"] == "folders"
+    other = config.model_copy(update={"data": config.data.model_copy(update={"layout": "shards"})})
+    assert other.decisive() != config.decisive()

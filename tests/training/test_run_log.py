@@ -1,6 +1,7 @@
 """The log of a training, and the curves that are read from it."""
 
 import json
+import math
 import sys
 
 import pytest
@@ -25,6 +26,15 @@ def test_without_a_checkpoint_the_log_starts_anew(tmp_path):
     trainer.resume(CONFIGURATION)
     assert trainer.step == 0
     assert log_of(tmp_path) == []
+
+
+def test_only_the_last_step_has_numbers_of_the_last_validation(tmp_path):
+    log = RunLog(tmp_path)
+    log.add({"step": 5, "validation_mAP": 0.5, "validation_top1": 0.25})
+    log.add({"step": 10, "loss": 1.0, "learning_rate": 0.1})
+    assert log.last("validation_") == {}
+    log.add({"step": 10, "validation_top1": 0.75, "validation_mAP": math.nan})
+    assert log.last("validation_") == {"validation_top1": 0.75}
 
 
 def test_tensorboard_gets_what_the_log_gets_and_loses_what_a_resumed_run_takes_again(tmp_path):

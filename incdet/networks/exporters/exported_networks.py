@@ -21,9 +21,6 @@ from incdet.networks.weights_record import WeightsRecord
 Expected = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 """Computes by torch what the outputs of an exported network must be."""
 
-STRIDE = 32
-"""Pixels of a crop for one cell of the last feature maps."""
-
 POOLED_SIDE = 7
 """Cells on a side of a region that was pooled from shared feature maps."""
 
@@ -72,7 +69,7 @@ def export_classifier(network: GoogLeNet, record: WeightsRecord) -> list[Exporte
             f"cannot export the variant '{network.architecture.name}' of GoogLeNet; export networks of the "
             "architecture 'table'"
         )
-    side = POOLED_SIDE if record.features == "shared" else -(-record.preprocessing.size // STRIDE)
+    side = POOLED_SIDE if record.features == "shared" else last_side(network, record.preprocessing.size)
     if network.box_regressor is not None and (side < CELLS or side % CELLS == CELLS - 1):
         raise ConfigurationError(
             f"cannot export the box regressor for crops of {record.preprocessing.size} pixels; give "
@@ -81,6 +78,19 @@ def export_classifier(network: GoogLeNet, record: WeightsRecord) -> list[Exporte
     if record.features == "shared":
         return [_photo_features(network), _region_head(network)]
     return [_crop_classifier(network, record.preprocessing.size, side)]
+
+
+def last_side(network: GoogLeNet, size: int) -> int:
+    """Returns the number of cells on a side of the last feature maps of crops.
+
+    Args:
+        network: A network of the same architecture.
+        size: Side of the crops, in pixels.
+    """
+    # tensors on the "meta" device have shapes but no numbers: nothing is allocated or computed
+    with torch.device("meta"):
+        same = GoogLeNet(1, architecture=network.architecture).eval()
+        return same.last_feature_maps(torch.empty(1, 3, size, size)).shape[-1]
 
 
 def export_multibox(network: MultiBox, record: WeightsRecord) -> ExportedNetwork:
@@ -156,7 +166,7 @@ def _photo_features(network: GoogLeNet) -> ExportedNetwork:
         return (network.photo_features(torch.from_numpy(sample)).numpy(),)
 
     outputs = {"feature_maps": "those of stages 1 to 4, a cell for 16 pixels, out of which regions are pooled"}
-    # an odd size, whose halves are rounded up
+    # an odd size, whose halves are no whole numbers
     sample = noise((1, 3, 251, 333))
     recorded = torchscript_modules.photo_features(network)
     return ExportedNetwork("photo_features", make_model, recorded, shape, outputs, sample, expected)

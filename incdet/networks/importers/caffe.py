@@ -49,6 +49,9 @@ def from_caffe(tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
     extra = sorted(name for name in tensors.keys() - known if not name.startswith(("loss1/", "loss2/")))
     if extra:
         raise WeightsError(f"{origin} holds '{extra[0]}', which is no layer of BVLC's GoogLeNet")
-    # [64, 3, 7, 7]: Caffe reads photos with OpenCV, so its input channels are blue, green, red
-    translated["conv1.weight"] = translated["conv1.weight"].flip(1)
+    first = translated["conv1.weight"]
+    # [64, 3, 7, 7]: Caffe reads photos with OpenCV, so its input channels are blue, green, red; any other shape is
+    # refused when the tensors are put into a network
+    if first.ndim == 4:
+        translated["conv1.weight"] = first.flip(1)
     return translated

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -17,7 +18,7 @@ from incdet.runtime.distributed import Processes
 from incdet.runtime.worker_processes import follow_parent, num_cores
 
 MAX_ATTEMPTS = 10
-"""Number of photos in a row that may be unreadable before a training stops."""
+"""Number of different photos in a row that may be unreadable before a training stops."""
 
 MAX_BAD_SHARE = 0.5
 """Largest share of the photos that a training does without, where nothing else is said."""
@@ -88,40 +89,54 @@ def load_batches(
 
 
 def read_first_readable(
-    read: Callable[[int], Photo], first: int, num_photos: int
+    read: Callable[[int], Photo], first: int, chosen: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[tuple[int, Photo] | None, list[str]]:
-    """Reads a photo or, where it cannot be read, the next one that can.
+    """Reads a sample or, where its photo cannot be read, the next one whose photo can.
 
     Args:
-        read: index -> photo.
-        first: index of the wanted photo.
-        num_photos: number of photos; after the last one comes the first one.
+        read: index -> sample.
+        first: index of the wanted sample, one of `chosen`.
+        chosen: [K] int64, indices of the samples that are learnt, ascending; after the last one comes the first one.
+        groups: [N] int64, photo of every sample, where several samples come from one; None is a photo for each.
 
     Returns:
-        The index of the photo and the photo, or None after `MAX_ATTEMPTS` unreadable ones; and one sentence for every
-        unreadable photo.
+        The index of the sample and the sample, or None where `MAX_ATTEMPTS` different photos, or all, are unreadable;
+        and one sentence for every unreadable photo.
     """
     problems: list[str] = []
-    for attempt in range(MAX_ATTEMPTS):
-        index = (first + attempt) % num_photos
+    unreadable: set[int] = set()
+    start = int(np.searchsorted(chosen, first))
+    for distance in range(len(chosen)):
+        index = int(chosen[(start + distance) % len(chosen)])
+        photo = index if groups is None else int(groups[index])
+        # the other objects of a damaged photo are as unreadable as the first one
+        if photo in unreadable:
+            continue
         try:
             return (index, read(index)), problems
         except ImageError as error:
             problems.append(str(error))
+            unreadable.add(photo)
+        if len(unreadable) == MAX_ATTEMPTS:
+            break
     return None, problems
 
 
 class BadPhotos:
-    """The photos that a training could not use: each is named once, and too many of them end the training.
+    """The photos that could not be used: each is named once, and too many of them end the training.
 
     Args:
         num_photos: number of photos that are learnt.
         warn: takes a sentence about every photo, and one about their number.
         max_share: largest share of the photos that the training does without.
+        are_replaced: whether other photos take their places, as in a training, whose setting `max_bad_share` is the
+            largest share then; otherwise they are left out.
     """
 
-    def __init__(self, num_photos: int, warn: Warn, max_share: float = MAX_BAD_SHARE) -> None:
-        self.num_photos, self.warn, self.max_share = num_photos, warn, max_share
+    def __init__(
+        self, num_photos: int, warn: Warn, max_share: float = MAX_BAD_SHARE, are_replaced: bool = True
+    ) -> None:
+        self.num_photos, self.warn, self.max_share, self.are_replaced = num_photos, warn, max_share, are_replaced
         self.problems: dict[str, None] = {}
 
     def add(self, problem: str) -> None:
@@ -137,18 +152,22 @@ class BadPhotos:
         if problem in self.problems:
             return
         self.problems[problem] = None
-        self.warn(f"{problem}; another photo takes its place")
+        self.warn(f"{problem}; {'another photo takes its place' if self.are_replaced else 'it is left out'}")
         if len(self.problems) > self.max_share * self.num_photos:
+            setting = " (max_bad_share)" if self.are_replaced else ""
             raise DataError(
                 f"{of_all(len(self.problems), self.num_photos, 'photo')} cannot be used, more than "
-                f"{self.max_share:.0%} (max_bad_share); the last: {problem}"
+                f"{self.max_share:.0%}{setting}; the last: {problem}"
             )
 
     def tell_number(self) -> None:
         """Says how many photos could not be used, if any."""
         if self.problems:
-            took = "another took its place" if len(self.problems) == 1 else "others took their places"
-            self.warn(f"{of_all(len(self.problems), self.num_photos, 'photo')} could not be used: {took}")
+            is_one = len(self.problems) == 1
+            done = "another took its place" if is_one else "others took their places"
+            if not self.are_replaced:
+                done = "it was left out" if is_one else "they were left out"
+            self.warn(f"{of_all(len(self.problems), self.num_photos, 'photo')} could not be used: {done}")
 
 
 def warn_about_replaced_photos(
@@ -168,13 +187,18 @@ def warn_about_replaced_photos(
         max_bad_share: largest share of the photos that the training does without.
 
     Raises:
-        DataError: `MAX_ATTEMPTS` photos in a row cannot be read, so a batch is not full, or more than `max_bad_share`
-            of all photos cannot be.
+        DataError: all photos that were tried for a sample cannot be read, so a batch is not full, or more than
+            `max_bad_share` of all photos cannot be.
     """
     bad = BadPhotos(num_photos, warn, max_bad_share)
     for batch in batches:
         if len(batch.names) < batch_size:
-            raise DataError(f"{MAX_ATTEMPTS} photos in a row cannot be read; the last: {batch.problems[-1]}")
+            # several samples of a batch may have met the same photos
+            tried = of_all(len(set(batch.problems)), num_photos, "photo")
+            raise DataError(
+                f"cannot fill a batch: {tried}, tried one after another, cannot be read; repair or remove them; the "
+                f"last: {batch.problems[-1]}"
+            )
         for problem in batch.problems:
             bad.add(problem)
         yield batch

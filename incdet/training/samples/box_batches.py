@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -10,11 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from incdet.data.dataset import Dataset, Warn, no_warning
-from incdet.data.impossible_boxes import learnable
-from incdet.data.photo_frame import fit_to_photo
-from incdet.images import read_image
 from incdet.runtime.distributed import Processes
-from incdet.structures import GroundTruth, Image
+from incdet.training.samples.annotated_photos import read_annotated, shuffled_photos
 from incdet.training.samples.batch_loading import (
     MAX_BAD_SHARE,
     load_batches,
@@ -54,14 +52,9 @@ class _BoxSamples(TorchDataset[BoxBatch]):
     def __init__(self, dataset: Dataset, size: int, config: BoxSamplingConfig, seed: int):
         self.dataset, self.size, self.config, self.seed = dataset, size, config, seed
 
-    def _read(self, index: int) -> tuple[Image, GroundTruth]:
-        path = self.dataset.image_paths[index]
-        image = read_image(path)
-        # annotations may be of the photo at another size than that of its file
-        return image, learnable(fit_to_photo(self.dataset.ground_truths[index], image.width, image.height, path))
-
     def __getitem__(self, key: SampleKey) -> BoxBatch:
-        found, problems = read_first_readable(self._read, key.photo, len(self.dataset))
+        every = np.arange(len(self.dataset))
+        found, problems = read_first_readable(partial(read_annotated, self.dataset), key.photo, every)
         if found is None:
             return BoxBatch(torch.zeros(0), torch.zeros(0), [], [], problems)
         index, (image, truth) = found
@@ -105,13 +98,12 @@ def box_batches(
         A function that raises DataError where too many photos in a row cannot be read.
     """
 
-    def shuffled(generator: np.random.Generator) -> np.ndarray:
-        return generator.permutation(np.arange(len(dataset)))
-
     def batches(steps: range) -> Iterator[BoxBatch]:
         samples = _BoxSamples(dataset, size, config, seed)
         every = np.arange(len(dataset))
-        keys = EpochBatchSampler(shuffled, every, seed, steps, batch_size, processes or Processes())
+        keys = EpochBatchSampler(
+            partial(shuffled_photos, dataset), every, seed, steps, batch_size, processes or Processes()
+        )
         loaded = load_batches(samples, keys, _collate, num_workers)
         yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn, max_bad_share)
 

@@ -48,13 +48,16 @@ class CropBatch:
 
 
 class _CropSamples(TorchDataset[CropBatch]):
-    """Key -> a batch of one crop; where its photo cannot be read, the next photo takes its place."""
+    """Key -> a batch of one crop; where its photo cannot be read, the next chosen photo takes its place."""
 
-    def __init__(self, source: PhotoSource, size: int, distortions: DistortionsConfig, seed: int):
-        self.source, self.size, self.distortions, self.seed = source, size, distortions, seed
+    def __init__(
+        self, source: PhotoSource, chosen: np.ndarray, size: int, distortions: DistortionsConfig, seed: int
+    ) -> None:
+        self.source, self.chosen, self.size, self.distortions, self.seed = source, chosen, size, distortions, seed
 
     def __getitem__(self, key: SampleKey) -> CropBatch:
-        found, problems = read_first_readable(self.source.read, key.photo, len(self.source.class_ids))
+        # a photo that is kept out of training replaces none
+        found, problems = read_first_readable(self.source.read, key.photo, self.chosen, self.source.groups)
         if found is None:
             return CropBatch(torch.zeros(0), torch.zeros(0), torch.zeros(0), [], problems)
         # the class is that of the photo that was read, which may be another one than the key's
@@ -87,7 +90,7 @@ def crop_batches(
 
     Args:
         source: the photos.
-        chosen: [K] int64, indices of the photos that are used.
+        chosen: [K] int64, indices of the photos that are used, ascending.
         size: side of the crops, in pixels.
         distortions: strength of the distortions.
         batch_size: number of crops that this process takes at a step.
@@ -102,10 +105,12 @@ def crop_batches(
     """
 
     def batches(steps: range) -> Iterator[CropBatch]:
-        samples = _CropSamples(source, size, distortions, seed)
+        samples = _CropSamples(source, chosen, size, distortions, seed)
         keys = EpochBatchSampler(source.order, chosen, seed, steps, batch_size, processes or Processes())
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(chosen), warn, max_bad_share)
+        # of a detection data set, one photo gives many samples
+        num_photos = len(np.unique(source.groups[chosen]))
+        yield from warn_about_replaced_photos(loaded, batch_size, num_photos, warn, max_bad_share)
 
     return batches
 

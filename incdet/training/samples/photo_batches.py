@@ -70,7 +70,7 @@ class PhotoBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingPhotos:
+class LearntPhotos:
     """The photos that are learnt, and what is known about them.
 
     Attributes:
@@ -91,7 +91,7 @@ class TrainingPhotos:
 class _PhotoSamples(TorchDataset[PhotoBatch]):
     """Key -> a batch of one photo; the same key gives the same sample in every worker."""
 
-    def __init__(self, photos: TrainingPhotos, sampler: PhotoRegionSampler, seed: int, gigabytes: float):
+    def __init__(self, photos: LearntPhotos, sampler: PhotoRegionSampler, seed: int, gigabytes: float):
         self.photos, self.sampler, self.seed = photos, sampler, seed
         self.store = PhotoStore(photos.dataset.image_paths, gigabytes)
 
@@ -175,7 +175,7 @@ def photo_tensor(
 
 
 def photo_batches(
-    photos: TrainingPhotos,
+    photos: LearntPhotos,
     sampler: PhotoRegionSampler,
     batch_size: int,
     seed: int,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -10,15 +11,18 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from incdet.data.dataset import Dataset, Warn, no_warning
-from incdet.data.impossible_boxes import learnable
-from incdet.data.photo_frame import fit_to_photo
-from incdet.images import read_image
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import flip_boxes
 from incdet.ops.photo_scaling import scaled_size
 from incdet.runtime.distributed import Processes
 from incdet.structures import GroundTruth, Image
-from incdet.training.samples.batch_loading import load_batches, read_first_readable, warn_about_replaced_photos
+from incdet.training.samples.annotated_photos import read_annotated, shuffled_photos
+from incdet.training.samples.batch_loading import (
+    MAX_BAD_SHARE,
+    load_batches,
+    read_first_readable,
+    warn_about_replaced_photos,
+)
 from incdet.training.samples.epoch_order import EpochBatchSampler, SampleKey
 from incdet.training.samples.photo_batches import photo_tensor
 from incdet.training.samples.shared_multibox_config import SharedMultiBoxConfig
@@ -86,14 +90,9 @@ class _PhotoBoxSamples(TorchDataset[PhotoBoxBatch]):
     def __init__(self, dataset: Dataset, sampler: PhotoBoxSampler, seed: int):
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
 
-    def _read(self, index: int) -> tuple[Image, GroundTruth]:
-        path = self.dataset.image_paths[index]
-        image = read_image(path)
-        # annotations may be of the photo at another size than that of its file
-        return image, learnable(fit_to_photo(self.dataset.ground_truths[index], image.width, image.height, path))
-
     def __getitem__(self, key: SampleKey) -> PhotoBoxBatch:
-        found, problems = read_first_readable(self._read, key.photo, len(self.dataset))
+        every = np.arange(len(self.dataset))
+        found, problems = read_first_readable(partial(read_annotated, self.dataset), key.photo, every)
         if found is None:
             return PhotoBoxBatch([], [], [], problems)
         index, (image, truth) = found
@@ -110,6 +109,7 @@ def photo_box_batches(
     num_workers: int,
     processes: Processes | None = None,
     warn: Warn = no_warning,
+    max_bad_share: float = MAX_BAD_SHARE,
 ) -> Callable[[range], Iterator[PhotoBoxBatch]]:
     """Returns `Task.batches`: steps -> this process's share of their batches of photos.
 
@@ -121,19 +121,19 @@ def photo_box_batches(
         num_workers: number of processes that read photos; 0 does it in this process.
         processes: this process among those that train together; None is this one alone.
         warn: takes a sentence about every photo that cannot be read.
+        max_bad_share: largest share of the photos that the training does without.
 
     Returns:
         A function that raises DataError where too many photos in a row cannot be read.
     """
 
-    def shuffled(generator: np.random.Generator) -> np.ndarray:
-        return generator.permutation(np.arange(len(dataset)))
-
     def batches(steps: range) -> Iterator[PhotoBoxBatch]:
         samples, every = _PhotoBoxSamples(dataset, sampler, seed), np.arange(len(dataset))
-        keys = EpochBatchSampler(shuffled, every, seed, steps, batch_size, processes or Processes())
+        keys = EpochBatchSampler(
+            partial(shuffled_photos, dataset), every, seed, steps, batch_size, processes or Processes()
+        )
         loaded = load_batches(samples, keys, _collate, num_workers)
-        yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn)
+        yield from warn_about_replaced_photos(loaded, batch_size, len(dataset), warn, max_bad_share)
 
     return batches
 

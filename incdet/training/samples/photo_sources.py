@@ -136,11 +136,22 @@ def open_photos(config: PhotosConfig, warn: Warn = no_warning) -> PhotoSource:
     Raises:
         ConfigurationError: shards come without a list of classes.
         ImageError: a folder has no photos.
-        DataError: photos, shards, annotations or lists are missing or malformed.
+        DataError: photos, shards, annotations or lists are missing or malformed, or there is nothing in them.
     """
     root = Path(config.root)
     if not root.is_dir():
         raise DataError(f"cannot read the photos in {root}: there is no such folder; check data.root")
+    source = _open_layout(config, root, warn)
+    if not len(source.class_ids):
+        what = "photos of known classes"
+        if config.layout == "objects":
+            what = f"objects that count in its split '{config.split}'"
+        raise DataError(f"cannot use the data in {root}: there are no {what}; check the annotations and the classes")
+    return source
+
+
+def _open_layout(config: PhotosConfig, root: Path, warn: Warn) -> PhotoSource:
+    """Opens the photos as their layout asks; see `open_photos`."""
     if config.layout == "objects":
         return ObjectPhotos(read_dataset(Collection(config.dataset), root, config.split, warn=warn))
     if config.layout == "shards":

@@ -32,6 +32,11 @@ def test_every_tensor_finds_its_place_and_the_first_filters_take_rgb(network, ca
         assert torch.equal(translated[name], tensor), name
 
 
+def test_first_filters_of_another_shape_are_left_to_whoever_compares_shapes(caffe_tensors):
+    flat = {**caffe_tensors, "conv1/7x7_s2.weight": torch.arange(5.0)}
+    assert torch.equal(from_caffe(flat, "test")["conv1.weight"], torch.arange(5.0))
+
+
 def test_a_missing_or_additional_layer_is_refused(caffe_tensors):
     lacking = {name: value for name, value in caffe_tensors.items() if name != "inception_4c/5x5.bias"}
     with pytest.raises(WeightsError, match=r"lacks 'inception_4c/5x5\.bias'"):

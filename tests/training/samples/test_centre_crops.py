@@ -15,7 +15,11 @@ def test_centres_come_in_order_without_unreadable_photos(folders, tmp_path):
     shutil.copytree(folders, tmp_path / "damaged")
     (tmp_path / "damaged" / "cup" / "2.jpg").write_bytes(b"no photo")
     source, preprocessing = open_photos(PhotosConfig(root=str(tmp_path / "damaged"))), Preprocessing(size=96)
-    batches = list(centre_batches(source, np.array([0, 6, 7, 11]), preprocessing, 2, num_workers=0))
+    told = []
+    batches = list(centre_batches(source, np.array([0, 6, 7, 11]), preprocessing, 2, num_workers=0, warn=told.append))
+    assert len(told) == 1
+    assert "cup/2.jpg" in told[0]
+    assert told[0].endswith("; it is left out of the validation")
     assert [ids.tolist() for _, ids in batches] == [[0], [1, 2]]
     assert torch.equal(batches[1][0][1], crop_image(source.read(11), preprocessing, 1)[0])
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from incdet.errors import DataError
+from incdet.errors import DataError, ImageError
 from incdet.runtime.distributed import Processes
+from incdet.structures import Image
 from incdet.training.samples.batch_loading import MAX_ATTEMPTS
 from incdet.training.samples.crop_batches import crop_batches
 from incdet.training.samples.distortions import DistortionsConfig, distorted_crop
@@ -118,6 +119,45 @@ def test_photos_that_are_all_unreadable_end_it_with_a_sentence(damaged, num_work
     for file in damaged.glob("*/*.jpg"):
         file.write_bytes(b"no photo")
     source = open_photos(PhotosConfig(root=str(damaged)))
-    with pytest.raises(DataError, match=f"{MAX_ATTEMPTS} photos in a row") as caught:
-        draw(source, range(1), num_workers=num_workers)
+    words = f"cannot fill a batch: {MAX_ATTEMPTS} of 12 photos, tried one after another, cannot be read; repair"
+    with pytest.raises(DataError, match=words) as caught:
+        draw(source, range(1), batch_size=1, num_workers=num_workers)
     assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="cannot fill a batch: 3 of 3 photos, tried one after another, cannot be read"):
+        draw(source, range(1), chosen=np.array([1, 5, 8]), num_workers=num_workers)
+
+
+def test_a_photo_that_is_kept_out_of_training_takes_no_place(damaged):
+    source = open_photos(PhotosConfig(root=str(damaged)))
+    # after the damaged photo 6 comes 7, which is kept out
+    batches = draw(source, range(2), batch_size=3, chosen=np.array([4, 6, 9]))
+    for batch in batches:
+        assert sorted(batch.names) == sorted([source.name(4), source.name(9), source.name(9)])
+
+
+class ObjectsOfTwoPhotos:
+    """Twelve objects of a damaged photo, and two of a whole one."""
+
+    class_names, class_ids = ("cat",), np.zeros(14, np.int64)
+    groups = np.repeat([0, 1], [12, 2])
+
+    def name(self, index):
+        return f"photo {self.groups[index]}, object {index}"
+
+    def read(self, index):
+        if self.groups[index] == 0:
+            raise ImageError("photo 0 is damaged")
+        return Image(np.zeros((30, 30, 3), np.uint8))
+
+    def order(self, generator):
+        return np.arange(14)
+
+
+def test_a_damaged_photo_of_many_objects_is_one_damaged_photo():
+    told = []
+    (batch,) = draw(ObjectsOfTwoPhotos(), range(1), batch_size=14, warn=told.append)
+    assert {name[:7] for name in batch.names} == {"photo 1"}
+    assert told == [
+        "photo 0 is damaged; another photo takes its place",
+        "1 of 2 photos could not be used: another took its place",
+    ]

@@ -14,7 +14,7 @@ from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.distributed import Processes
 from incdet.training.photo_proposals import PhotoProposals
-from incdet.training.samples.photo_batches import TrainingPhotos, photo_batches, photo_tensor
+from incdet.training.samples.photo_batches import LearntPhotos, photo_batches, photo_tensor
 from incdet.training.samples.photo_region_sampler import PhotoRegionSampler
 from incdet.training.samples.region_sampling_config import RegionSamplingConfig
 from incdet.training.samples.shared_features_config import SharedFeaturesConfig
@@ -28,7 +28,7 @@ STILL = {"photo_sides": (128, 128), "color_gain": 0.0, "color_shift": 0.0}
 def photos(small_voc, tmp_path_factory):
     dataset = read_dataset(Collection("voc"), small_voc, "val")
     cache = ProposalCache(tmp_path_factory.mktemp("cache"), ProposalsConfig(**SEARCH))
-    return TrainingPhotos(dataset, 2, np.ones(2), PhotoProposals(cache), Preprocessing())
+    return LearntPhotos(dataset, 2, np.ones(2), PhotoProposals(cache), Preprocessing())
 
 
 def batches_of(

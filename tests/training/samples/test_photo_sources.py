@@ -1,6 +1,7 @@
 """Photos for training a classifier: folders, shards and objects."""
 
 import io
+import shutil
 import tarfile
 
 import numpy as np
@@ -165,6 +166,14 @@ def test_real_objects_have_the_size_of_their_boxes(shared_folder):
 def test_what_is_missing_is_said(tmp_path, monkeypatch, values, error, words):
     monkeypatch.chdir(tmp_path)
     refused(make_config(PhotosConfig, values, "test"), *words, error=error)
+
+
+def test_a_data_set_without_objects_is_refused(small_voc, tmp_path):
+    shutil.copytree(small_voc, tmp_path / "voc")
+    for file in (tmp_path / "voc" / "Annotations").iterdir():
+        file.write_text(file.read_text().replace("<difficult>0", "<difficult>1"))
+    config = PhotosConfig(layout="objects", root=str(tmp_path / "voc"), split="val")
+    refused(config, "there are no objects that count in its split 'val'")
 
 
 @pytest.mark.parametrize("text", ["", "cat\ncat\n"])
