@@ -290,7 +290,7 @@ class TwoThatAgree(Processes):
 @pytest.mark.slow
 def test_equal_steps_of_other_processes_go_on_and_other_steps_do_not(one_process):
     config = load_config(ClassifierTrainingConfig, one_process / "c.yaml")
-    task = make_task(config.data.root, validation_images=config.data.validation_images)
+    task = make_task(config.data.root, validation_images=config.validation_images)
     optimization = config.optimization.model_copy(update={"batch_size": 2})
     arguments = optimization, config.schedule(), one_process / "one", 0
     settings = config.decisive() | {DATA_KEY: task.data_identity()}
