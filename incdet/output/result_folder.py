@@ -128,11 +128,14 @@ class ResultFolder:
             # a linked folder inside would lead the results elsewhere
             if parent.is_symlink() and parent != self.path:
                 raise OutputError(f"{parent} is a link to another folder; give another folder with --output")
-        if self.is_described and not self._continues:
-            # results of other commands in the folder would no longer agree with its description
-            self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
-            self._remove(*(self.path / f".{name}.jsonl" for name in NAMES))
-        elif self._continues:
+        if not self._continues:
+            # lines of unknown settings, which would be taken for those of this run if it is interrupted
+            self._remove(self._unfinished, self._hidden)
+            if self.is_described:
+                # results of other commands in the folder would no longer agree with its description
+                self._remove(*(self.path / f"{name}{suffix}" for name in NAMES for suffix in RESULT_SUFFIXES))
+                self._remove(*(self.path / f".{name}.jsonl" for name in NAMES))
+        else:
             # forgotten lines go first, so that nobody takes them for those of the photos that are recorded next
             for file in (self._hidden, self._finished, self._unfinished):
                 if file.exists():

@@ -208,8 +208,11 @@ def test_a_photo_of_the_same_relative_name_elsewhere_does_not_replace_results(tm
 def test_tables_of_somebody_else_in_the_folder_are_kept(tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "detections.csv").write_text("precious")
+    # lines that nobody knows the settings of do not become those of this run
+    (tmp_path / "r" / ".detections.jsonl").write_text('{"image": "z", "detections": []}\n')
     finished(tmp_path / "r", {}, {"a": "1"})
     assert (tmp_path / "r" / "detections.csv").read_text() == "precious"
+    assert not (tmp_path / "r" / ".detections.jsonl").exists()
     # those of an earlier run would not agree with the new description
     finished_again = begun(tmp_path / "r", {"b": 1}, {"a": "1"}, overwrite=True)
     assert not (tmp_path / "r" / "detections.csv").exists()

@@ -181,7 +181,7 @@ def test_caches_lose_what_killed_processes_left_unfinished(tmp_path, monkeypatch
 
 
 def test_a_run_that_was_killed_after_its_only_json_file_goes_on(incdet, chelsea_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(ResultFolder, "discard", lambda self: self._unlock_folder())
+    monkeypatch.setattr(ResultFolder, "remove", lambda self: self._unlock_folder())
     command = ("propose", str(chelsea_file), "--json", "all.jsonl", "--quiet", *FEW)
     assert incdet(*command)[0] == 0
     text = (tmp_path / "all.jsonl").read_text()
