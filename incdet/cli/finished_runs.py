@@ -71,6 +71,9 @@ def _folder_of(
         # what the run before noted besides is taken over, so that only what is known is compared
         now = json.loads(run_text({**known, "timing": options.timing}))
         description = {key: value for key, value in stored.items() if key not in STATE} | now
+        # so are files of networks that only loading tells, such as the one whose feature maps MultiBox reads
+        if isinstance(stored.get("weights"), dict):
+            description["weights"] = stored["weights"] | now.get("weights", {})
         if options.folder is not None:
             return ResultFolder(path, name, description, photos)
         # without --output, a numbered folder with other results is passed over

@@ -40,6 +40,15 @@ def test_nothing_to_do_is_told_before_torch_is_loaded(incdet, photo, tmp_path):
             assert err.endswith(f"nothing to do: 1 photo is in {place}\n")
 
 
+def test_a_network_that_is_loaded_for_its_feature_maps_alone_is_no_other_setting(incdet, photo, tmp_path):
+    command = ("propose", "cat.png", "--output", "found", "--set", "proposals.methods=[multibox]")
+    command = (*command, "--set", "proposals.multibox.photo_sides=[96]")
+    assert incdet(*command)[0] == 0
+    code, has_torch, err = repeated(tmp_path, *command)
+    assert (code, has_torch) == (0, False), err
+    assert err.endswith("nothing to do: 1 photo is in found\n")
+
+
 def test_whatever_is_missing_is_done(incdet, photo, tmp_path):
     command = ("detect", "cat.png", "--output", "found", *ONE_NETWORK)
     assert incdet(*command)[0] == 0
