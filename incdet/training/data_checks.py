@@ -112,26 +112,22 @@ def choose_learnt(
     if left_out_classes:
         training = training.without_classes(left_out_classes)
     if not len(training):
+        others = " and the others show classes that are left out" if left_out_classes else ""
         raise DataError(
             f"no photo is left to train on: {photos.dataset.name} has {len(photos.dataset)}, of which "
-            f"{len(validation)} validate and the others show classes that are left out"
+            f"{len(validation)} validate{others}"
         )
     return training, validation
 
 
-def describe_photos(photos: PhotosOfTraining, config: DataConfig, left_out_classes: Sequence[str] = ()) -> str:
+def describe_photos(training: Dataset, validation: Dataset, is_kept_out: bool) -> str:
     """Returns a sentence that says what is learnt: photos, objects of each class, photos for validation.
 
     Args:
-        photos: The photos of the training.
-        config: The choice of the photos.
-        left_out_classes: Classes whose photos are not learnt.
-
-    Raises:
-        ConfigurationError: A class to be left out is unknown.
-        DataError: No photo is left to train on.
+        training: The photos that are learnt.
+        validation: The photos that validate.
+        is_kept_out: Whether the photos that validate were kept out of the split that is learnt.
     """
-    training, validation = choose_learnt(photos, config, left_out_classes)
     counts = count_objects(training)
     # classes with the most objects come first
     order = np.argsort(-counts, kind="stable")
@@ -139,6 +135,6 @@ def describe_photos(photos: PhotosOfTraining, config: DataConfig, left_out_class
     objects = f"{counted(int(counts.sum()), 'object')} of {counted(len(counts), 'class', 'classes')} ({classes})"
     learnt = f"{training.name}: {counted(len(training), 'photo')} to learn, which show {objects}"
     others = f"{counted(len(validation), 'other photo')} for validation"
-    if photos.validation is None:
+    if is_kept_out:
         return f"{learnt}; {others}, kept out of the same split (data.validation_images)"
     return f"{learnt}; {others}, of {validation.name} (data.validation_split)"

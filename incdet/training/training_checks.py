@@ -52,8 +52,9 @@ def check_region_trainings(
         for part in photos:
             if part is not None:
                 check_photos(part)
-        check_objects(choose_learnt(photos, data)[0], listener.warn)
-        listener.note(describe_photos(photos, data))
+        training, validation = choose_learnt(photos, data)
+        check_objects(training, listener.warn)
+        listener.note(describe_photos(training, validation, is_kept_out=photos.validation is None))
 
 
 def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, options: TrainingOptions) -> None:
@@ -78,9 +79,10 @@ def check_multibox_training(config: MultiBoxTrainingConfig, folder: Path, option
         if part is not None:
             check_files(part)
     # the training says which photos it passes over; its boxes are of any class, so that none has to be there
-    learnt = photos._replace(dataset=without_unknown_places(photos.dataset, no_warning))
-    check_objects(choose_learnt(learnt, config.data, config.left_out_classes)[0], no_warning)
-    listener.note(describe_photos(learnt, config.data, config.left_out_classes))
+    usable = photos._replace(dataset=without_unknown_places(photos.dataset, no_warning))
+    training, validation = choose_learnt(usable, config.data, config.left_out_classes)
+    check_objects(training, no_warning)
+    listener.note(describe_photos(training, validation, is_kept_out=photos.validation is None))
 
 
 def check_classifier_training(config: ClassifierTrainingConfig, folder: Path, options: TrainingOptions) -> None:

@@ -8,7 +8,7 @@ from command_line import require_parsing
 
 from incdet.data.readers import read_dataset
 from incdet.errors import DataError
-from incdet.training.data_checks import check_objects, check_photos, describe_photos
+from incdet.training.data_checks import check_objects, check_photos, choose_learnt, describe_photos
 from incdet.training.next_steps import classifier_commands, multibox_commands, region_commands
 from incdet.training.training_data import DataConfig, PhotosOfTraining
 
@@ -45,12 +45,16 @@ def test_classes_without_objects_are_told_and_no_objects_at_all_are_refused(phot
 
 def test_what_is_learnt_is_said(photos):
     four = photos.subset([0, 1, 0, 1])
-    sentence = describe_photos(PhotosOfTraining(four), DataConfig(root="here"))
+    sentence = describe_photos(*choose_learnt(PhotosOfTraining(four), DataConfig(root="here")), is_kept_out=True)
     assert "3 photos to learn, which show 3 objects of 20 classes (cat 3, aeroplane 0, " in sentence
     assert sentence.endswith("; 1 other photo for validation, kept out of the same split (data.validation_images)")
-    sentence = describe_photos(PhotosOfTraining(four), DataConfig(root="here", validation_images=0))
+    sentence = describe_photos(
+        *choose_learnt(PhotosOfTraining(four), DataConfig(root="here", validation_images=0)), is_kept_out=True
+    )
     assert "4 photos to learn, which show 4 objects" in sentence
-    sentence = describe_photos(PhotosOfTraining(four, None, photos), DataConfig(root="here"))
+    sentence = describe_photos(
+        *choose_learnt(PhotosOfTraining(four, None, photos), DataConfig(root="here")), is_kept_out=False
+    )
     assert sentence.endswith(f"; 2 other photos for validation, of {photos.name} (data.validation_split)")
 
 
