@@ -194,7 +194,9 @@ def test_eight_bits_without_fitting_ranges_are_refused(network, crops, tmp_path)
         with pytest.raises(WeightsError, match=r"incdet weights calibrate"):
             Detector.from_pretrained(mine, config=asked)
     # what nobody asks for does no harm
-    Detector.from_pretrained(mine, config=make_config(Config, {"device": "cpu"}, "test"))
+    Detector.from_pretrained(
+        mine, config=make_config(Config, {"device": "cpu", "scores": {"precision": "float32"}}, "test")
+    )
     with pytest.raises(WeightsError, match="lack 'norm1'"):
         OpenVinoBackend(network, "int8", {"crops": 1.0}).trunk(crops)
 
