@@ -61,7 +61,8 @@ def main(
     if dataset == Collection.ilsvrc:
         data, known = with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
     if run is None:
-        outputs = list(stored_outputs(data, cache, load_config(Config, settings=settings or [])))
+        detector = detector_with_namer(load_config(Config, settings=settings or []))
+        outputs = list(stored_outputs(data, cache, detector))
     else:
         outputs = list(outputs_of_run(data, run))
     rows = np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0])
@@ -93,15 +94,20 @@ def some_photos(data: Dataset, rows: np.ndarray) -> Dataset:
     )
 
 
-def stored_outputs(data: Dataset, cache: Path, config: Config) -> Iterator[tuple[Image, RegionScores]]:
-    """Yields each photo and its region scores, those of an earlier run where there are some.
+def detector_with_namer(config: Config) -> Detector:
+    """Loads the detector.
 
     Raises:
-        ConfigurationError: the detector has no namer.
+        ConfigurationError: the settings leave out the namer.
     """
     detector = Detector.from_pretrained(config=config)
     if detector.scorer.network_names[-1] != "namer":
         raise ConfigurationError("these settings leave out the namer; give others")
+    return detector
+
+
+def stored_outputs(data: Dataset, cache: Path, detector: Detector) -> Iterator[tuple[Image, RegionScores]]:
+    """Yields each photo and its region scores, those of an earlier run where there are some."""
     # outputs of other settings or weights are not taken for those of these
     identity = json.dumps(detector.describe(), sort_keys=True, default=str)
     cache = cache / hashlib.sha256(identity.encode()).hexdigest()[:12]

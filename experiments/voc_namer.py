@@ -50,6 +50,10 @@ SETTINGS = (
 )
 """Settings of the recipe `shared_voc` that are others here; the shipped weights were computed in float32."""
 
+PHOTO_SIDES = (512,)
+"""Lengths to which the shorter side of a photo is resized for the namer: one, whatever the sizes of the regions. With
+several it names worse, and takes longer."""
+
 PART = 50
 """Number of photos whose features are stored together."""
 
@@ -87,6 +91,7 @@ def main(
     tensors |= {f"classifier.{name}": tensor for name, tensor in classifier.state_dict().items()}
     changes = {
         "classes": data.class_names,
+        "preprocessing": record.preprocessing.model_copy(update={"photo_sides": PHOTO_SIDES}),
         "recipe": {"program": "experiments/voc_namer.py", "settings": list(SETTINGS), "regions": len(regions.features)},
         "origin": f"last layer trained by incdet on {data.name}, the rest from {START}",
         "measured": {},

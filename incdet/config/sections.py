@@ -198,6 +198,9 @@ class ScoresConfig(Section):
         namer: Name or file of weights for shared features that say once more which class the objects are that the other
             networks have found, as far as both know their classes. "auto" takes `googlenet-voc-namer` for the shipped
             networks with `features` "auto", and none for others. "none" leaves it out.
+        scene_exponent: Weight of the whole photo, as the namer sees it: classes that it shows less lose probability.
+            0.1 leaves a class that is ten times less probable than the most probable one 0.79 of its probabilities. 0
+            leaves the photo as a whole out. Detectors without a namer ignore it.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {
@@ -221,6 +224,7 @@ class ScoresConfig(Section):
     box_deltas: bool = True
     finder: str = "auto"
     namer: str = "auto"
+    scene_exponent: float = Field(0.1, ge=0, le=1)
 
 
 DISPLAY_THRESHOLD = 0.55

@@ -17,6 +17,7 @@ import numpy as np
 from incdet.networks.common_classes import CommonClass
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.pipeline.scene import scene_factors, scene_views
 from incdet.pipeline.shared_cascade import SharedCascadeScorer
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.runtime.stopwatch import added_seconds
@@ -37,7 +38,8 @@ class RenamingScorer:
     A region's probability of being an object of any of the classes that both sides know is that of the networks in
     front. The namer divides it among these classes by its own probabilities, of the region as the networks in front
     have moved it. The result is the mean of this and of the probabilities of the networks in front, with `NAMER_SHARE`
-    as the namer's weight. Classes that the namer does not know keep their probabilities.
+    as the namer's weight. At last, classes that the whole photo shows less lose some of their probability, which
+    becomes that of background. Classes that the namer does not know keep their probabilities.
 
     Attributes:
         scorer: the networks in front, which classify and move every region.
@@ -45,12 +47,14 @@ class RenamingScorer:
         common_classes: the classes that both know; the networks in front are the finder.
         min_probability: lowest probability, in [0, 1], of being any of the common classes with which a region reaches
             the namer.
+        scene_exponent: weight of the photo as a whole, from 0 (none) on; see `scene_factors`.
     """
 
     scorer: FindingScorer
     namer: SharedRegionScorer
     common_classes: Sequence[CommonClass]
     min_probability: float
+    scene_exponent: float
 
     @property
     def network_names(self) -> tuple[str, ...]:
@@ -82,7 +86,7 @@ class RenamingScorer:
         """Classifies the regions of one photo; see `RegionScorer`.
 
         The last row of `RegionScores.by_network` has the probabilities of the networks in front, divided among the
-        common classes as the namer says.
+        common classes as the namer says, in the scene that it sees.
         """
         found = self.scorer(image, boxes)
         columns = [common.finder_column for common in self.common_classes]
@@ -91,18 +95,39 @@ class RenamingScorer:
         is_object = np.minimum(probabilities[:, columns].sum(axis=1), 1)
         # regions that the networks in front have left out for a better neighbour have probabilities of 0
         rows = np.flatnonzero((is_object >= self.min_probability) & (is_object > 0))
-        named = self.namer(image, found.scores.boxes[rows])
+        # nobody asks for the scene of a photo without proposals
+        views = scene_views(image)[: None if self.scene_exponent and len(boxes) else 0]
+        named = self.namer(image, np.concatenate([found.scores.boxes[rows], views]))
         named_probabilities = named.scores.probabilities[:, [common.namer_column for common in self.common_classes]]
-        # a region in which the namer sees background alone keeps its classes
-        named_object = named_probabilities.sum(axis=1)
-        rows, named_probabilities = rows[named_object > 0], named_probabilities[named_object > 0]
-        # P(class | object of a common class), [K, number of common classes]
-        conditional = named_probabilities / named_probabilities.sum(axis=1, keepdims=True)
         renamed = probabilities.copy()
-        renamed[np.ix_(rows, columns)] = is_object[rows, None] * conditional
-        assert found.scores.by_network is not None
-        by_network = np.concatenate([found.scores.by_network, renamed[None]])
+        renamed[:, columns] = _divide(probabilities[:, columns], rows, named_probabilities[: len(rows)])
         # in this form, what is not renamed keeps its last bit
         mean = probabilities + NAMER_SHARE * (renamed - probabilities)
+        if len(views):
+            factors = scene_factors(named_probabilities[len(rows) :], self.scene_exponent)
+            renamed[:, columns] *= factors
+            mean[:, columns] *= factors
+        assert found.scores.by_network is not None
+        by_network = np.concatenate([found.scores.by_network, renamed[None]])
         scores = RegionScores(found.scores.boxes, mean, by_network)
         return ScoredRegions(scores, added_seconds(found.seconds, named.seconds))
+
+
+def _divide(probabilities: np.ndarray, rows: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Divides the probability of any object among the classes as the namer says, in some of the regions.
+
+    Args:
+        probabilities: [R, C] float32, those of the networks in front.
+        rows: [K] int64, the regions that the namer has seen.
+        named: [K, C] float32, the namer's own probabilities of the same classes.
+
+    Returns:
+        [R, C] float32.
+    """
+    # a region in which the namer sees background alone keeps its classes
+    named_object = named.sum(axis=1)
+    rows, named = rows[named_object > 0], named[named_object > 0]
+    is_object = np.minimum(probabilities[rows].sum(axis=1, keepdims=True), 1)
+    divided = probabilities.copy()
+    divided[rows] = is_object * (named / named.sum(axis=1, keepdims=True))
+    return divided

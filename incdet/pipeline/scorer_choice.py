@@ -62,7 +62,9 @@ class ScorerChoice:
         if namer is None:
             return scorer
         common = common_classes_of(members[0].record, namer.record)
-        return RenamingScorer(scorer, self._namer([namer]), common, self.config.min_probability)
+        return RenamingScorer(
+            scorer, self._namer([namer]), common, self.config.min_probability, self.config.scene_exponent
+        )
 
     def _finding(
         self,

@@ -1,16 +1,22 @@
-"""The program that makes the namer of the default detector, and the one that chooses its weight."""
+"""The program that makes the namer of the default detector, and those that choose its weight and that of the scene."""
 
 import numpy as np
 import pytest
 import torch
 from namer_shares import SHARES, detections, some_photos
 from running_tools import run_tool
+from scene_exponents import in_scene, scene_of
 from voc_namer import LearntRegions, train_classifier
 
 import incdet
+from incdet.config.loading import make_config
+from incdet.config.sections import Config
 from incdet.data.readers import Collection, read_dataset
 from incdet.data.voc import VOC_CLASSES
-from incdet.networks.weights import load_network
+from incdet.detector import Detector
+from incdet.errors import ConfigurationError
+from incdet.networks.shipped_weights import find_weights
+from incdet.networks.weights import load_network, load_record
 from incdet.pipeline.renaming import NAMER_SHARE
 from incdet.structures import RegionScores
 
@@ -40,6 +46,7 @@ def test_the_program_makes_a_namer_and_goes_on_where_it_stopped(small_voc, tmp_p
     assert "wrote namer.safetensors: 112 regions learnt" in done.stdout + done.stderr
     network, record = load_network(tmp_path / "namer.safetensors")
     assert (record.classes, record.features, record.background) == (VOC_CLASSES, "shared", True)
+    assert record.preprocessing == load_record(find_weights("googlenet-voc-namer")).preprocessing
     first = network.classifier.weight.clone()
     (part,) = (tmp_path / "cache").rglob("features-*.npz")
     stamp = part.stat().st_mtime_ns
@@ -76,3 +83,30 @@ def test_some_photos_keep_their_objects(small_voc):
     assert part.image_paths == data.image_paths[1:]
     assert part.ground_truths[0] is data.ground_truths[1]
     assert part.image_ids == data.image_ids[1:]
+
+
+def test_the_scene_that_is_put_in_afterwards_is_that_of_the_detector(chelsea_file):
+    settings = {"proposals": {"limit": 24}, "scores": {"precision": "float32", "photo_sides": [256]}}
+    without, with_scene = (
+        Detector.from_pretrained(
+            "voc-shared", config=make_config(Config, settings | {"scores": settings["scores"] | more}, "test")
+        )
+        for more in (
+            {"namer": "voc-namer", "scene_exponent": 0.0},
+            {"namer": "voc-namer", "scene_exponent": 0.3},
+        )
+    )
+    image = incdet.read_image(chelsea_file)
+    proposals = without.propose(image)
+    expected = with_scene.score(image, proposals)
+    found = in_scene(without.score(image, proposals), scene_of(without, image), 0.3)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+    assert found.by_network == pytest.approx(expected.by_network, abs=1e-5)
+    assert (found.probabilities < without.score(image, proposals).probabilities).any(), "the scene changes nothing"
+
+
+def test_a_namer_of_other_classes_has_no_scene_for_the_study(chelsea_file):
+    config = make_config(Config, {"scores": {"namer": "ilsvrc200", "photo_sides": [256]}}, "test")
+    detector = Detector.from_pretrained("voc-shared", config=config)
+    with pytest.raises(ConfigurationError, match=r"leave scores\.namer as it is"):
+        scene_of(detector, incdet.read_image(chelsea_file))

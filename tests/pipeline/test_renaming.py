@@ -14,9 +14,10 @@ from incdet.networks.shipped_weights import NAMING_NETWORK, find_weights, shippe
 from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.renaming import NAMER_SHARE
+from incdet.pipeline.scene import scene_factors, scene_views
 from incdet.structures import Proposals
 
-EXACT = {"precision": "float32", "engine": "torch", "region_iou": 1.0}
+EXACT = {"precision": "float32", "engine": "torch", "region_iou": 1.0, "scene_exponent": 0.0}
 
 FINDER_COLUMNS, NAMER_COLUMNS = [0, 2], [1, 2]
 """Columns of "cat" and "cattle" in the probabilities of `front`, and of "cat" and "cow" in those of `namer`."""
@@ -73,6 +74,30 @@ def test_the_namer_divides_what_the_others_have_found_among_the_common_classes(i
     # the class that the namer does not know, and the probability of any object
     assert scores.probabilities[:, 1] == pytest.approx(found.probabilities[:, 1], abs=1e-5)
     assert scores.probabilities.sum(axis=1) == pytest.approx(found.probabilities.sum(axis=1), abs=1e-5)
+
+
+@pytest.mark.parametrize("min_probability", [0.0, 1.0], ids=["every region is named", "no region is named"])
+def test_classes_that_the_whole_photo_shows_less_lose_probability(image, front, namer, min_probability):
+    thresholds = {"min_probability": min_probability}
+    plain = classify(detector_of(front, namer, **thresholds), image, BOXES)
+    scores = classify(detector_of(front, namer, **thresholds, scene_exponent=0.5), image, BOXES)
+    scene = classify(detector_of(namer, rounds=1), image, scene_views(image)).probabilities[:, NAMER_COLUMNS]
+    factors = np.ones(3, np.float32)
+    factors[FINDER_COLUMNS] = scene_factors(scene, 0.5)
+    assert factors.min() < 0.9, "the scene changes nothing"
+    assert scores.probabilities == pytest.approx(plain.probabilities * factors, abs=1e-5)
+    # the namer sees the scene, the networks in front do not
+    assert scores.by_network[-1] == pytest.approx(plain.by_network[-1] * factors, abs=1e-5)
+    assert np.array_equal(scores.by_network[0], plain.by_network[0])
+    assert np.array_equal(scores.boxes, plain.boxes)
+    # an explanation tells regions that the namer has not named by this
+    unseen = np.array_equal(scores.by_network[-1], scores.probabilities)
+    assert unseen == (min_probability == 1)
+
+
+def test_a_photo_without_proposals_has_no_scene(image, front, namer):
+    scores = classify(detector_of(front, namer, scene_exponent=0.5), image, BOXES[:0])
+    assert scores.probabilities.shape == (0, 3)
 
 
 def test_no_region_reaches_the_namer(image, front, namer):
