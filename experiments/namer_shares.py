@@ -8,7 +8,9 @@ r"""What the namer of the default detector brings: its weight in the mean of cla
 Photos of ILSVRC DET are clean for weights that were trained on VOC's: no training has seen them. 19 of VOC's classes
 have classes of ILSVRC that mean the same; see `display_thresholds.py`. The detector classifies every photo once, and
 its outputs are stored: interrupted, the same command goes on where it stopped. Outputs that an evaluation has stored
-serve, too. Differences are from the first weight, with the standard error of a paired bootstrap over the photos.
+serve, too. Whatever the weight, the scene counts as the settings say (`scores.scene_exponent`), so that without weight
+the namer names nothing and still sees the whole photo. Differences are from the first weight, with the standard error
+of a paired bootstrap over the photos.
 """
 
 import hashlib
@@ -43,7 +45,7 @@ from incdet.runtime.files import load_arrays, save_arrays
 from incdet.structures import Image, RegionScores
 
 SHARES = (0.0, 0.2, NAMER_SHARE, 0.5)
-"""Weights of the namer; without weight, there is none."""
+"""Weights of the namer's names; without weight, those of the networks in front are left."""
 
 
 def main(
@@ -158,7 +160,7 @@ def detections(
     found = []
     for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
         assert scores.by_network is not None
-        # the last row is the namer's, which has the shipped weight in the probabilities
+        # the last row is the namer's, which has the shipped weight in the probabilities; both are those in the scene
         renamed = scores.by_network[-1]
         without = (scores.probabilities - NAMER_SHARE * renamed) / (1 - NAMER_SHARE)
         probabilities = ((1 - share) * without + share * renamed) * known

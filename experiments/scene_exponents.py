@@ -39,7 +39,7 @@ def main(
     split: Annotated[str, typer.Option(help="Photos that are judged.")],
     cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")] = Path(".cache/shares"),
     exponents: Annotated[
-        list[float] | None, typer.Option("--exponent", help="Weight of the scene; repeatable.")
+        list[float] | None, typer.Option("--exponent", min=0, max=1, help="Weight of the scene; repeatable.")
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
 ) -> None:
@@ -47,14 +47,16 @@ def main(
     data = with_classes_of_voc(read_dataset(Collection.ilsvrc, root, split, warn=warning))
     known = np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
     data = some_photos(data, np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0]))
-    detector = detector_with_namer(load_config(Config, settings=[*(settings or []), "scores.scene_exponent=0"]))
+    config = load_config(Config, settings=settings or [])
+    detector = detector_with_namer(config)
     outputs = list(stored_outputs(data, cache, detector))
     scenes = [scene_of(detector, image) for image, _ in outputs]
     table = Table("exponent", *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
     judged = []
     for exponent in exponents or EXPONENTS:
         found = [
-            (image, in_scene(scores, scene, exponent)) for (image, scores), scene in zip(outputs, scenes, strict=True)
+            (image, in_scene(scores, scene, exponent, config.scores.scene_exponent))
+            for (image, scores), scene in zip(outputs, scenes, strict=True)
         ]
         judged.append(judge(detections(data, found, NAMER_SHARE, known), data))
         numbers = compared_numbers(judged[-1], judged[0])
@@ -75,19 +77,22 @@ def scene_of(detector: Detector, image: Image) -> np.ndarray:
     return scorer.namer(image, scene_views(image)).scores.probabilities
 
 
-def in_scene(scores: RegionScores, scene: np.ndarray, exponent: float) -> RegionScores:
-    """Returns the region scores of a photo in its scene, which was left out.
+def in_scene(scores: RegionScores, scene: np.ndarray, exponent: float, stored_exponent: float) -> RegionScores:
+    """Returns the region scores of a photo when the scene has more or less weight.
 
     Args:
         scores: the region scores.
         scene: [V, C] float32, what the namer says of the views of the photo.
-        exponent: weight of the scene.
+        exponent: the weight that the scene gets.
+        stored_exponent: the weight that it has in these scores.
     """
     assert scores.by_network is not None
-    factors = scene_factors(scene, exponent)
+    ratios = scene_factors(scene, exponent) / scene_factors(scene, stored_exponent)
     by_network = scores.by_network.copy()
-    by_network[-1] *= factors
-    return replace(scores, probabilities=scores.probabilities * factors, by_network=by_network)
+    by_network[-1] *= ratios
+    # a scene that is computed once more may differ by a rounding
+    probabilities, by_network = (np.clip(values, 0, 1) for values in (scores.probabilities * ratios, by_network))
+    return replace(scores, probabilities=probabilities, by_network=by_network)
 
 
 if __name__ == "__main__":

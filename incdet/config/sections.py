@@ -162,7 +162,7 @@ class ScoresConfig(Section):
             shared features alone, and "cropped" the ensemble behind a rejection network for crops.
         photo_sides: Lengths to which the shorter side of a photo is resized for shared features, in pixels. Each region
             is pooled where its size suits the network best, so that several lengths serve small and large objects
-            (SPP-net). None takes those of the weights.
+            (SPP-net). None takes those of the weights. A network of `namer` always takes its own.
         rounds: Number of times that promising regions are classified with shared features. From the second round on
             they lie where box deltas have moved them, and the probabilities of all rounds are averaged.
         round_min_probability: Lowest probability of any class with which a region takes part in another round.
@@ -199,8 +199,8 @@ class ScoresConfig(Section):
             networks have found, as far as both know their classes. "auto" takes `googlenet-voc-namer` for the shipped
             networks with `features` "auto", and none for others. "none" leaves it out.
         scene_exponent: Weight of the whole photo, as the namer sees it: classes that it shows less lose probability.
-            0.1 leaves a class that is ten times less probable than the most probable one 0.79 of its probabilities. 0
-            leaves the photo as a whole out. Detectors without a namer ignore it.
+            0.1 leaves a class that is ten times less probable than the most probable one 0.79 of its probabilities, and
+            every class at least half. 0 leaves the photo as a whole out. Where `namer` is "none", it has no effect.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {
@@ -224,7 +224,7 @@ class ScoresConfig(Section):
     box_deltas: bool = True
     finder: str = "auto"
     namer: str = "auto"
-    scene_exponent: float = Field(0.1, ge=0, le=1)
+    scene_exponent: Unit = 0.1
 
 
 DISPLAY_THRESHOLD = 0.55

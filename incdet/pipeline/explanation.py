@@ -18,7 +18,7 @@ class NetworkOpinion:
     Attributes:
         name: Name of the network, such as "member 1".
         has_seen: Whether the network classified the region; where it did not, the values are those of the networks
-            before it.
+            before it. A namer sees the photo as a whole all the same, and its values tell that; see `RenamingScorer`.
         best: Labels and probabilities in [0, 1], the most probable class first.
         background: Probability that the region shows none of the classes, in [0, 1].
     """

@@ -38,7 +38,7 @@ class RenamingScorer:
     A region's probability of being an object of any of the classes that both sides know is that of the networks in
     front. The namer divides it among these classes by its own probabilities, of the region as the networks in front
     have moved it. The result is the mean of this and of the probabilities of the networks in front, with `NAMER_SHARE`
-    as the namer's weight. At last, classes that the whole photo shows less lose some of their probability, which
+    as the namer's weight. Finally, classes that the whole photo shows less lose some of their probability, which
     becomes that of background. Classes that the namer does not know keep their probabilities.
 
     Attributes:
@@ -95,8 +95,7 @@ class RenamingScorer:
         is_object = np.minimum(probabilities[:, columns].sum(axis=1), 1)
         # regions that the networks in front have left out for a better neighbour have probabilities of 0
         rows = np.flatnonzero((is_object >= self.min_probability) & (is_object > 0))
-        # nobody asks for the scene of a photo without proposals
-        views = scene_views(image)[: None if self.scene_exponent and len(boxes) else 0]
+        views = self._views(image, len(boxes))
         named = self.namer(image, np.concatenate([found.scores.boxes[rows], views]))
         named_probabilities = named.scores.probabilities[:, [common.namer_column for common in self.common_classes]]
         renamed = probabilities.copy()
@@ -111,6 +110,12 @@ class RenamingScorer:
         by_network = np.concatenate([found.scores.by_network, renamed[None]])
         scores = RegionScores(found.scores.boxes, mean, by_network)
         return ScoredRegions(scores, added_seconds(found.seconds, named.seconds))
+
+    def _views(self, image: Image, num_regions: int) -> np.ndarray:
+        """Returns the regions of the scene, [V, 4] float32, or none of them where the scene does not count."""
+        views = scene_views(image)
+        # photos without objects have a scene, too: their detections are ranked among those of other photos
+        return views if self.scene_exponent > 0 and num_regions > 0 else views[:0]
 
 
 def _divide(probabilities: np.ndarray, rows: np.ndarray, named: np.ndarray) -> np.ndarray:

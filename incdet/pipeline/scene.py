@@ -1,8 +1,9 @@
 """The scene: the photo as a whole tells which classes to expect in it.
 
-A region that looks like a boat is one more often on a lake than in a kitchen. Szegedy et al. 2014 ("Scalable,
-High-Quality Object Detection") and Ouyang et al. 2015 ("DeepID-Net") rank detections with what a classifier says of
-the whole photo, too, and call it the context model; here the word context stands for the surroundings in a crop.
+A region that looks like a boat is one more often on a lake than in a kitchen. The paper's authors give their next
+detector features of the whole photo, too (Szegedy et al. 2014, "Scalable, High-Quality Object Detection"), and learn
+how much they count; here one exponent says it. They call this context, a word that stands for the surroundings in a
+crop here.
 """
 
 import numpy as np
@@ -23,19 +24,12 @@ VIEWS = np.array(
         [1 / 3, 1 / 3, 1, 1],
     ]
 )
-"""The whole photo, its middle and its corners: x1 y1 x2 y2, as parts of the photo's width and height. The smaller ones
-find objects beside the largest one, which otherwise takes all of the probability."""
+"""The whole photo, its middle and its corners: x1 y1 x2 y2, as parts of the photo's width and height. In the
+smaller views other objects show than the largest one, which takes nearly all of the whole photo's probability."""
 
 
 def scene_views(image: Image) -> np.ndarray:
-    """Returns the regions that show the scene.
-
-    Args:
-        image: the photo.
-
-    Returns:
-        [V, 4] float32, xyxy pixels of the photo.
-    """
+    """Returns the regions that show the scene: [V, 4] float32, xyxy pixels of the photo."""
     return (VIEWS * [image.width, image.height, image.width, image.height]).astype(np.float32)
 
 
@@ -55,6 +49,8 @@ def scene_factors(probabilities: np.ndarray, exponent: float) -> np.ndarray:
     Returns:
         [C] float32 in (0, 1].
     """
+    # [C], the mean over the views, so that an object in one corner is found, too
     scene = np.maximum(probabilities.mean(axis=0), MIN_SCENE_PROBABILITY)
+    # the best class has a ratio of 1
     factors: np.ndarray = (scene / scene.max()) ** exponent
     return factors.astype(np.float32)

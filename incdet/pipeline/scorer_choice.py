@@ -62,9 +62,9 @@ class ScorerChoice:
         if namer is None:
             return scorer
         common = common_classes_of(members[0].record, namer.record)
-        return RenamingScorer(
-            scorer, self._namer([namer]), common, self.config.min_probability, self.config.scene_exponent
-        )
+        # the size of the photo that suits the networks in front need not suit the namer
+        own_sides = replace(self._namer([namer]), photo_sides=namer.record.preprocessing.photo_sides)
+        return RenamingScorer(scorer, own_sides, common, self.config.min_probability, self.config.scene_exponent)
 
     def _finding(
         self,

@@ -76,9 +76,12 @@ def test_the_namer_divides_what_the_others_have_found_among_the_common_classes(i
     assert scores.probabilities.sum(axis=1) == pytest.approx(found.probabilities.sum(axis=1), abs=1e-5)
 
 
-@pytest.mark.parametrize("min_probability", [0.0, 1.0], ids=["every region is named", "no region is named"])
-def test_classes_that_the_whole_photo_shows_less_lose_probability(image, front, namer, min_probability):
-    thresholds = {"min_probability": min_probability}
+@pytest.mark.parametrize("num_named", [0, 2, 4])
+def test_classes_that_the_whole_photo_shows_less_lose_probability(image, front, namer, num_named):
+    is_object = classify(detector_of(front), image, BOXES).probabilities[:, FINDER_COLUMNS].sum(axis=1)
+    steps = [1.0, *np.sort(is_object)[::-1], 0.0]
+    thresholds = {"min_probability": float(steps[num_named] + steps[num_named + 1]) / 2}
+    assert (is_object >= thresholds["min_probability"]).sum() == num_named
     plain = classify(detector_of(front, namer, **thresholds), image, BOXES)
     scores = classify(detector_of(front, namer, **thresholds, scene_exponent=0.5), image, BOXES)
     scene = classify(detector_of(namer, rounds=1), image, scene_views(image)).probabilities[:, NAMER_COLUMNS]
@@ -91,13 +94,31 @@ def test_classes_that_the_whole_photo_shows_less_lose_probability(image, front, 
     assert np.array_equal(scores.by_network[0], plain.by_network[0])
     assert np.array_equal(scores.boxes, plain.boxes)
     # an explanation tells regions that the namer has not named by this
-    unseen = np.array_equal(scores.by_network[-1], scores.probabilities)
-    assert unseen == (min_probability == 1)
+    unnamed = (scores.by_network[-1] == scores.probabilities).all(axis=1)
+    assert np.array_equal(unnamed, is_object < thresholds["min_probability"])
 
 
 def test_a_photo_without_proposals_has_no_scene(image, front, namer):
-    scores = classify(detector_of(front, namer, scene_exponent=0.5), image, BOXES[:0])
-    assert scores.probabilities.shape == (0, 3)
+    detector = detector_of(front, namer, scene_exponent=0.5)
+    rank, sources = np.zeros(0, np.float32), np.full(0, "a")
+    scored = detector.scorer(image, BOXES[:0])
+    assert scored.scores.probabilities.shape == (0, 3)
+    assert "features" not in scored.seconds, "feature maps were computed for nothing"
+    assert len(detector.select(detector.score(image, Proposals(BOXES[:0], rank, sources)), image)) == 0
+
+
+def test_the_smallest_photo_has_a_scene(front, namer):
+    image = incdet.read_image(np.full((1, 1, 3), 128, np.uint8))
+    box = np.array([[0, 0, 1, 1]], np.float32)
+    found, scores = (classify(detector_of(front, namer, scene_exponent=x), image, box) for x in (0.0, 0.5))
+    assert (scores.probabilities <= found.probabilities).all()
+    assert (scores.probabilities > 0).all()
+
+
+def test_the_size_of_the_photo_that_is_set_is_not_that_of_the_namer(front, namer):
+    scorer = detector_of(front, namer, photo_sides=[400]).scorer
+    assert list(scorer.scorer.photo_sides) == [400]
+    assert list(scorer.namer.photo_sides) == [256]
 
 
 def test_no_region_reaches_the_namer(image, front, namer):
@@ -120,6 +141,12 @@ def test_a_namer_stands_behind_a_cascade_too(image, front, namer):
     assert scores.probabilities == pytest.approx(expected, abs=1e-6)
     assert np.abs(scores.by_network[2] - found.probabilities).max() > 1e-3, "nothing was named"
     assert "names what they find" in detector.scorer.describe()
+    in_scene = classify(
+        Detector([on_crops], front, config_of(scores=EXACT | {"scene_exponent": 0.5}), namer=namer), image, BOXES
+    )
+    ratios = in_scene.probabilities / scores.probabilities
+    assert np.allclose(ratios, ratios[0], rtol=1e-4), "one factor for each class of a photo"
+    assert ratios.min() < 0.9
     # thresholds reach both parts
     strict = detector.with_thresholds(Thresholds(1.0, 0.0)).scorer
     assert (strict.min_probability, strict.scorer.min_probability) == (1.0, 1.0)

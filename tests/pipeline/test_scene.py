@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from incdet.config.sections import ScoresConfig
 from incdet.pipeline.scene import MIN_SCENE_PROBABILITY, scene_factors, scene_views
 from incdet.structures import Image
 
@@ -28,6 +29,11 @@ def test_the_best_class_keeps_its_probability_and_the_others_lose_by_their_ratio
         assert factors.dtype == np.float32
         expected = np.array([1, 0.04 / 0.8, MIN_SCENE_PROBABILITY / 0.8]) ** exponent
         assert factors == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_class_loses_more_than_half_by_default():
+    factors = scene_factors(np.array([[1.0, 0.0]], np.float32), ScoresConfig().scene_exponent)
+    assert 0.5 <= factors[1] < 0.51
 
 
 def test_without_weight_or_without_anything_to_see_no_class_loses():
