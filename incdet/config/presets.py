@@ -35,7 +35,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "default": Preset(
         "a network on shared features sees every region, six networks see crops of the promising ones, and one more on "
-        "shared features names these again",
+        "shared features names these again and sees the whole photo",
         {},
     ),
     "fast": Preset(
