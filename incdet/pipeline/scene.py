@@ -3,7 +3,7 @@
 A region that looks like a boat is one more often on a lake than in a kitchen. The paper's authors give their next
 detector features of the whole photo, too (Szegedy et al. 2014, "Scalable, High-Quality Object Detection"), and learn
 how much they count; here one exponent says it. They call this context, a word that stands for the surroundings in a
-crop here.
+crop elsewhere in this package.
 """
 
 import numpy as np
@@ -24,8 +24,8 @@ VIEWS = np.array(
         [1 / 3, 1 / 3, 1, 1],
     ]
 )
-"""The whole photo, its middle and its corners: x1 y1 x2 y2, as parts of the photo's width and height. In the
-smaller views other objects show than the largest one, which takes nearly all of the whole photo's probability."""
+"""The whole photo, its middle and its corners: x1 y1 x2 y2, as parts of the photo's width and height. The
+smaller views show other objects than the largest one, which takes nearly all of the probability of the whole photo."""
 
 
 def scene_views(image: Image) -> np.ndarray:
