@@ -1,4 +1,4 @@
-r"""What the photo as a whole brings: the exponent of the scene, as the namer of the default detector sees it.
+r"""What the photo as a whole brings to the default detector, whose namer sees it, under several exponents.
 
     python experiments/scene_exponents.py --root ILSVRC --split val1-here --cache shares
 

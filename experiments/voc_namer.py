@@ -53,7 +53,7 @@ SETTINGS = (
 
 PHOTO_SIDES = (512,)
 """Lengths to which the shorter side of a photo is resized for the namer: one, whatever the sizes of the regions. With
-several it names worse, and takes longer."""
+several it names no better, and takes longer."""
 
 PART = 50
 """Number of photos whose features are stored together."""

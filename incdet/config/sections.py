@@ -200,7 +200,7 @@ class ScoresConfig(Section):
             networks with `features` "auto", and none for others. "none" leaves it out.
         scene_exponent: Weight of the whole photo, as the namer sees it: classes that it shows less lose probability.
             0.1 leaves a class that is ten times less probable than the most probable one 0.79 of its probabilities, and
-            every class at least half. 0 leaves the photo as a whole out. Where `namer` is "none", it has no effect.
+            every class at least half. 0 leaves the photo as a whole out. Detectors without a `namer` ignore it.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {

@@ -99,7 +99,7 @@ class RenamingScorer:
         named = self.namer(image, np.concatenate([found.scores.boxes[rows], views]))
         named_probabilities = named.scores.probabilities[:, [common.namer_column for common in self.common_classes]]
         renamed = probabilities.copy()
-        renamed[:, columns] = _divide(probabilities[:, columns], rows, named_probabilities[: len(rows)])
+        renamed[:, columns] = _divide(probabilities[:, columns], is_object, rows, named_probabilities[: len(rows)])
         # in this form, what is not renamed keeps its last bit
         mean = probabilities + NAMER_SHARE * (renamed - probabilities)
         if len(views):
@@ -118,11 +118,12 @@ class RenamingScorer:
         return views if self.scene_exponent > 0 and num_regions > 0 else views[:0]
 
 
-def _divide(probabilities: np.ndarray, rows: np.ndarray, named: np.ndarray) -> np.ndarray:
+def _divide(probabilities: np.ndarray, is_object: np.ndarray, rows: np.ndarray, named: np.ndarray) -> np.ndarray:
     """Divides the probability of any object among the classes as the namer says, in some of the regions.
 
     Args:
         probabilities: [R, C] float32, those of the networks in front.
+        is_object: [R] float32, their sum in each region, 1 at most.
         rows: [K] int64, the regions that the namer has seen.
         named: [K, C] float32, the namer's own probabilities of the same classes.
 
@@ -132,7 +133,7 @@ def _divide(probabilities: np.ndarray, rows: np.ndarray, named: np.ndarray) -> n
     # a region in which the namer sees background alone keeps its classes
     named_object = named.sum(axis=1)
     rows, named = rows[named_object > 0], named[named_object > 0]
-    is_object = np.minimum(probabilities[rows].sum(axis=1, keepdims=True), 1)
     divided = probabilities.copy()
-    divided[rows] = is_object * (named / named.sum(axis=1, keepdims=True))
+    # P(object) times P(class | object)
+    divided[rows] = is_object[rows, None] * (named / named.sum(axis=1, keepdims=True))
     return divided

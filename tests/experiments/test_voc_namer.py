@@ -86,16 +86,12 @@ def test_some_photos_keep_their_objects(small_voc):
 
 
 def test_the_scene_that_is_put_in_afterwards_is_that_of_the_detector(chelsea_file):
-    settings = {"proposals": {"limit": 24}, "scores": {"precision": "float32", "photo_sides": [256]}}
-    without, with_scene = (
-        Detector.from_pretrained(
-            "voc-shared", config=make_config(Config, settings | {"scores": settings["scores"] | more}, "test")
-        )
-        for more in (
-            {"namer": "voc-namer", "scene_exponent": 0.0},
-            {"namer": "voc-namer", "scene_exponent": 0.3},
-        )
-    )
+    def detector(exponent):
+        scores = {"precision": "float32", "photo_sides": [256], "namer": "voc-namer", "scene_exponent": exponent}
+        config = make_config(Config, {"proposals": {"limit": 24}, "scores": scores}, "test")
+        return Detector.from_pretrained("voc-shared", config=config)
+
+    without, with_scene = detector(0.0), detector(0.3)
     image = incdet.read_image(chelsea_file)
     proposals = without.propose(image)
     expected = with_scene.score(image, proposals)
