@@ -31,7 +31,6 @@ from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset
 from incdet.data.ilsvrc_classes import VOC_NAMES, ilsvrc_classes
 from incdet.data.readers import read_dataset
-from incdet.detections import select_detections
 from incdet.evaluation.average_precision import Evaluation, evaluate_detections
 from incdet.evaluation.operating_points import operating_points
 from incdet.evaluation.placed_objects import placed_objects
@@ -42,6 +41,7 @@ from incdet.networks.pretrained import load_pretrained
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_record
 from incdet.ops.nms import nms
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import image_key
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_regions import SharedRegionScorer

@@ -26,10 +26,11 @@ from incdet.cli.console import notes, progress_bar, run_program, table_console, 
 from incdet.config.loading import load_config
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.errors import ConfigurationError, DataError
 from incdet.images import read_image
 from incdet.ops.decimals import plain_number
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import ProposalCache
 
 BASE = "base"

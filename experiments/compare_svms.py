@@ -23,7 +23,7 @@ from incdet.config.loading import load_config
 from incdet.config.sections import Config, ImagesConfig, ProposalsConfig
 from incdet.data.dataset import Dataset
 from incdet.data.readers import Collection, read_dataset
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.evaluation.average_precision import Evaluation
 from incdet.evaluation.columns import detection_columns
@@ -34,6 +34,7 @@ from incdet.networks.shipped_weights import find_weights
 from incdet.networks.sidecar_files import fingerprint, load_activation_ranges
 from incdet.networks.weights import load_network
 from incdet.ops.decimals import plain_number
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.runtime.device import choose_device
 from incdet.runtime.files import write_text

@@ -11,12 +11,13 @@ from head_variants import HeadAnswers, PhotoMaps, RegionHead, photo_maps, prepar
 from torch import Tensor
 
 from incdet.config.sections import DetectionsConfig
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.images import read_image
 from incdet.networks.weights_record import Preprocessing
 from incdet.ops.boxes import apply_box_deltas
 from incdet.ops.photo_scaling import scaled_size
 from incdet.ops.region_pooling import regions_in_cells
+from incdet.pipeline.detection_selection import select_detections
 from incdet.structures import Image, RegionScores
 from incdet.training.averaging import ParameterAverage, averaged_network
 from incdet.training.optimization import LearningRate, parameter_groups

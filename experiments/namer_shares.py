@@ -33,12 +33,13 @@ from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset
 from incdet.data.readers import read_dataset
 from incdet.data.voc import VOC_CLASSES
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.errors import ConfigurationError, DataError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.evaluation.operating_points import operating_points
 from incdet.images import read_image
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import image_key
 from incdet.pipeline.renaming import NAMER_SHARE
 from incdet.runtime.files import load_arrays, save_arrays

@@ -12,7 +12,7 @@ import numpy as np
 from incdet.config.loading import make_config
 from incdet.config.presets import PresetName
 from incdet.config.sections import Config
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.errors import ConfigurationError, ImageError
 from incdet.images import ImageSource, read_image
 from incdet.networks.chosen_weights import check_detector_records, choose_weights
@@ -22,6 +22,7 @@ from incdet.networks.pretrained import load_pretrained
 from incdet.networks.weights_origin import Origin, origin_of
 from incdet.pipeline.cascade import Thresholds
 from incdet.pipeline.cropped_regions import CroppedRegionScorer
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.explanation import DetectionExplanation, explain_detections
 from incdet.pipeline.scorer_choice import ScorerChoice
 from incdet.pipeline.shared_regions import SharedRegionScorer

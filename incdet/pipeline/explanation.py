@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from incdet.config.sections import DetectionsConfig
-from incdet.detections import Candidates, keep_best, list_candidates
 from incdet.ops.boxes import box_iou
+from incdet.pipeline.detection_selection import Candidates, keep_best, list_candidates
 from incdet.structures import Proposals, RegionScores
 
 

@@ -5,11 +5,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from incdet.config.sections import DetectionsConfig
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.networks.engines.torch_backend import TorchBackend
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
 from incdet.pipeline.cascade import Cascade
+from incdet.pipeline.detection_selection import select_detections
 from incdet.regions import RegionCropper
 from incdet.scores import score_regions
 from incdet.structures import Image

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from incdet.config.sections import DetectionsConfig, ScoresConfig
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.errors import DataError
 from incdet.images import read_image
 from incdet.networks.engines.torch_backend import TorchBackend, prepare_network
 from incdet.networks.ensemble import Member
 from incdet.networks.googlenet import GoogLeNet
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.shared_regions import SharedRegionScorer
 from incdet.structures import Image
 from incdet.training.loop import Task

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from incdet.classifier import Classifier
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.output.writers import classification_json, detections_json, proposals_json
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.explanation import explain_detections
 from incdet.runtime.stopwatch import Stopwatch
 from incdet.scores import ScoredRegions

@@ -9,7 +9,7 @@ import torch
 
 from incdet.config.sections import Config
 from incdet.data.voc import VOC_CLASSES, read_voc
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.evaluation.comparison import bootstrap_interval
 from incdet.evaluation.detection_run import no_detections
@@ -18,6 +18,7 @@ from incdet.images import read_image
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network, save_weights
 from incdet.output.writers import detections_json
+from incdet.pipeline.detection_selection import select_detections
 from incdet.structures import Image, RegionScores
 
 

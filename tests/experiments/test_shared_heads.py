@@ -23,12 +23,12 @@ from incdet.config.loading import load_config, make_config
 from incdet.config.recipes import find_recipe
 from incdet.config.sections import Config, DetectionsConfig
 from incdet.data.readers import Collection, read_dataset
-from incdet.detections import select_detections
 from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.networks.shipped_weights import find_weights
 from incdet.networks.weights import load_network
 from incdet.ops.region_pooling import regions_in_cells
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.structures import Proposals
 from incdet.training.region_training_config import RegionsTrainingConfig

@@ -5,10 +5,10 @@ import pytest
 
 from incdet.config.loading import make_config
 from incdet.config.sections import Config, DetectionsConfig
-from incdet.detections import select_detections
 from incdet.detector import Detector
 from incdet.images import read_image
 from incdet.ops.boxes import box_iou
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.explanation import explain_detections
 from incdet.structures import Image, Proposals, RegionScores
 

@@ -10,12 +10,12 @@ import torch
 from incdet.config.loading import make_config
 from incdet.config.sections import DetectionsConfig
 from incdet.data.readers import Collection, read_dataset
-from incdet.detections import select_detections
 from incdet.errors import ConfigurationError
 from incdet.evaluation.average_precision import evaluate_detections
 from incdet.images import read_image
 from incdet.networks.googlenet import GoogLeNet
 from incdet.networks.weights_record import Preprocessing, WeightsRecord
+from incdet.pipeline.detection_selection import select_detections
 from incdet.pipeline.proposal_cache import ProposalCache
 from incdet.regions import RegionCropper
 from incdet.runtime.distributed import Processes

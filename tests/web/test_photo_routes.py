@@ -12,9 +12,10 @@ import pytest
 from starlette.responses import JSONResponse
 
 from incdet.data.yolo_labels import read_labels
-from incdet.detections import Detections, select_detections
+from incdet.detections import Detections
 from incdet.images import read_image
 from incdet.output.writers import detections_from_json, proposals_json
+from incdet.pipeline.detection_selection import select_detections
 from incdet.proposers.selective_search import group_all, make_frame
 from incdet.structures import Image
 from incdet.web import conversion_routes, json_work

@@ -1,0 +1,166 @@
+"""Detections selected from region scores: threshold, NMS, voting; against slow loops and by hand-made boxes."""
+
+import numpy as np
+import pytest
+
+from incdet.config.sections import DetectionsConfig
+from incdet.detections import Detections
+from incdet.pipeline.detection_selection import select_detections
+from incdet.structures import Image, RegionScores
+
+CLASSES = ("cat", "dog", "sheep")
+PHOTO = Image(np.zeros((30, 40, 3), np.uint8), "photo.jpg")
+
+
+def select(boxes: object, probabilities: object, voting_iou: float | None = None, **config: object) -> Detections:
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    scores = RegionScores(boxes, np.array(probabilities, np.float32).reshape(len(boxes), 3))
+    return select_detections(scores, PHOTO, CLASSES, DetectionsConfig(voting_iou=voting_iou, **config))
+
+
+def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
+    return list(zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True))
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    common = max(width, 0) * max(height, 0)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - common
+    return common / union
+
+
+def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: DetectionsConfig) -> list:
+    """The oracle: one candidate after the other, best first, ties in the order of regions and then classes."""
+    candidates = [
+        (boxes[region].tolist(), float(value), class_id)
+        for region, line in enumerate(probabilities)
+        for class_id, value in enumerate(line)
+        if value >= np.float32(config.score_threshold)
+    ]
+    kept: list[tuple[list[float], float, int]] = []
+    for box, value, class_id in sorted(candidates, key=lambda candidate: -candidate[1]):
+        rivals = [other for other, _, kind in kept if kind == class_id]
+        if all(overlap(box, other) <= config.iou_threshold for other in rivals):
+            kept.append((box, value, class_id))
+    return kept[: config.max_per_image]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "config",
+    [
+        DetectionsConfig(),
+        DetectionsConfig(iou_threshold=0.25, score_threshold=0.5),
+        DetectionsConfig(iou_threshold=0.0, score_threshold=0.0),
+        DetectionsConfig(iou_threshold=0.5, max_per_image=7),
+        DetectionsConfig(iou_threshold=1.0, max_per_image=1000),
+    ],
+    ids=["defaults", "quarter", "any overlap", "few", "none suppressed"],
+)
+def test_random_regions_agree_with_a_slow_selection(seed, config):
+    random = np.random.default_rng(seed)
+    corners = random.integers(0, 20, (60, 2))
+    boxes = np.concatenate([corners, corners + random.integers(1, 13, (60, 2))], axis=1).astype(np.float32)
+    # 32nds are exact in float32, and few enough for ties
+    probabilities = (random.integers(0, 33, (60, 3)) / 32).astype(np.float32)
+    expected = slow_selection(boxes, probabilities, config)
+    assert rows(select(boxes, probabilities, **(config.model_dump() | {"voting_iou": None}))) == expected
+
+
+def test_overlap_of_exactly_the_threshold_is_not_suppressed():
+    boxes = [[0, 0, 10, 1], [0, 0, 3, 1]]  # IoU 3/10, the default threshold
+    assert len(select(boxes, [[0.9, 0, 0], [0.8, 0, 0]])) == 2
+
+
+def test_the_same_box_stays_in_every_class_it_is_good_for():
+    found = select([[1, 1, 9, 9], [1, 1, 9, 9]], [[0.25, 0.75, 0], [0.5, 0.125, 0]])
+    assert rows(found) == [([1, 1, 9, 9], 0.75, 1), ([1, 1, 9, 9], 0.5, 0)]
+    assert found.labels == ["dog", "cat"]
+
+
+def test_a_worse_box_is_suppressed_only_by_a_kept_one():
+    chain = [[0, 0, 10, 1], [4, 0, 14, 1], [8, 0, 18, 1]]  # neighbours overlap by 3/7, the ends by 1/9
+    found = select(chain, [[0.75, 0, 0], [0.5, 0, 0], [0.25, 0, 0]])
+    assert found.boxes.tolist() == [chain[0], chain[2]]
+
+
+def test_equal_scores_keep_the_order_of_the_regions():
+    boxes = [[20, 0, 25, 5], [0, 0, 5, 5], [10, 0, 15, 5]]
+    assert select(boxes, [[0.5, 0, 0]] * 3).boxes.tolist() == boxes
+    assert select(boxes, [[0.5, 0, 0]] * 3, max_per_image=2).boxes.tolist() == boxes[:2]
+    assert select([boxes[0], boxes[0]], [[0.5, 0, 0]] * 2).boxes.tolist() == [boxes[0]]
+
+
+def test_best_score_first_across_classes():
+    found = select([[0, 0, 5, 5], [10, 0, 15, 5], [20, 0, 25, 5]], [[0.25, 0, 0], [0, 0, 0.75], [0, 0.5, 0]])
+    assert found.scores.tolist() == [0.75, 0.5, 0.25]
+    assert found.labels == ["sheep", "dog", "cat"]
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(0.0, 6), (0.25, 3), (0.5, 2), (0.625, 1), (1.0, 0)])
+def test_scores_from_the_threshold_on_are_kept(threshold, count):
+    found = select([[0, 0, 5, 5], [10, 0, 15, 5]], [[0.25, 0.5, 0], [0.75, 0, 0]], score_threshold=threshold)
+    assert len(found) == count
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [(None, ["dog", "cat", "sheep"]), (("sheep", "dog"), ["dog", "sheep"]), (("cat",), ["cat"])],
+)
+def test_only_the_asked_classes_are_looked_for(classes, labels):
+    found = select([[0, 0, 5, 5]], [[0.25, 0.5, 0.125]], classes=classes)
+    assert found.labels == labels
+    assert found.class_names == CLASSES
+
+
+@pytest.mark.parametrize(("boxes", "probabilities"), [([], []), ([[0, 0, 5, 5]], [[0, 0, 0]])])
+def test_no_regions_or_no_good_ones_give_empty_detections(boxes, probabilities):
+    found = select(boxes, probabilities)
+    assert (found.boxes.shape, found.scores.shape, found.class_ids.shape) == ((0, 4), (0,), (0,))
+
+
+def test_detections_know_their_photo():
+    found = select([[0, 0, 5, 5]], [[0.5, 0, 0]])
+    assert (found.image, found.width, found.height) == ("photo.jpg", 40, 30)
+
+
+def test_probabilities_rounded_above_one_become_one():
+    assert select([[0, 0, 5, 5]], [[1 + 5e-7, 0, 0]]).scores.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_found_boxes_are_the_weighted_mean_of_their_class_around_them(seed):
+    random = np.random.default_rng(seed)
+    corners = random.integers(0, 9, (60, 2))
+    boxes = np.concatenate([corners, corners + random.integers(4, 13, (60, 2))], axis=1).astype(np.float32)
+    probabilities = random.random((60, 3)).astype(np.float32)
+    without = select(boxes, probabilities, score_threshold=0.2)
+    found = select(boxes, probabilities, score_threshold=0.2, voting_iou=0.5)
+    assert found.scores.tolist() == without.scores.tolist()
+    assert not np.allclose(found.boxes, without.boxes, atol=0.5)
+    for before, after, class_id in zip(without.boxes, found.boxes, without.class_ids, strict=True):
+        values = probabilities[:, class_id]
+        voters = [row for row in range(60) if values[row] >= np.float32(0.2) and overlap(before, boxes[row]) >= 0.5]
+        expected = sum(boxes[row] * values[row] for row in voters) / sum(values[row] for row in voters)
+        assert np.allclose(after, expected, atol=1e-4)
+
+
+def test_boxes_vote_however_improbable_they_are():
+    found = select([[2, 3, 9, 9]], [[1e-20, 0, 0]], voting_iou=0.5, score_threshold=0.0)
+    assert np.allclose(found.boxes, [[2, 3, 9, 9]] * 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_means_of_boxes_do_not_leave_the_photo(seed):
+    generator = np.random.default_rng(seed)
+    boxes = np.tile(np.array([0, 0, PHOTO.width, PHOTO.height], np.float32), (50, 1))
+    boxes[:, :2] += generator.uniform(0, 0.1, (50, 2)).astype(np.float32)
+    found = select(boxes, generator.uniform(0.1, 1, (50, 3)), voting_iou=0.5)
+    assert (found.boxes[:, 2:] == [PHOTO.width, PHOTO.height]).all()
+
+
+def test_boxes_that_nothing_overlaps_stay_where_they_are():
+    boxes = [[0, 0, 5, 5], [10, 0, 15, 5], [20, 3, 20, 9]]  # the last one has no surface
+    found = select(boxes, [[0.5, 0, 0], [0.25, 0, 0], [0.125, 0, 0]], voting_iou=0.5)
+    assert found.boxes.tolist() == boxes
