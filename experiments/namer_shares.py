@@ -111,8 +111,10 @@ def detector_with_namer(config: Config) -> Detector:
 
 def stored_outputs(data: Dataset, cache: Path, detector: Detector) -> Iterator[tuple[Image, RegionScores]]:
     """Yields each photo and its region scores, those of an earlier run where there are some."""
-    # outputs of other settings or weights are not taken for those of these
-    identity = json.dumps(detector.describe(), sort_keys=True, default=str)
+    # outputs of other settings or weights are not taken for those of these; the selection of detections comes after
+    description = detector.describe()
+    del description["configuration"]["detections"]
+    identity = json.dumps(description, sort_keys=True, default=str)
     cache = cache / hashlib.sha256(identity.encode()).hexdigest()[:12]
     names = ("boxes", "probabilities", "by_network")
     with progress_bar("photos", len(data), False) as update:

@@ -20,7 +20,8 @@ class Preset(NamedTuple):
 
 PRESETS: dict[PresetName, Preset] = {
     "paper": Preset(
-        "the published system: six networks see a crop of every region; no cascade, no box deltas, no voting",
+        "the published system: six networks see a crop of every region; no cascade, no box deltas, no voting, no "
+        "penalty on parts",
         {
             # the paper does not say that MultiBox sees anything but the whole photo
             "proposals": {"multibox": {"weights": "multibox-voc", "crop_sides": ()}},
@@ -30,7 +31,7 @@ PRESETS: dict[PresetName, Preset] = {
                 "half_resolution_min_probability": 0.0,
                 "box_deltas": False,
             },
-            "detections": {"voting_iou": None},
+            "detections": {"voting_iou": None, "part_penalty": 0.0},
         },
     ),
     "default": Preset(

@@ -241,6 +241,9 @@ class DetectionsConfig(Section):
         voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class has a vote. The
             detection's box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box as
             it is, as in the paper.
+        part_penalty: Share of its score that a detection loses that lies wholly inside a larger one of its class with a
+            score as high, as a part of an object does. One that lies inside by 0.7 or less loses nothing. 0 leaves the
+            scores as they are, as in the paper.
         max_per_image: Number of best detections that are kept per photo.
         classes: Names of the classes that are looked for. None looks for all classes of the weights.
         display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. None takes that of
@@ -252,6 +255,7 @@ class DetectionsConfig(Section):
     score_threshold: Unit = 0.01
     iou_threshold: Unit = 0.3
     voting_iou: Unit | None = 0.5
+    part_penalty: Unit = 0.5
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     display_threshold: Unit | None = None

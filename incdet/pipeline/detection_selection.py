@@ -1,4 +1,4 @@
-"""The last stage: region scores become detections by threshold, per-class NMS and box voting."""
+"""The last stage: region scores become detections by threshold, per-class NMS, box voting and a penalty on parts."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from incdet.config.sections import DetectionsConfig
 from incdet.detections import Detections
 from incdet.ops.boxes import clip_boxes
 from incdet.ops.nms import nms_by_class, vote_on_boxes
+from incdet.ops.parts import part_shares
 from incdet.structures import Image, RegionScores
 
 
@@ -27,14 +28,34 @@ class Candidates(NamedTuple):
     class_ids: np.ndarray
 
 
+class SelectedCandidates(NamedTuple):
+    """What is kept of candidates.
+
+    Attributes:
+        survivors: [S] int64, rows of the candidates that non-maximum suppression leaves, ascending.
+        rows: [K] int64, those of them that become detections, best score first.
+        boxes: [K, 4] float32, xyxy pixels, boxes of the detections.
+        scores: [K] float32 in [0, 1], scores of the detections.
+        part_factors: [K] float64 in [0, 1], what remains of a candidate's probability in its detection's score; less
+            than 1 where it looks like a part of a larger object.
+    """
+
+    survivors: np.ndarray
+    rows: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    part_factors: np.ndarray
+
+
 def select_detections(
     scores: RegionScores, image: Image, class_names: tuple[str, ...], config: DetectionsConfig
 ) -> Detections:
     """Returns the best boxes of every class that do not overlap each other, best score first.
 
-    The defaults follow R-CNN's ILSVRC submission, with per-class NMS at IoU 0.3. They differ in two points. R-CNN keeps
-    at most 100 boxes per image and class, incdet 100 per image. R-CNN takes the boxes as they are, incdet averages each
-    with the boxes around it (`voting_iou`).
+    The defaults follow R-CNN's ILSVRC submission, with per-class NMS at IoU 0.3. They differ in three points. R-CNN
+    keeps at most 100 boxes per image and class, incdet 100 per image. R-CNN takes the boxes as they are, incdet
+    averages each with the boxes around it (`voting_iou`). R-CNN takes the scores as they are, incdet lowers those
+    of boxes that lie inside a larger one (`part_penalty`).
 
     Args:
         scores: Class probabilities of the image's regions.
@@ -43,19 +64,18 @@ def select_detections(
         config: Thresholds and limits.
     """
     candidates = list_candidates(scores, class_names, config)
-    boxes, values, class_ids = candidates.boxes, candidates.values, candidates.class_ids
-    kept = keep_best(candidates, config)
-    found = boxes[kept]
+    selected = select_candidates(candidates, config)
+    found = selected.boxes
     if config.voting_iou is not None:
-        found = clip_boxes(vote_on_boxes(boxes, values, class_ids, kept, config.voting_iou), image.width, image.height)
+        # the mean of boxes at the photo's edge may lie outside by a rounding
+        found = clip_boxes(found, image.width, image.height)
     return Detections(
         image=image.name,
         width=image.width,
         height=image.height,
         boxes=found,
-        # averages of float32 probabilities may exceed 1 by a rounding
-        scores=np.minimum(values[kept], 1),
-        class_ids=class_ids[kept],
+        scores=selected.scores,
+        class_ids=candidates.class_ids[selected.rows],
         class_names=class_names,
     )
 
@@ -72,8 +92,20 @@ def list_candidates(scores: RegionScores, class_names: tuple[str, ...], config: 
     return Candidates(regions, scores.boxes[regions], values[order], class_ids[order].astype(np.int64))
 
 
-def keep_best(candidates: Candidates, config: DetectionsConfig) -> np.ndarray:
-    """Returns the rows of candidates that become detections, [K] int64, ascending."""
+def select_candidates(candidates: Candidates, config: DetectionsConfig) -> SelectedCandidates:
+    """Returns the candidates that become detections."""
+    boxes, values, class_ids = candidates.boxes, candidates.values, candidates.class_ids
     # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
-    boxes = candidates.boxes.astype(np.float64)
-    return nms_by_class(boxes, candidates.class_ids, config.iou_threshold)[: config.max_per_image]
+    survivors = nms_by_class(boxes.astype(np.float64), class_ids, config.iou_threshold)
+    found = boxes[survivors]
+    if config.voting_iou is not None:
+        found = vote_on_boxes(boxes, values, class_ids, survivors, config.voting_iou)
+    # averages of float32 probabilities may exceed 1 by a rounding
+    scores, part_factors = np.minimum(values[survivors], 1), np.ones(len(survivors))
+    if config.part_penalty > 0:
+        part_factors -= config.part_penalty * part_shares(found, scores, class_ids[survivors])
+        scores = (scores * part_factors).astype(np.float32)
+    best = np.argsort(-scores, kind="stable")[: config.max_per_image]
+    # a part may have fallen below the threshold
+    best = best[scores[best] >= config.score_threshold]
+    return SelectedCandidates(survivors, survivors[best], found[best], scores[best], part_factors[best])

@@ -7,7 +7,7 @@ import numpy as np
 
 from incdet.config.sections import DetectionsConfig
 from incdet.ops.boxes import box_iou
-from incdet.pipeline.detection_selection import Candidates, keep_best, list_candidates
+from incdet.pipeline.detection_selection import Candidates, list_candidates, select_candidates
 from incdet.structures import Proposals, RegionScores
 
 
@@ -40,6 +40,8 @@ class DetectionExplanation:
         proposal_box: [4] float32, xyxy pixels, the box as it was proposed.
         region_box: [4] float32, xyxy pixels, the same after box deltas moved it and before boxes around it voted.
         networks: One entry for each network, in the order of `RegionScorer.network_names`.
+        part_factor: Quotient of the detection's score and the region's probability, in [0, 1]: less than 1 where the
+            detection looks like a part of a larger object of its class; see `part_shares`.
         num_suppressed: Number of candidates of the same class that non-maximum suppression left out because of this
             detection.
         suppressed_regions: [S] int64, rows of the best of them among the proposals.
@@ -54,6 +56,7 @@ class DetectionExplanation:
     proposal_box: np.ndarray
     region_box: np.ndarray
     networks: tuple[NetworkOpinion, ...]
+    part_factor: float
     num_suppressed: int
     suppressed_regions: np.ndarray
     suppressed_boxes: np.ndarray
@@ -82,14 +85,14 @@ def explain_detections(
         max_suppressed: Number of suppressed candidates that are told for each detection; all of them are counted.
     """
     candidates = list_candidates(scores, class_names, config)
-    kept = keep_best(candidates, config)
-    suppressors = _find_suppressors(candidates, kept, config.iou_threshold)
+    selected = select_candidates(candidates, config)
+    suppressors = _find_suppressors(candidates, selected.survivors, config.iou_threshold)
     explanations = []
-    for position, row in enumerate(kept):
+    for row, part_factor in zip(selected.rows, selected.part_factors, strict=True):
         region = int(candidates.regions[row])
         source = str(proposals.sources[region])
         # candidates are sorted by score, so the first of these are the best
-        suppressed = np.flatnonzero(suppressors == position)
+        suppressed = np.flatnonzero(suppressors == row)
         told = suppressed[:max_suppressed]
         explanations.append(
             DetectionExplanation(
@@ -99,6 +102,7 @@ def explain_detections(
                 proposal_box=proposals.boxes[region],
                 region_box=candidates.boxes[row],
                 networks=_list_opinions(scores, region, class_names, network_names, num_best),
+                part_factor=float(part_factor),
                 num_suppressed=len(suppressed),
                 suppressed_regions=candidates.regions[told],
                 suppressed_boxes=candidates.boxes[told],
@@ -109,19 +113,19 @@ def explain_detections(
     return explanations
 
 
-def _find_suppressors(candidates: Candidates, kept: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Returns the position in `kept` [K] of what suppressed each candidate: [N] int64, -1 where nothing did."""
+def _find_suppressors(candidates: Candidates, survivors: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Returns the survivor [S] that suppressed each candidate: rows of candidates, [N] int64, -1 where none did."""
     suppressors = np.full(len(candidates.regions), -1)
     is_open = np.ones(len(candidates.regions), bool)
-    is_open[kept] = False
+    is_open[survivors] = False
     # a candidate is suppressed by the best box that overlaps it too much, so the best boxes take theirs first
-    for position, row in enumerate(kept):
+    for row in survivors:
         rivals = np.flatnonzero(is_open & (candidates.class_ids == candidates.class_ids[row]))
         # only a better box suppresses, and candidates are sorted by score
         rivals = rivals[rivals > row]
         overlaps = box_iou(candidates.boxes[rivals], candidates.boxes[row : row + 1])[:, 0]
         taken = rivals[overlaps > iou_threshold]
-        suppressors[taken] = position
+        suppressors[taken] = row
         is_open[taken] = False
     return suppressors
 

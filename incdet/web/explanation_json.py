@@ -30,6 +30,7 @@ def explanation_json(explanation: DetectionExplanation) -> dict[str, Any]:
         "proposal_box": shortest_decimals(explanation.proposal_box),
         "region_box": shortest_decimals(explanation.region_box),
         "networks": [_opinion_json(opinion) for opinion in explanation.networks],
+        "part_factor": round(explanation.part_factor, DIGITS),
         "num_suppressed": explanation.num_suppressed,
         "suppressed": suppressed,
     }

@@ -116,6 +116,9 @@ class ExplanationEntry(BaseModel):
     proposal_box: Box = Field(description="The box as it was proposed.", examples=[[10.0, 4.0, 430.5, 298.0]])
     region_box: Box = Field(description="The same after box deltas moved it.", examples=[[14.8, 7.9, 415.2, 291.0]])
     networks: list[NetworkEntry]
+    part_factor: float = Field(
+        ge=0, le=1, description="Score by probability; below 1 for what looks like a part of a larger object."
+    )
     num_suppressed: int = Field(ge=0, description="Number of candidates that were left out because of it.")
     suppressed: list[SuppressedEntry] = Field(description="The 20 best of them.")
 

@@ -1,10 +1,11 @@
-"""Detections selected from region scores: threshold, NMS, voting; against slow loops and by hand-made boxes."""
+"""Detections selected from region scores: threshold, NMS, voting, parts; against slow loops and by hand-made boxes."""
 
 import numpy as np
 import pytest
 
 from incdet.config.sections import DetectionsConfig
 from incdet.detections import Detections
+from incdet.ops.parts import PART_OVERLAP, part_shares
 from incdet.pipeline.detection_selection import select_detections
 from incdet.structures import Image, RegionScores
 
@@ -22,12 +23,19 @@ def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
     return list(zip(detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True))
 
 
-def overlap(one: list[float], other: list[float]) -> float:
+def area(box: list[float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def common_area(one: list[float], other: list[float]) -> float:
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    common = max(width, 0) * max(height, 0)
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - common
-    return common / union
+    return max(width, 0) * max(height, 0)
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    common = common_area(one, other)
+    return common / (area(one) + area(other) - common)
 
 
 def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: DetectionsConfig) -> list:
@@ -43,7 +51,23 @@ def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: Detecti
         rivals = [other for other, _, kind in kept if kind == class_id]
         if all(overlap(box, other) <= config.iou_threshold for other in rivals):
             kept.append((box, value, class_id))
-    return kept[: config.max_per_image]
+    scored = [
+        (box, float(np.float32(value * (1 - config.part_penalty * slow_share(box, value, class_id, kept)))), class_id)
+        for box, value, class_id in kept
+    ]
+    best = sorted(scored, key=lambda entry: -entry[1])[: config.max_per_image]
+    return [entry for entry in best if entry[1] >= np.float32(config.score_threshold)]
+
+
+def slow_share(box: list[float], value: float, class_id: int, kept: list) -> float:
+    """How much a box looks like a part of one of those that are kept; the oracle of `part_shares`."""
+    shares = [0.0]
+    for other, other_value, kind in kept:
+        if kind == class_id and area(other) > area(box) and value > 0:
+            inside = common_area(box, other) / area(box)
+            beyond = (inside - PART_OVERLAP) / (1 - PART_OVERLAP)
+            shares.append(min(max(beyond, 0), 1) * min(other_value / value, 1))
+    return max(shares)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -64,8 +88,55 @@ def test_random_regions_agree_with_a_slow_selection(seed, config):
     boxes = np.concatenate([corners, corners + random.integers(1, 13, (60, 2))], axis=1).astype(np.float32)
     # 32nds are exact in float32, and few enough for ties
     probabilities = (random.integers(0, 33, (60, 3)) / 32).astype(np.float32)
+    changed = {"voting_iou": None, "part_penalty": 0.0}
+    expected = slow_selection(boxes, probabilities, config.model_copy(update=changed))
+    assert rows(select(boxes, probabilities, **(config.model_dump() | changed))) == expected
+    # without ties, scores of parts may differ by a rounding and change no place
+    probabilities = random.random((60, 3)).astype(np.float32)
     expected = slow_selection(boxes, probabilities, config)
-    assert rows(select(boxes, probabilities, **(config.model_dump() | {"voting_iou": None}))) == expected
+    found = rows(select(boxes, probabilities, **(config.model_dump() | {"voting_iou": None})))
+    assert [(box, class_id) for box, _, class_id in found] == [(box, class_id) for box, _, class_id in expected]
+    assert [score for _, score, _ in found] == pytest.approx([score for _, score, _ in expected], rel=1e-6)
+
+
+WHOLE, HEAD = [0, 0, 20, 10], [12, 0, 18, 8]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "probabilities", "expected"),
+    [
+        # of 0.5, half of what a whole that is as probable would take, or that share of it
+        ([WHOLE, HEAD], [[0.5, 0, 0], [0.5, 0, 0]], [0.5, 0.25]),
+        ([WHOLE, HEAD], [[0.25, 0, 0], [0.5, 0, 0]], [0.375, 0.25]),
+        # an object of another class is no whole, nor is a box of the same size
+        ([WHOLE, HEAD], [[0.5, 0, 0], [0, 0.5, 0]], [0.5, 0.5]),
+        ([HEAD, HEAD], [[0.5, 0, 0], [0.5, 0, 0]], [0.5]),
+        # 85 % inside is half of the way from 70 to 100 %, 70 % none of it
+        ([WHOLE, [17, 2, 21, 7]], [[0.5, 0, 0], [0.5, 0, 0]], [0.5, 0.5 * (1 - 0.5 * (0.75 - 0.7) / 0.3)]),
+        ([WHOLE, [13, 0, 23, 8]], [[0.5, 0, 0], [0.5, 0, 0]], [0.5, 0.5]),
+    ],
+    ids=["as probable", "less probable", "another class", "the same box", "at the edge", "seven tenths"],
+)
+def test_what_lies_inside_a_larger_box_loses_some_of_its_score(boxes, probabilities, expected):
+    found = select(boxes, probabilities)
+    assert sorted(found.scores.tolist(), reverse=True) == pytest.approx(expected)
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    unchanged = select(boxes, probabilities, part_penalty=0.0).scores.tolist()
+    assert unchanged == sorted(np.max(probabilities, axis=1), reverse=True)[: len(found)]
+
+
+def test_a_part_goes_behind_its_whole_and_out_below_the_threshold():
+    boxes, probabilities = [HEAD, WHOLE], [[0.5, 0, 0], [0.4, 0, 0]]
+    assert select(boxes, probabilities).boxes.tolist() == [WHOLE, HEAD]
+    assert select(boxes, probabilities, max_per_image=1).boxes.tolist() == [WHOLE]
+    assert select(boxes, probabilities, score_threshold=0.35).boxes.tolist() == [WHOLE]
+
+
+def test_boxes_without_area_or_score_are_no_parts():
+    boxes = np.array([[0, 0, 9, 9], [3, 3, 3, 5], [2, 2, 4, 4]], np.float32)
+    scores = np.array([0.5, 0.5, 0], np.float32)
+    assert part_shares(boxes, scores, np.zeros(3, np.int64)).tolist() == [0, 0, 0]
+    assert part_shares(boxes[:0], scores[:0], np.zeros(0, np.int64)).shape == (0,)
 
 
 def test_overlap_of_exactly_the_threshold_is_not_suppressed():
@@ -135,8 +206,8 @@ def test_found_boxes_are_the_weighted_mean_of_their_class_around_them(seed):
     corners = random.integers(0, 9, (60, 2))
     boxes = np.concatenate([corners, corners + random.integers(4, 13, (60, 2))], axis=1).astype(np.float32)
     probabilities = random.random((60, 3)).astype(np.float32)
-    without = select(boxes, probabilities, score_threshold=0.2)
-    found = select(boxes, probabilities, score_threshold=0.2, voting_iou=0.5)
+    without = select(boxes, probabilities, score_threshold=0.2, part_penalty=0.0)
+    found = select(boxes, probabilities, score_threshold=0.2, part_penalty=0.0, voting_iou=0.5)
     assert found.scores.tolist() == without.scores.tolist()
     assert not np.allclose(found.boxes, without.boxes, atol=0.5)
     for before, after, class_id in zip(without.boxes, found.boxes, without.class_ids, strict=True):

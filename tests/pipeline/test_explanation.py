@@ -75,6 +75,19 @@ def test_what_the_limit_of_detections_cut_off_was_not_suppressed():
     assert explanations[0].suppressed_regions.tolist() == [0]
 
 
+def test_a_part_of_a_larger_object_is_told_with_what_it_suppressed_itself():
+    boxes = np.array([[0, 0, 20, 40], [5, 5, 15, 15], [5, 5, 15, 14]], np.float32)
+    probabilities = np.array([[0.4, 0], [0.5, 0], [0.3, 0]], np.float32)
+    proposals = Proposals(boxes, np.ones(3, np.float32), np.full(3, "multibox"))
+    scores = RegionScores(boxes, probabilities, probabilities[None])
+    config = DetectionsConfig(voting_iou=None)
+    whole, part = explain_detections(proposals, scores, CLASSES, ("network",), config)
+    # 0.5 of 0.5 times 0.4 / 0.5: what was the best box comes second
+    assert (whole.region, whole.part_factor, whole.num_suppressed) == (0, 1, 0)
+    assert (part.region, part.part_factor) == (1, pytest.approx(0.6))
+    assert part.suppressed_regions.tolist() == [2]
+
+
 def test_a_photo_is_explained_as_it_is_detected(chelsea_file):
     search = {"methods": ["selective_search"], "limit": 60}
     scores = {"features": "shared", "engine": "torch"}
@@ -90,7 +103,8 @@ def test_a_photo_is_explained_as_it_is_detected(chelsea_file):
         assert np.array_equal(explanation.proposal_box, proposals.boxes[explanation.region])
         assert box_iou(explanation.region_box[None], box[None])[0, 0] > 0.3
         class_id = detector.class_names.index(label)
-        assert region_scores.probabilities[explanation.region, class_id] == score
-        assert (explanation.suppressed_scores <= score).all()
+        probability = region_scores.probabilities[explanation.region, class_id]
+        assert probability * explanation.part_factor == pytest.approx(score)
+        assert (explanation.suppressed_scores <= probability).all()
         assert (explanation.suppressed_ious > config.detections.iou_threshold).all()
     assert (explanations[0].networks[0].best[0][0], found.labels[0]) == ("cat", "cat")

@@ -55,6 +55,13 @@ function suppressedTable(explanation) {
   ];
 }
 
+function partFacts(detection, explanation) {
+  if (explanation.part_factor === 1) return [];
+  const probability = percent(detection.score / explanation.part_factor);
+  const words = `Most of it lies inside a larger ${detection.label}, so ${probability} became ${percent(detection.score)}.`;
+  return fact("Part of an object", words);
+}
+
 export function showExplanation(detection, explanation, iouThreshold) {
   byId("why-heading").textContent = `Why ${detection.label}, ${percent(detection.score)}?`;
   const facts = make(
@@ -65,6 +72,7 @@ export function showExplanation(detection, explanation, iouThreshold) {
     ...fact("Proposed box", boxText(explanation.proposal_box)),
     ...fact("Moved to", boxText(explanation.region_box)),
     ...fact("Detection", boxText(detection.box)),
+    ...partFacts(detection, explanation),
   );
   byId("why-content").replaceChildren(
     facts,

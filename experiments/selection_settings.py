@@ -1,0 +1,99 @@
+r"""What settings of the last stage bring, which selects detections among the classified regions.
+
+    python experiments/selection_settings.py --root ILSVRC --split val1-here --cache shares
+    python experiments/selection_settings.py --dataset voc --root VOC2012 --split val --run runs/default
+
+Photos and stored outputs are those of `namer_shares.py`: interrupted, the same command goes on where it stopped, and
+with outputs that are stored it takes seconds. Differences are from the first row, with the standard error of a paired
+bootstrap over the photos.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from display_thresholds import SAME_CLASSES, with_classes_of_voc
+from namer_shares import detector_with_namer, outputs_of_run, some_photos, stored_outputs
+from paired_bootstrap import COLUMNS, compared_numbers, judge
+from rich.table import Column, Table
+
+from incdet.cli.console import run_program, table_console, warning
+from incdet.config.loading import load_config
+from incdet.config.sections import Config, DetectionsConfig
+from incdet.data.collection import Collection
+from incdet.data.dataset import Dataset
+from incdet.data.readers import read_dataset
+from incdet.data.voc import VOC_CLASSES
+from incdet.detections import Detections
+from incdet.pipeline.detection_selection import select_detections
+from incdet.structures import Image, RegionScores
+
+CHANGES = (
+    "part_penalty=0",
+    "part_penalty=0.25",
+    "part_penalty=0.5",
+    "part_penalty=0.75",
+    "part_penalty=1",
+    "voting_iou=null",
+    "voting_iou=0.4",
+    "voting_iou=0.6",
+    "iou_threshold=0.2",
+    "iou_threshold=0.4",
+)
+"""Settings of the section `detections`, each of which changes the defaults by itself."""
+
+
+def main(
+    root: Annotated[Path, typer.Option(help="Folder of the data set, in its official layout.")],
+    split: Annotated[str, typer.Option(help="Photos that are judged.")],
+    dataset: Annotated[Collection, typer.Option(help="Layout of the folder: ilsvrc or voc.")] = Collection.ilsvrc,
+    cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")] = Path(".cache/shares"),
+    run: Annotated[Path | None, typer.Option(help="Folder of `incdet evaluate --each-network --output`.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--change", help="Setting without its section, such as part_penalty=0.")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
+) -> None:
+    """Prints a row for each change of a setting, on the photos with objects."""
+    data = read_dataset(dataset, root, split, warn=warning)
+    known = np.ones(len(VOC_CLASSES), bool)
+    if dataset == Collection.ilsvrc:
+        data, known = with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
+    data = some_photos(data, np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0]))
+    if run is None:
+        detector = detector_with_namer(load_config(Config, settings=settings or []))
+        outputs = list(stored_outputs(data, cache, detector))
+    else:
+        outputs = list(outputs_of_run(data, run))
+    table = Table(Column("setting", no_wrap=True), *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
+    judged = []
+    for change in changes or CHANGES:
+        config = load_config(Config, settings=[*(settings or []), f"detections.{change}"])
+        judged.append(judge(selected(data, outputs, config.detections, known), data))
+        numbers = compared_numbers(judged[-1], judged[0])
+        cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
+        table.add_row(change, *cells)
+    table_console(None).print(table)
+
+
+def selected(
+    data: Dataset, outputs: list[tuple[Image, RegionScores]], config: DetectionsConfig, known: np.ndarray
+) -> list[Detections]:
+    """Selects the detections of each photo, in the size that its annotation states.
+
+    Args:
+        data: the photos.
+        outputs: each photo and its region scores.
+        config: how detections are selected.
+        known: [C] bool, the classes that are looked for.
+    """
+    found = []
+    for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
+        shown = RegionScores(scores.boxes, scores.probabilities * known)
+        found.append(select_detections(shown, image, VOC_CLASSES, config).rescaled(truth.width, truth.height))
+    return found
+
+
+if __name__ == "__main__":
+    run_program(main)
