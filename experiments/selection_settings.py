@@ -30,18 +30,21 @@ from incdet.pipeline.detection_selection import select_detections
 from incdet.structures import Image, RegionScores
 
 CHANGES = (
-    "part_penalty=0",
-    "part_penalty=0.25",
-    "part_penalty=0.5",
-    "part_penalty=0.75",
-    "part_penalty=1",
+    "part_penalty=0 prominence_exponent=0",
+    "part_penalty=0.25 prominence_exponent=0",
+    "part_penalty=0.5 prominence_exponent=0",
+    "part_penalty=0.75 prominence_exponent=0",
+    "part_penalty=1 prominence_exponent=0",
+    "prominence_exponent=0.05",
+    "prominence_exponent=0.1",
+    "prominence_exponent=0.2",
     "voting_iou=null",
     "voting_iou=0.4",
     "voting_iou=0.6",
     "iou_threshold=0.2",
     "iou_threshold=0.4",
 )
-"""Settings of the section `detections`, each of which changes the defaults by itself."""
+"""Settings of the section `detections`; each row changes the defaults by its own."""
 
 
 def main(
@@ -51,7 +54,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder that keeps the networks' outputs.")] = Path(".cache/shares"),
     run: Annotated[Path | None, typer.Option(help="Folder of `incdet evaluate --each-network --output`.")] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--change", help="Setting without its section, such as part_penalty=0.")
+        list[str] | None, typer.Option("--change", help="Settings without their section, such as part_penalty=0.")
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
 ) -> None:
@@ -66,10 +69,11 @@ def main(
         outputs = list(stored_outputs(data, cache, detector))
     else:
         outputs = list(outputs_of_run(data, run))
-    table = Table(Column("setting", no_wrap=True), *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
+    table = Table(Column("setting", overflow="fold"), *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
     judged = []
     for change in changes or CHANGES:
-        config = load_config(Config, settings=[*(settings or []), f"detections.{change}"])
+        changed = [f"detections.{setting}" for setting in change.split()]
+        config = load_config(Config, settings=[*(settings or []), *changed])
         judged.append(judge(selected(data, outputs, config.detections, known), data))
         numbers = compared_numbers(judged[-1], judged[0])
         cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
@@ -85,7 +89,7 @@ def selected(
     Args:
         data: the photos.
         outputs: each photo and its region scores.
-        config: how detections are selected.
+        config: thresholds and limits of the detections.
         known: [C] bool, the classes that are looked for.
     """
     found = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from incdet.config.loading import make_config
 from incdet.config.presets import PresetName
-from incdet.config.sections import Config
+from incdet.config.sections import DISPLAY_THRESHOLD, Config
 from incdet.detections import Detections
 from incdet.errors import ConfigurationError, ImageError
 from incdet.images import ImageSource, read_image
@@ -272,7 +272,7 @@ class Detector:
         return stream_detections(self, sources, num_workers)
 
 
-def detect(source: ImageSource, score_threshold: float = 0.55) -> Detections:
+def detect(source: ImageSource, score_threshold: float = DISPLAY_THRESHOLD) -> Detections:
     """Detections in one photo with the default weights, which are loaded at the first call.
 
     Example:

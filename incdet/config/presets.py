@@ -20,8 +20,8 @@ class Preset(NamedTuple):
 
 PRESETS: dict[PresetName, Preset] = {
     "paper": Preset(
-        "the published system: six networks see a crop of every region; no cascade, no box deltas, no voting, no "
-        "penalty on parts",
+        "the published system: six networks see a crop of every region; no cascade, no box deltas, no voting, "
+        "scores as the networks give them",
         {
             # the paper does not say that MultiBox sees anything but the whole photo
             "proposals": {"multibox": {"weights": "multibox-voc", "crop_sides": ()}},
@@ -31,7 +31,7 @@ PRESETS: dict[PresetName, Preset] = {
                 "half_resolution_min_probability": 0.0,
                 "box_deltas": False,
             },
-            "detections": {"voting_iou": None, "part_penalty": 0.0},
+            "detections": {"voting_iou": None, "part_penalty": 0.0, "prominence_exponent": 0.0},
         },
     ),
     "default": Preset(

@@ -227,7 +227,7 @@ class ScoresConfig(Section):
     scene_exponent: Unit = 0.1
 
 
-DISPLAY_THRESHOLD = 0.55
+DISPLAY_THRESHOLD = 0.45
 """Lowest probability of a detection that is shown, where neither settings nor weights say another one."""
 
 
@@ -238,16 +238,16 @@ class DetectionsConfig(Section):
         score_threshold: Lowest probability of a detection. It is low, because mAP counts the whole ranked list.
         iou_threshold: Jaccard index (IoU) with a better box of the same class above which non-maximum suppression
             removes a box. R-CNN has 0.3.
-        voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class has a vote. The
-            detection's box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box as
-            it is, as in the paper.
+        voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class votes: the detection's
+            box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box, as the paper.
         part_penalty: Share of its score that a detection loses that lies wholly inside a larger one of its class with a
-            score as high, as a part of an object does. One that lies inside by 0.7 or less loses nothing. 0 leaves the
-            scores as they are, as in the paper.
+            score as high, as parts of objects do. Inside by 0.7 or less costs nothing. 0 penalises none, as the paper.
+        prominence_exponent: Power of the quotient of a detection's area and that of the largest one with a score as
+            high, by which its score is multiplied: 0.1 leaves 0.79 to a tenth of the area, 0 everything, as the paper.
         max_per_image: Number of best detections that are kept per photo.
         classes: Names of the classes that are looked for. None looks for all classes of the weights.
         display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. None takes that of
-            the weights, and 0.55 where they have none of their own. This was measured on photos that no training had
+            the weights, and 0.45 where they have none of their own. This was measured on photos that no training had
             seen. It is high, because a quarter of the regions in training hold an object and far fewer regions of a
             photo do, so that probabilities come out too high.
     """
@@ -256,6 +256,7 @@ class DetectionsConfig(Section):
     iou_threshold: Unit = 0.3
     voting_iou: Unit | None = 0.5
     part_penalty: Unit = 0.5
+    prominence_exponent: Unit = 0.1
     max_per_image: int = Field(100, ge=1)
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     display_threshold: Unit | None = None

@@ -1,4 +1,4 @@
-"""The last stage: region scores become detections by threshold, per-class NMS, box voting and a penalty on parts."""
+"""The last stage: region scores become detections by threshold, per-class NMS, voting and rescoring."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from incdet.config.sections import DetectionsConfig
 from incdet.detections import Detections
 from incdet.ops.boxes import clip_boxes
 from incdet.ops.nms import nms_by_class, vote_on_boxes
-from incdet.ops.parts import part_shares
+from incdet.ops.rescoring import part_shares, prominences
 from incdet.structures import Image, RegionScores
 
 
@@ -36,8 +36,9 @@ class SelectedCandidates(NamedTuple):
         rows: [K] int64, those of them that become detections, best score first.
         boxes: [K, 4] float32, xyxy pixels, boxes of the detections.
         scores: [K] float32 in [0, 1], scores of the detections.
-        part_factors: [K] float64 in [0, 1], what remains of a candidate's probability in its detection's score; less
-            than 1 where it looks like a part of a larger object.
+        part_factors: [K] float64 in [0, 1], less than 1 where a detection looks like a part of a larger one. A score
+            is the product of the candidate's probability and both factors.
+        prominence_factors: [K] float64 in [0, 1], less than 1 where a detection is small beside others.
     """
 
     survivors: np.ndarray
@@ -45,6 +46,7 @@ class SelectedCandidates(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     part_factors: np.ndarray
+    prominence_factors: np.ndarray
 
 
 def select_detections(
@@ -54,8 +56,9 @@ def select_detections(
 
     The defaults follow R-CNN's ILSVRC submission, with per-class NMS at IoU 0.3. They differ in three points. R-CNN
     keeps at most 100 boxes per image and class, incdet 100 per image. R-CNN takes the boxes as they are, incdet
-    averages each with the boxes around it (`voting_iou`). R-CNN takes the scores as they are, incdet lowers those
-    of boxes that lie inside a larger one (`part_penalty`).
+    averages each with the boxes around it (`voting_iou`). R-CNN takes the scores as they are, incdet lowers those of
+    boxes that lie inside a larger one of their class (`part_penalty`) or are small beside others
+    (`prominence_exponent`).
 
     Args:
         scores: Class probabilities of the image's regions.
@@ -101,11 +104,14 @@ def select_candidates(candidates: Candidates, config: DetectionsConfig) -> Selec
     if config.voting_iou is not None:
         found = vote_on_boxes(boxes, values, class_ids, survivors, config.voting_iou)
     # averages of float32 probabilities may exceed 1 by a rounding
-    scores, part_factors = np.minimum(values[survivors], 1), np.ones(len(survivors))
-    if config.part_penalty > 0:
-        part_factors -= config.part_penalty * part_shares(found, scores, class_ids[survivors])
-        scores = (scores * part_factors).astype(np.float32)
+    scores = np.minimum(values[survivors], 1)
+    part_factors = 1 - config.part_penalty * part_shares(found, scores, class_ids[survivors])
+    scores = (scores * part_factors).astype(np.float32)
+    prominence_factors = prominences(found, scores) ** config.prominence_exponent
+    scores = (scores * prominence_factors).astype(np.float32)
     best = np.argsort(-scores, kind="stable")[: config.max_per_image]
-    # a part may have fallen below the threshold
+    # some may have fallen below the threshold
     best = best[scores[best] >= config.score_threshold]
-    return SelectedCandidates(survivors, survivors[best], found[best], scores[best], part_factors[best])
+    return SelectedCandidates(
+        survivors, survivors[best], found[best], scores[best], part_factors[best], prominence_factors[best]
+    )

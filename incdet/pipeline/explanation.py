@@ -40,8 +40,10 @@ class DetectionExplanation:
         proposal_box: [4] float32, xyxy pixels, the box as it was proposed.
         region_box: [4] float32, xyxy pixels, the same after box deltas moved it and before boxes around it voted.
         networks: One entry for each network, in the order of `RegionScorer.network_names`.
-        part_factor: Quotient of the detection's score and the region's probability, in [0, 1]: less than 1 where the
-            detection looks like a part of a larger object of its class; see `part_shares`.
+        part_factor: Factor of the region's probability in the detection's score, in [0, 1]: less than 1 where it looks
+            like a part of a larger object of its class; see `part_shares`.
+        prominence_factor: Second factor of the score, in [0, 1]: less than 1 where the detection is small beside
+            others; see `prominences`.
         num_suppressed: Number of candidates of the same class that non-maximum suppression left out because of this
             detection.
         suppressed_regions: [S] int64, rows of the best of them among the proposals.
@@ -57,6 +59,7 @@ class DetectionExplanation:
     region_box: np.ndarray
     networks: tuple[NetworkOpinion, ...]
     part_factor: float
+    prominence_factor: float
     num_suppressed: int
     suppressed_regions: np.ndarray
     suppressed_boxes: np.ndarray
@@ -88,7 +91,8 @@ def explain_detections(
     selected = select_candidates(candidates, config)
     suppressors = _find_suppressors(candidates, selected.survivors, config.iou_threshold)
     explanations = []
-    for row, part_factor in zip(selected.rows, selected.part_factors, strict=True):
+    factors = zip(selected.part_factors, selected.prominence_factors, strict=True)
+    for row, (part_factor, prominence_factor) in zip(selected.rows, factors, strict=True):
         region = int(candidates.regions[row])
         source = str(proposals.sources[region])
         # candidates are sorted by score, so the first of these are the best
@@ -103,6 +107,7 @@ def explain_detections(
                 region_box=candidates.boxes[row],
                 networks=_list_opinions(scores, region, class_names, network_names, num_best),
                 part_factor=float(part_factor),
+                prominence_factor=float(prominence_factor),
                 num_suppressed=len(suppressed),
                 suppressed_regions=candidates.regions[told],
                 suppressed_boxes=candidates.boxes[told],

@@ -31,6 +31,7 @@ def explanation_json(explanation: DetectionExplanation) -> dict[str, Any]:
         "region_box": shortest_decimals(explanation.region_box),
         "networks": [_opinion_json(opinion) for opinion in explanation.networks],
         "part_factor": round(explanation.part_factor, DIGITS),
+        "prominence_factor": round(explanation.prominence_factor, DIGITS),
         "num_suppressed": explanation.num_suppressed,
         "suppressed": suppressed,
     }

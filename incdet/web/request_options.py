@@ -40,7 +40,7 @@ class SelectionOptions(ProposeOptions):
     """Options that select detections among the classified proposals."""
 
     score_threshold: float | None = Field(
-        None, ge=0.001, le=1, description="Lowest probability of a detection.", examples=[0.55]
+        None, ge=0.001, le=1, description="Lowest probability of a detection.", examples=[0.45]
     )
     iou_threshold: float | None = Field(
         None,

@@ -117,7 +117,10 @@ class ExplanationEntry(BaseModel):
     region_box: Box = Field(description="The same after box deltas moved it.", examples=[[14.8, 7.9, 415.2, 291.0]])
     networks: list[NetworkEntry]
     part_factor: float = Field(
-        ge=0, le=1, description="Score by probability; below 1 for what looks like a part of a larger object."
+        ge=0, le=1, description="Factor of the score; below 1 for what looks like a part of a larger object."
+    )
+    prominence_factor: float = Field(
+        ge=0, le=1, description="Factor of the score; below 1 for what is small beside other detections."
     )
     num_suppressed: int = Field(ge=0, description="Number of candidates that were left out because of it.")
     suppressed: list[SuppressedEntry] = Field(description="The 20 best of them.")
@@ -176,7 +179,7 @@ class InfoResponse(BaseModel):
     engine: str = Field(examples=["torch, float32"])
     device: str = Field(examples=["cpu"])
     classes: list[ClassInfo]
-    display_threshold: float = Field(examples=[0.55])
+    display_threshold: float = Field(examples=[0.45])
     iou_threshold: float = Field(examples=[0.3])
     methods: list[str] = Field(examples=[["multibox", "selective_search"]])
     has_hierarchies: bool

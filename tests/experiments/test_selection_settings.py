@@ -26,7 +26,7 @@ def test_the_program_judges_each_change_by_stored_outputs(small_voc, tmp_path):
         file = tmp_path / "run" / "region_scores" / f"{path.stem}-{image_key(incdet.read_image(path))}.npz"
         save_arrays(file, boxes=boxes, probabilities=probabilities, by_network=probabilities[None])
     arguments = ["--dataset", "voc", "--root", small_voc, "--split", "val", "--run", "run"]
-    arguments += ["--change", "part_penalty=0", "--change", "part_penalty=1"]
+    arguments += ["--change", "part_penalty=0 prominence_exponent=0", "--change", "part_penalty=1"]
     done = run_tool("experiments/selection_settings.py", *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if "part_penalty" in line]

@@ -5,7 +5,7 @@ import pytest
 
 from incdet.config.sections import DetectionsConfig
 from incdet.detections import Detections
-from incdet.ops.parts import PART_OVERLAP, part_shares
+from incdet.ops.rescoring import PART_OVERLAP, part_shares, prominences
 from incdet.pipeline.detection_selection import select_detections
 from incdet.structures import Image, RegionScores
 
@@ -14,9 +14,11 @@ PHOTO = Image(np.zeros((30, 40, 3), np.uint8), "photo.jpg")
 
 
 def select(boxes: object, probabilities: object, voting_iou: float | None = None, **config: object) -> Detections:
+    """What is selected without voting and without rescoring, if the settings do not ask for them."""
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     scores = RegionScores(boxes, np.array(probabilities, np.float32).reshape(len(boxes), 3))
-    return select_detections(scores, PHOTO, CLASSES, DetectionsConfig(voting_iou=voting_iou, **config))
+    config = {"voting_iou": voting_iou, "part_penalty": 0.0, "prominence_exponent": 0.0} | config
+    return select_detections(scores, PHOTO, CLASSES, DetectionsConfig(**config))
 
 
 def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
@@ -55,6 +57,11 @@ def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: Detecti
         (box, float(np.float32(value * (1 - config.part_penalty * slow_share(box, value, class_id, kept)))), class_id)
         for box, value, class_id in kept
     ]
+    exponent = config.prominence_exponent
+    scored = [
+        (box, float(np.float32(value * slow_prominence(box, value, scored) ** exponent)), class_id)
+        for box, value, class_id in scored
+    ]
     best = sorted(scored, key=lambda entry: -entry[1])[: config.max_per_image]
     return [entry for entry in best if entry[1] >= np.float32(config.score_threshold)]
 
@@ -68,6 +75,13 @@ def slow_share(box: list[float], value: float, class_id: int, kept: list) -> flo
             beyond = (inside - PART_OVERLAP) / (1 - PART_OVERLAP)
             shares.append(min(max(beyond, 0), 1) * min(other_value / value, 1))
     return max(shares)
+
+
+def slow_prominence(box: list[float], value: float, kept: list) -> float:
+    """How large a box is beside those that are kept; the oracle of `prominences`."""
+    if value == 0:
+        return 1.0
+    return min(area(box) / (area(other) * min(other_value / value, 1)) for other, other_value, _ in kept if other_value)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -88,7 +102,7 @@ def test_random_regions_agree_with_a_slow_selection(seed, config):
     boxes = np.concatenate([corners, corners + random.integers(1, 13, (60, 2))], axis=1).astype(np.float32)
     # 32nds are exact in float32, and few enough for ties
     probabilities = (random.integers(0, 33, (60, 3)) / 32).astype(np.float32)
-    changed = {"voting_iou": None, "part_penalty": 0.0}
+    changed = {"voting_iou": None, "part_penalty": 0.0, "prominence_exponent": 0.0}
     expected = slow_selection(boxes, probabilities, config.model_copy(update=changed))
     assert rows(select(boxes, probabilities, **(config.model_dump() | changed))) == expected
     # without ties, scores of parts may differ by a rounding and change no place
@@ -118,18 +132,19 @@ WHOLE, HEAD = [0, 0, 20, 10], [12, 0, 18, 8]
     ids=["as probable", "less probable", "another class", "the same box", "at the edge", "seven tenths"],
 )
 def test_what_lies_inside_a_larger_box_loses_some_of_its_score(boxes, probabilities, expected):
-    found = select(boxes, probabilities)
+    found = select(boxes, probabilities, part_penalty=0.5)
     assert sorted(found.scores.tolist(), reverse=True) == pytest.approx(expected)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
-    unchanged = select(boxes, probabilities, part_penalty=0.0).scores.tolist()
+    unchanged = select(boxes, probabilities).scores.tolist()
     assert unchanged == sorted(np.max(probabilities, axis=1), reverse=True)[: len(found)]
 
 
 def test_a_part_goes_behind_its_whole_and_out_below_the_threshold():
     boxes, probabilities = [HEAD, WHOLE], [[0.5, 0, 0], [0.4, 0, 0]]
-    assert select(boxes, probabilities).boxes.tolist() == [WHOLE, HEAD]
-    assert select(boxes, probabilities, max_per_image=1).boxes.tolist() == [WHOLE]
-    assert select(boxes, probabilities, score_threshold=0.35).boxes.tolist() == [WHOLE]
+    for settings in ({"part_penalty": 0.5}, {"prominence_exponent": 0.3}):
+        assert select(boxes, probabilities, **settings).boxes.tolist() == [WHOLE, HEAD]
+        assert select(boxes, probabilities, **settings, max_per_image=1).boxes.tolist() == [WHOLE]
+        assert select(boxes, probabilities, **settings, score_threshold=0.35).boxes.tolist() == [WHOLE]
 
 
 def test_boxes_without_area_or_score_are_no_parts():
@@ -137,6 +152,21 @@ def test_boxes_without_area_or_score_are_no_parts():
     scores = np.array([0.5, 0.5, 0], np.float32)
     assert part_shares(boxes, scores, np.zeros(3, np.int64)).tolist() == [0, 0, 0]
     assert part_shares(boxes[:0], scores[:0], np.zeros(0, np.int64)).shape == (0,)
+    assert prominences(boxes, scores).tolist() == [1, 1, 1]
+    assert prominences(boxes[:0], scores[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "expected"),
+    [(0.5, 0.5, 0.1**0.1), (0.5, 0.9, 0.1**0.1), (0.5, 0.25, 0.2**0.1), (0.5, 0.04, 1)],
+    ids=["as probable", "more probable", "half as probable", "much less probable"],
+)
+def test_a_small_box_beside_a_large_one_loses_some_of_its_score(small, large, expected):
+    """Of whichever class the large one is; it keeps its own score."""
+    boxes, probabilities = [[0, 0, 5, 4], [10, 0, 20, 20]], [[small, 0, 0], [0, large, 0]]
+    found = select(boxes, probabilities, prominence_exponent=0.1)
+    scores = dict(zip(found.labels, found.scores.tolist(), strict=True))
+    assert scores == {"cat": pytest.approx(small * expected), "dog": pytest.approx(large)}
 
 
 def test_overlap_of_exactly_the_threshold_is_not_suppressed():

@@ -25,7 +25,8 @@ def scores_of(rows, others=None):
 
 
 def explain(scores, **settings):
-    config = DetectionsConfig(score_threshold=0.1, voting_iou=None, **settings)
+    still = {"part_penalty": 0.0, "prominence_exponent": 0.0}
+    config = DetectionsConfig(score_threshold=0.1, voting_iou=None, **(still | settings))
     found = select_detections(scores, Image(np.zeros((80, 80, 3), np.uint8)), CLASSES, config)
     return found, explain_detections(PROPOSALS, scores, CLASSES, ("rejection network", "member 1"), config)
 
@@ -75,7 +76,7 @@ def test_what_the_limit_of_detections_cut_off_was_not_suppressed():
     assert explanations[0].suppressed_regions.tolist() == [0]
 
 
-def test_a_part_of_a_larger_object_is_told_with_what_it_suppressed_itself():
+def test_what_lowers_a_score_is_told_with_what_it_suppressed_itself():
     boxes = np.array([[0, 0, 20, 40], [5, 5, 15, 15], [5, 5, 15, 14]], np.float32)
     probabilities = np.array([[0.4, 0], [0.5, 0], [0.3, 0]], np.float32)
     proposals = Proposals(boxes, np.ones(3, np.float32), np.full(3, "multibox"))
@@ -83,8 +84,10 @@ def test_a_part_of_a_larger_object_is_told_with_what_it_suppressed_itself():
     config = DetectionsConfig(voting_iou=None)
     whole, part = explain_detections(proposals, scores, CLASSES, ("network",), config)
     # 0.5 of 0.5 times 0.4 / 0.5: what was the best box comes second
-    assert (whole.region, whole.part_factor, whole.num_suppressed) == (0, 1, 0)
+    assert (whole.region, whole.part_factor, whole.prominence_factor, whole.num_suppressed) == (0, 1, 1, 0)
     assert (part.region, part.part_factor) == (1, pytest.approx(0.6))
+    # then 0.3, with an eighth of the area of the whole
+    assert part.prominence_factor == pytest.approx((1 / 8) ** 0.1)
     assert part.suppressed_regions.tolist() == [2]
 
 
@@ -104,7 +107,7 @@ def test_a_photo_is_explained_as_it_is_detected(chelsea_file):
         assert box_iou(explanation.region_box[None], box[None])[0, 0] > 0.3
         class_id = detector.class_names.index(label)
         probability = region_scores.probabilities[explanation.region, class_id]
-        assert probability * explanation.part_factor == pytest.approx(score)
+        assert probability * explanation.part_factor * explanation.prominence_factor == pytest.approx(score)
         assert (explanation.suppressed_scores <= probability).all()
         assert (explanation.suppressed_ious > config.detections.iou_threshold).all()
     assert (explanations[0].networks[0].best[0][0], found.labels[0]) == ("cat", "cat")

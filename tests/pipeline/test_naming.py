@@ -119,7 +119,7 @@ def test_a_record_keeps_finder_and_threshold_and_older_ones_their_checksum(tmp_p
     for threshold, expected in ((None, 0.25), (0.7, 0.7)):
         config = config_of(scores=EXACT, detections={"display_threshold": threshold})
         assert check_detector([file], None, False, config).display_threshold == expected
-    assert Detector([namer], config=config_of()).display_threshold == 0.55
+    assert Detector([namer], config=config_of()).display_threshold == 0.45
     assert load_network(find_weights(SHARED_NETWORK))[1].display_threshold is None
 
 

@@ -59,7 +59,7 @@ def test_detections_are_those_of_the_detector(client, served_detector, cat):
     DetectionsResponse.model_validate(line, extra="forbid")
     assert (line["image"], line["width"], line["height"]) == ("cat.png", 451, 300)
     assert "seconds" not in line
-    config = served_detector.config.detections.model_copy(update={"score_threshold": 0.55})
+    config = served_detector.config.detections.model_copy(update={"score_threshold": 0.45})
     expected = select_detections(scores, image, served_detector.class_names, config)
     found = detections_from_json(line, served_detector.class_names)
     assert found.labels == expected.labels == ["cat"]

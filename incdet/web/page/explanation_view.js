@@ -55,11 +55,13 @@ function suppressedTable(explanation) {
   ];
 }
 
-function partFacts(detection, explanation) {
-  if (explanation.part_factor === 1) return [];
-  const probability = percent(detection.score / explanation.part_factor);
-  const words = `Most of it lies inside a larger ${detection.label}, so ${probability} became ${percent(detection.score)}.`;
-  return fact("Part of an object", words);
+function scoreFacts(detection, explanation) {
+  const { part_factor: part, prominence_factor: prominence } = explanation;
+  const reasons = [];
+  if (part < 1) reasons.push(`${percent(part)} of it, because it lies inside a larger ${detection.label}`);
+  if (prominence < 1) reasons.push(`${percent(prominence)} of it, because it is small beside others`);
+  if (reasons.length === 0) return [];
+  return fact("Score", `${percent(detection.score / part / prominence)}; ${reasons.join("; ")}`);
 }
 
 export function showExplanation(detection, explanation, iouThreshold) {
@@ -72,7 +74,7 @@ export function showExplanation(detection, explanation, iouThreshold) {
     ...fact("Proposed box", boxText(explanation.proposal_box)),
     ...fact("Moved to", boxText(explanation.region_box)),
     ...fact("Detection", boxText(detection.box)),
-    ...partFacts(detection, explanation),
+    ...scoreFacts(detection, explanation),
   );
   byId("why-content").replaceChildren(
     facts,

@@ -1,9 +1,13 @@
-"""Parts of objects: boxes most of which lie inside a larger box of their class.
+"""What the other detections of a photo say against a detection: it looks like a part of one, or small beside them.
 
-A network that has learnt from few photos finds a head, a pair of legs or a hull nearly as probable as the whole animal,
-person or boat. The Jaccard index (IoU) of a part with the whole is small, so that non-maximum suppression keeps both.
-What gives a part away is the share of its own area that the whole covers. The detectors of Felzenszwalb et al. 2010,
-"Object detection with discriminatively trained part-based models", suppress by this share; here it lowers scores.
+**Parts.** A network that has learnt from few photos finds a head, a pair of legs or a hull nearly as probable as the
+whole animal, person or boat. The Jaccard index (IoU) of a part with the whole is small, so that non-maximum suppression
+keeps both. What gives a part away is the share of its own area that the whole covers. The detectors of Felzenszwalb et
+al. 2010, "Object detection with discriminatively trained part-based models", suppress by this share; here it lowers
+scores.
+
+**Prominence.** Hundreds of small regions compete in a photo, and the best of many is too often a mistake. Beside a
+large object that is as probable, a small one deserves less trust than its probability says.
 """
 
 import numpy as np
@@ -50,3 +54,33 @@ def _shares_in_class(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     beyond = np.clip((inside - PART_OVERLAP) / (1 - PART_OVERLAP), 0, 1)
     is_larger = areas[None] > areas[:, None]
     return np.where(is_larger, beyond * np.minimum(support, 1), 0).max(axis=1, initial=0)
+
+
+def prominences(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Tells how large each box is beside the others.
+
+    That is the quotient of its area and that of the largest box with a score as high. A larger box with a lower score
+    counts, too, with its area reduced in proportion to that score, so that improbable boxes change little.
+
+    Args:
+        boxes: [N, 4] float32, xyxy, of any classes.
+        scores: [N] float32 in [0, 1].
+
+    Returns:
+        [N] float64 in [0, 1]; 1 for the largest box, and for boxes without area or score.
+
+    >>> boxes = np.array([[0, 0, 20, 10], [30, 0, 40, 10], [0, 20, 5, 30]], np.float32)
+    >>> prominences(boxes, np.array([0.4, 0.8, 0.2], np.float32)).tolist()
+    [1.0, 1.0, 0.25]
+    """
+    order = np.argsort(-scores, kind="stable")
+    areas = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).astype(np.float64)[order]
+    values = scores.astype(np.float64)[order]
+    # the largest area among boxes with a score as high, and the largest reduced one among the others
+    of_better = np.maximum.accumulate(areas)
+    of_others = np.maximum.accumulate((areas * values)[::-1])[::-1]
+    is_sound = (areas > 0) & (values > 0)
+    largest = np.maximum(of_better, np.divide(of_others, values, out=np.zeros_like(values), where=is_sound))
+    found = np.ones(len(boxes))
+    found[order] = np.divide(areas, largest, out=np.ones_like(areas), where=is_sound)
+    return found
