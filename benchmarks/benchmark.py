@@ -223,13 +223,14 @@ def training(
     limit: Annotated[int, typer.Option(min=2, help="Largest number of photos, evenly spaced over the split.")] = 24,
     runs: Annotated[int, typer.Option(min=1, help="Steps of each training; the median counts.")] = 5,
     cache: Annotated[Path, typer.Option(help="Folder of the proposal cache.")] = Path(".cache/proposals"),
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Of every training; repeatable.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
     """Regions per second that a region classifier learns from: crops against shared features, one thread, in turns."""
     from training_benchmark import TRAININGS, measure_trainings, trainings_table
 
     with progress_bar("steps", (runs + 1) * len(TRAININGS)) as update:
-        rows = measure_trainings(root, split, limit, runs, cache, update)
+        rows = measure_trainings(root, split, limit, runs, cache, settings or (), update)
     notes.print(trainings_table(rows))
     _save(json_file, rows)
 

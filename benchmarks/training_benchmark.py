@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,13 @@ class _Steps:
 
 
 def measure_trainings(
-    root: Path, split: str, limit: int, runs: int, cache: Path, report: Callable[[int, str], None]
+    root: Path,
+    split: str,
+    limit: int,
+    runs: int,
+    cache: Path,
+    settings: Sequence[str],
+    report: Callable[[int, str], None],
 ) -> list[Row]:
     """Measures the steps of every training, which take turns.
 
@@ -78,11 +84,15 @@ def measure_trainings(
         limit: largest number of photos.
         runs: number of steps of each training after the first one, which warms up.
         cache: folder of the proposal cache.
+        settings: settings `dotted.key=value` that all trainings get.
         report: takes the number of steps done and a note.
     """
     torch.set_num_threads(1)
     keep_freed_memory()
-    trainings = {name: _prepare(*TRAININGS[name], root, split, limit, runs, cache) for name in TRAININGS}
+    trainings = {
+        name: _prepare(recipe, (*own, *settings), root, split, limit, runs, cache)
+        for name, (recipe, own) in TRAININGS.items()
+    }
     seconds: dict[str, list[float]] = {name: [] for name in trainings}
     for run in range(runs + 1):
         for done, (name, steps) in enumerate(trainings.items()):

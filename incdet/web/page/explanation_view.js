@@ -57,11 +57,11 @@ function suppressedTable(explanation) {
 
 function scoreFacts(detection, explanation) {
   const { part_factor: part, prominence_factor: prominence } = explanation;
-  const reasons = [];
-  if (part < 1) reasons.push(`${percent(part)} of it, because it lies inside a larger ${detection.label}`);
-  if (prominence < 1) reasons.push(`${percent(prominence)} of it, because it is small beside others`);
-  if (reasons.length === 0) return [];
-  return fact("Score", `${percent(detection.score / part / prominence)}; ${reasons.join("; ")}`);
+  const factors = [];
+  if (part < 1) factors.push(`times ${percent(part)} because it lies inside a larger ${detection.label}`);
+  if (prominence < 1) factors.push(`times ${percent(prominence)} because it is small beside others`);
+  if (factors.length === 0) return [];
+  return fact("Probability", [percent(detection.score / part / prominence), ...factors].join(", "));
 }
 
 export function showExplanation(detection, explanation, iouThreshold) {
