@@ -82,7 +82,9 @@ def test_every_engine_says_what_the_network_says(
 def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):
     """A GPU replays small batches, and answers must not be those of the batch before."""
     halves = TorchBackend(prepare_network(copy.deepcopy(network), torch.device(device), torch.float32))
-    rows = regions.repeat(MAX_GRAPH_ROWS // len(regions) + 2, 1, 1, 1).to(device)
+    # only a GPU treats small batches and large ones differently
+    repeats = MAX_GRAPH_ROWS // len(regions) + 2 if device == "cuda" else 2
+    rows = regions.repeat(repeats, 1, 1, 1).to(device)
     expected = network(regions).main.repeat(len(rows) // len(regions), 1)
     kept = []
     for start, stop in [(0, 5), (2, 7), (0, len(rows)), (1, 2), (3, 8), (4, 4), (0, 13), (0, 5)]:
