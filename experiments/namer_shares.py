@@ -28,7 +28,7 @@ from rich.table import Table
 
 from incdet.cli.console import notes, progress_bar, run_program, table_console, warning
 from incdet.config.loading import load_config
-from incdet.config.sections import Config
+from incdet.config.sections import Config, DetectionsConfig
 from incdet.data.collection import Collection
 from incdet.data.dataset import Dataset
 from incdet.data.readers import read_dataset
@@ -59,15 +59,8 @@ def main(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
 ) -> None:
     """Prints a row for each weight, on the photos with objects, and F1 of the shipped weight on all photos."""
-    data = read_dataset(dataset, root, split, warn=warning)
-    known = np.ones(len(VOC_CLASSES), bool)
-    if dataset == Collection.ilsvrc:
-        data, known = with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
-    if run is None:
-        detector = detector_with_namer(load_config(Config, settings=settings or []))
-        outputs = list(stored_outputs(data, cache, detector))
-    else:
-        outputs = list(outputs_of_run(data, run))
+    data, known = photos_of_voc(dataset, root, split)
+    outputs = region_outputs(data, run, cache, settings or [])
     rows = np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0])
     part, parts = some_photos(data, rows), [outputs[row] for row in rows]
     table = Table("weight of the namer", *COLUMNS, title=f"{len(part)} photos of {data.name} with objects")
@@ -84,6 +77,28 @@ def main(
         f1 = 2 * point.num_right / both if both else float("nan")
         words = f"precision {point.precision:.3f}, recall {point.recall:.3f}, F1 {f1:.3f}"
         notes.print(f"all {len(data)} photos, from {point.score_threshold:g} on: {words}", markup=False)
+
+
+def photos_of_voc(dataset: Collection, root: Path, split: str) -> tuple[Dataset, np.ndarray]:
+    """Reads photos with objects of VOC's classes.
+
+    Returns:
+        The photos, and which of VOC's classes are looked for in them: [20] bool.
+    """
+    data = read_dataset(dataset, root, split, warn=warning)
+    if dataset == Collection.ilsvrc:
+        return with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
+    return data, np.ones(len(VOC_CLASSES), bool)
+
+
+def region_outputs(
+    data: Dataset, run: Path | None, cache: Path, settings: list[str]
+) -> list[tuple[Image, RegionScores]]:
+    """Returns each photo and its region scores: those of an evaluation, or of a detector under some settings."""
+    if run is not None:
+        return list(outputs_of_run(data, run))
+    detector = detector_with_namer(load_config(Config, settings=settings))
+    return list(stored_outputs(data, cache, detector))
 
 
 def some_photos(data: Dataset, rows: np.ndarray) -> Dataset:
@@ -160,16 +175,32 @@ def detections(
         share: weight of the namer, from 0 to 1.
         known: [C] bool, the classes that are looked for.
     """
-    found = []
-    for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
+    shared = []
+    for image, scores in outputs:
         assert scores.by_network is not None
         # the last row is the namer's, which has the shipped weight in the probabilities; both are those in the scene
         renamed = scores.by_network[-1]
         without = (scores.probabilities - NAMER_SHARE * renamed) / (1 - NAMER_SHARE)
-        probabilities = ((1 - share) * without + share * renamed) * known
-        shared = RegionScores(scores.boxes, probabilities.astype(np.float32).clip(0, 1))
-        entry = select_detections(shared, image, VOC_CLASSES, Config().detections)
-        found.append(entry.rescaled(truth.width, truth.height))
+        probabilities = (1 - share) * without + share * renamed
+        shared.append((image, RegionScores(scores.boxes, probabilities.astype(np.float32).clip(0, 1))))
+    return selected(data, shared, Config().detections, known)
+
+
+def selected(
+    data: Dataset, outputs: list[tuple[Image, RegionScores]], config: DetectionsConfig, known: np.ndarray
+) -> list[Detections]:
+    """Selects the detections of each photo, in the size that its annotation states.
+
+    Args:
+        data: the photos.
+        outputs: each photo and its region scores.
+        config: thresholds and limits of the detections.
+        known: [C] bool, the classes that are looked for.
+    """
+    found = []
+    for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
+        looked_for = RegionScores(scores.boxes, scores.probabilities * known)
+        found.append(select_detections(looked_for, image, VOC_CLASSES, config).rescaled(truth.width, truth.height))
     return found
 
 

@@ -13,21 +13,14 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from display_thresholds import SAME_CLASSES, with_classes_of_voc
-from namer_shares import detector_with_namer, outputs_of_run, some_photos, stored_outputs
+from namer_shares import photos_of_voc, region_outputs, selected, some_photos
 from paired_bootstrap import COLUMNS, compared_numbers, judge
 from rich.table import Column, Table
 
-from incdet.cli.console import run_program, table_console, warning
+from incdet.cli.console import run_program, table_console
 from incdet.config.loading import load_config
-from incdet.config.sections import Config, DetectionsConfig
+from incdet.config.sections import Config
 from incdet.data.collection import Collection
-from incdet.data.dataset import Dataset
-from incdet.data.readers import read_dataset
-from incdet.data.voc import VOC_CLASSES
-from incdet.detections import Detections
-from incdet.pipeline.detection_selection import select_detections
-from incdet.structures import Image, RegionScores
 
 CHANGES = (
     "part_penalty=0 prominence_exponent=0",
@@ -59,16 +52,9 @@ def main(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Of the detector; repeatable.")] = None,
 ) -> None:
     """Prints a row for each change of a setting, on the photos with objects."""
-    data = read_dataset(dataset, root, split, warn=warning)
-    known = np.ones(len(VOC_CLASSES), bool)
-    if dataset == Collection.ilsvrc:
-        data, known = with_classes_of_voc(data), np.isin(VOC_CLASSES, list(SAME_CLASSES.values()))
+    data, known = photos_of_voc(dataset, root, split)
     data = some_photos(data, np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0]))
-    if run is None:
-        detector = detector_with_namer(load_config(Config, settings=settings or []))
-        outputs = list(stored_outputs(data, cache, detector))
-    else:
-        outputs = list(outputs_of_run(data, run))
+    outputs = region_outputs(data, run, cache, settings or [])
     table = Table(Column("setting", overflow="fold"), *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
     judged = []
     for change in changes or CHANGES:
@@ -79,24 +65,6 @@ def main(
         cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
         table.add_row(change, *cells)
     table_console(None).print(table)
-
-
-def selected(
-    data: Dataset, outputs: list[tuple[Image, RegionScores]], config: DetectionsConfig, known: np.ndarray
-) -> list[Detections]:
-    """Selects the detections of each photo, in the size that its annotation states.
-
-    Args:
-        data: the photos.
-        outputs: each photo and its region scores.
-        config: thresholds and limits of the detections.
-        known: [C] bool, the classes that are looked for.
-    """
-    found = []
-    for (image, scores), truth in zip(outputs, data.ground_truths, strict=True):
-        shown = RegionScores(scores.boxes, scores.probabilities * known)
-        found.append(select_detections(shown, image, VOC_CLASSES, config).rescaled(truth.width, truth.height))
-    return found
 
 
 if __name__ == "__main__":

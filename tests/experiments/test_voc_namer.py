@@ -59,7 +59,8 @@ def test_a_share_of_zero_leaves_the_names_of_the_networks_in_front():
     rng = np.random.default_rng(0)
     without = rng.random((3, 20)).astype(np.float32) / 20
     renamed = np.roll(without, 1, axis=1)
-    boxes = np.array([[0, 0, 9, 9], [20, 20, 40, 40], [60, 60, 90, 90]], np.float32)
+    # of one size, so that none is small beside another
+    boxes = np.array([[0, 0, 9, 9], [20, 20, 29, 29], [60, 60, 69, 69]], np.float32)
     mean = without + NAMER_SHARE * (renamed - without)
     scores = RegionScores(boxes, mean, np.stack([without, renamed]))
     image = incdet.read_image(np.zeros((100, 100, 3), np.uint8))
