@@ -57,7 +57,7 @@ class Detector:
 
     Attributes:
         class_names: the C classes that the detector can find.
-        display_threshold: lowest probability of a detection worth showing, by the configuration or else the weights.
+        display_threshold: lowest score of a detection worth showing, by the configuration or else the weights.
         config: the configuration, as given.
         device: the device that computes the networks.
         engine: torch or OpenVINO, and the precision.
@@ -282,7 +282,7 @@ def detect(source: ImageSource, score_threshold: float = DISPLAY_THRESHOLD) -> D
 
     Args:
         source: a path, encoded bytes, or an RGB or grey array [H, W, 3] or [H, W] uint8.
-        score_threshold: lowest probability of a detection, in [0, 1]; there are none below 0.01.
+        score_threshold: lowest score of a detection, in [0, 1]; there are none below 0.01.
 
     Raises:
         ImageError: the photo cannot be read.

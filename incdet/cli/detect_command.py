@@ -259,7 +259,7 @@ def detection_config(
     """The effective configuration of a command that detects.
 
     Args:
-        score_threshold: Lowest probability that is shown; None is that of the configuration.
+        score_threshold: Lowest score that is shown; None is that of the configuration.
         classes: Classes that are looked for, between commas; None looks for all.
         engine: Library that computes networks; None is that of the configuration.
         more: Settings that other options stand for.

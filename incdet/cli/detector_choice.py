@@ -49,7 +49,7 @@ class DetectorChoice:
         return self._common_record().class_names
 
     def display_threshold(self) -> float:
-        """The lowest probability of a detection that the detector shows.
+        """The lowest score of a detection that the detector shows.
 
         Raises:
             IncdetError: As `check_detector`.

@@ -13,7 +13,7 @@ ScoreThreshold = Annotated[
         "--score-threshold",
         metavar="X",
         parser=probability_text,
-        help="Lowest probability shown and saved (default: that of the weights, 0.45 for VOC's).",
+        help="Lowest score shown and saved (default: that of the weights, 0.45 for VOC's).",
         rich_help_panel=RESULTS,
     ),
 ]

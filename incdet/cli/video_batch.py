@@ -75,7 +75,7 @@ class VideoRun:
     Attributes:
         video: The video.
         places: The files of the results.
-        display_threshold: Lowest probability of a detection that is drawn and written.
+        display_threshold: Lowest score of a detection that is drawn and written.
         options: Output options; whether progress and times are told.
         stack: Closes the files, however the run ends.
         ready_after: Age of the process, in seconds, when it began with the first frame.

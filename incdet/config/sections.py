@@ -228,28 +228,28 @@ class ScoresConfig(Section):
 
 
 DISPLAY_THRESHOLD = 0.45
-"""Lowest probability of a detection that is shown, where neither settings nor weights say another one."""
+"""Lowest score of a detection that is shown, where neither settings nor weights say another one."""
 
 
 class DetectionsConfig(Section):
     """The selection of detections among the classified regions.
 
     Attributes:
-        score_threshold: Lowest probability of a detection. It is low, because mAP counts the whole ranked list.
+        score_threshold: Lowest score of a detection, and lowest probability of a region that has a part in the scores
+            of others. It is low, because mAP counts the whole ranked list.
         iou_threshold: Jaccard index (IoU) with a better box of the same class above which non-maximum suppression
             removes a box. R-CNN has 0.3.
         voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class votes: the detection's
-            box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box, as the paper.
-        part_penalty: Share of its score that a detection loses that lies wholly inside a larger one of its class with a
-            score as high, as parts of objects do. Inside by 0.7 or less costs nothing. 0 penalises none, as the paper.
-        prominence_exponent: Power of the quotient of a detection's area and that of the largest one with a score as
-            high, by which its score is multiplied: 0.1 leaves 0.79 to a tenth of the area, 0 everything, as the paper.
+            box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box.
+        part_penalty: Share of its score that a detection loses where it lies wholly inside a larger one of its class
+            whose score is as high. A lower score takes less; 0.7 of it or less inside costs nothing.
+        prominence_exponent: Power of the quotient of a detection's area and that of the largest one, by which its score
+            is multiplied. A larger one with a lower score counts with a smaller area. 0.1 leaves 0.79 to a tenth.
         max_per_image: Number of best detections that are kept per photo.
-        classes: Names of the classes that are looked for. None looks for all classes of the weights.
-        display_threshold: Lowest probability of a detection that `incdet detect` shows and saves. None takes that of
-            the weights, and 0.45 where they have none of their own. This was measured on photos that no training had
-            seen. It is high, because a quarter of the regions in training hold an object and far fewer regions of a
-            photo do, so that probabilities come out too high.
+        classes: Names of the classes that are looked for. None looks for all classes of the weights. Objects of other
+            classes still count in the scores of these.
+        display_threshold: Lowest score of a detection that `incdet detect` shows and saves. None takes that of the
+            weights, and 0.45 where they have none of their own, measured on photos that no training had seen.
     """
 
     score_threshold: Unit = 0.01

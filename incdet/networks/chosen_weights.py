@@ -36,7 +36,7 @@ class CommonRecord(NamedTuple):
     Attributes:
         features: source of the feature maps of regions.
         class_names: the C classes that are found.
-        display_threshold: lowest probability of a detection that is shown, by the configuration or else by the first
+        display_threshold: lowest score of a detection that is shown, by the configuration or else by the first
             member's record.
     """
 

@@ -92,7 +92,7 @@ class WeightsRecord(BaseModel):
         multibox: description of the layers on top, where the network proposes boxes; None where it names classes.
         finder: name of the weights that find the objects which these name; None where these find them themselves.
         other_names: name that other weights have for a class -> the class. A finder's class counts for it, too.
-        display_threshold: lowest probability of a detection that is worth showing, in [0, 1]; None where these weights
+        display_threshold: lowest score of a detection that is worth showing, in [0, 1]; None where these weights
             have none of their own.
         checksum: SHA-256 of the tensors and of everything else in the record; None in files of versions before 0.2.
     """

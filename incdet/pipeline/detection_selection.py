@@ -11,6 +11,10 @@ from incdet.ops.nms import nms_by_class, vote_on_boxes
 from incdet.ops.rescoring import part_shares, prominences
 from incdet.structures import Image, RegionScores
 
+MAX_RIVALS = 1000
+"""Number of the best boxes left by non-maximum suppression that are rescored, if no more detections are wanted. Photos
+have some hundred from the default threshold on; a threshold of 0 leaves many thousand."""
+
 
 class Candidates(NamedTuple):
     """Pairs of a region and a class that may become detections, best score first.
@@ -66,8 +70,8 @@ def select_detections(
         class_names: The C classes.
         config: Thresholds and limits.
     """
-    candidates = list_candidates(scores, class_names, config)
-    selected = select_candidates(candidates, config)
+    candidates = list_candidates(scores, config)
+    selected = select_candidates(candidates, class_names, config)
     found = selected.boxes
     if config.voting_iou is not None:
         # the mean of boxes at the photo's edge may lie outside by a rounding
@@ -83,11 +87,10 @@ def select_detections(
     )
 
 
-def list_candidates(scores: RegionScores, class_names: tuple[str, ...], config: DetectionsConfig) -> Candidates:
+def list_candidates(scores: RegionScores, config: DetectionsConfig) -> Candidates:
     """Returns every pair of a region and a class above the score threshold; arguments as for `select_detections`."""
-    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
     # a region may be detected as several classes: one candidate for each probability [R, C] above the threshold
-    regions, class_ids = np.nonzero((scores.probabilities >= config.score_threshold) & wanted)
+    regions, class_ids = np.nonzero(scores.probabilities >= config.score_threshold)
     values = scores.probabilities[regions, class_ids]
     # equal scores keep the regions' order
     order = np.argsort(-values, kind="stable")
@@ -95,23 +98,27 @@ def list_candidates(scores: RegionScores, class_names: tuple[str, ...], config: 
     return Candidates(regions, scores.boxes[regions], values[order], class_ids[order].astype(np.int64))
 
 
-def select_candidates(candidates: Candidates, config: DetectionsConfig) -> SelectedCandidates:
-    """Returns the candidates that become detections."""
-    boxes, values, class_ids = candidates.boxes, candidates.values, candidates.class_ids
+def select_candidates(
+    candidates: Candidates, class_names: tuple[str, ...], config: DetectionsConfig
+) -> SelectedCandidates:
+    """Returns the candidates that become detections; arguments as for `select_detections`."""
     # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
-    survivors = nms_by_class(boxes.astype(np.float64), class_ids, config.iou_threshold)
-    found = boxes[survivors]
+    survivors = nms_by_class(candidates.boxes.astype(np.float64), candidates.class_ids, config.iou_threshold)
+    # scores only fall from here on, so that what is far behind never comes among the best
+    rows = survivors[: max(MAX_RIVALS, config.max_per_image)]
+    boxes, class_ids = candidates.boxes[rows], candidates.class_ids[rows]
     if config.voting_iou is not None:
-        found = vote_on_boxes(boxes, values, class_ids, survivors, config.voting_iou)
+        boxes = vote_on_boxes(candidates.boxes, candidates.values, candidates.class_ids, rows, config.voting_iou)
     # averages of float32 probabilities may exceed 1 by a rounding
-    scores = np.minimum(values[survivors], 1)
-    part_factors = 1 - config.part_penalty * part_shares(found, scores, class_ids[survivors])
+    scores = np.minimum(candidates.values[rows], 1)
+    part_factors = 1 - config.part_penalty * part_shares(boxes, scores, class_ids)
     scores = (scores * part_factors).astype(np.float32)
-    prominence_factors = prominences(found, scores) ** config.prominence_exponent
+    prominence_factors = prominences(boxes, scores) ** config.prominence_exponent
     scores = (scores * prominence_factors).astype(np.float32)
-    best = np.argsort(-scores, kind="stable")[: config.max_per_image]
-    # some may have fallen below the threshold
-    best = best[scores[best] >= config.score_threshold]
+    # objects of classes that are not looked for count in the scores of the others
+    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
+    best = np.argsort(-scores, kind="stable")
+    best = best[wanted[class_ids[best]] & (scores[best] >= config.score_threshold)][: config.max_per_image]
     return SelectedCandidates(
-        survivors, survivors[best], found[best], scores[best], part_factors[best], prominence_factors[best]
+        survivors, rows[best], boxes[best], scores[best], part_factors[best], prominence_factors[best]
     )

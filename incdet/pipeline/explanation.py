@@ -87,8 +87,8 @@ def explain_detections(
         num_best: Number of classes that are told for each network.
         max_suppressed: Number of suppressed candidates that are told for each detection; all of them are counted.
     """
-    candidates = list_candidates(scores, class_names, config)
-    selected = select_candidates(candidates, config)
+    candidates = list_candidates(scores, config)
+    selected = select_candidates(candidates, class_names, config)
     suppressors = _find_suppressors(candidates, selected.survivors, config.iou_threshold)
     explanations = []
     factors = zip(selected.part_factors, selected.prominence_factors, strict=True)

@@ -22,7 +22,7 @@ from incdet.web.result_formats import FormattedResult, format_detections, requir
 from incdet.web.uploads import Upload, file_name
 
 MIN_EXPLAINED_SCORE = 0.05
-"""Lowest probability of a detection that is explained where the request gives none: the page's slider begins there."""
+"""Lowest score of a detection that is explained where the request gives none: the page's slider begins there."""
 
 
 @dataclass(eq=False)
@@ -93,7 +93,10 @@ class DetectionRequest(PhotoRequest):
         self.watch.seconds |= scored.seconds
         class_names = self.detector.class_names
         with self.watch.stage("detections"):
-            found = select_detections(scored.scores, self._image, class_names, self._selection)
+            everything = select_detections(scored.scores, self._image, class_names, self._selection)
+        threshold = self._selection.display_threshold
+        assert threshold is not None
+        found = everything[everything.scores >= threshold]
         if isinstance(self.options, DetectOptions):
             found = replace(found, seconds=dict(self.watch.seconds))
             return format_detections(found, self._image, self.options.format, self.options.timing)
@@ -104,6 +107,8 @@ class DetectionRequest(PhotoRequest):
         explanations = explain_detections(
             self._proposals, scored.scores, detector.class_names, detector.scorer.network_names, self._selection
         )
+        # in the order of the scores, so that those of what is not returned come last
+        explanations = explanations[: len(found)]
         line = detections_json(replace(found, seconds=self.watch.seconds), timing=True)
         proposals = proposals_json(self._image, self._proposals)["proposals"]
         return line | {"explanations": list(map(explanation_json, explanations)), "proposals": proposals}

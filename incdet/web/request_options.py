@@ -40,7 +40,7 @@ class SelectionOptions(ProposeOptions):
     """Options that select detections among the classified proposals."""
 
     score_threshold: float | None = Field(
-        None, ge=0.001, le=1, description="Lowest probability of a detection.", examples=[0.45]
+        None, ge=0.001, le=1, description="Lowest score of a detection.", examples=[0.45]
     )
     iou_threshold: float | None = Field(
         None,
@@ -59,18 +59,20 @@ class SelectionOptions(ProposeOptions):
     def selection(
         self, config: DetectionsConfig, class_names: tuple[str, ...], default_threshold: float
     ) -> DetectionsConfig:
-        """Returns the settings of the detections with these options.
+        """Returns the settings of the detections with these options; the display threshold is that of the request.
 
         Args:
             config: The settings of the server.
             class_names: The C classes.
-            default_threshold: Lowest probability where the request gives none.
+            default_threshold: Lowest score where the request gives none.
 
         Raises:
             ConfigurationError: A class is unknown.
         """
         threshold = default_threshold if self.score_threshold is None else self.score_threshold
-        changed: dict[str, object] = {"score_threshold": threshold}
+        # what is not returned has a part in the scores of what is
+        score_threshold = min(config.score_threshold, threshold)
+        changed: dict[str, object] = {"score_threshold": score_threshold, "display_threshold": threshold}
         if self.iou_threshold is not None:
             changed["iou_threshold"] = self.iou_threshold
         if self.max_per_image is not None:

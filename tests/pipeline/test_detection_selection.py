@@ -6,7 +6,7 @@ import pytest
 from incdet.config.sections import DetectionsConfig
 from incdet.detections import Detections
 from incdet.ops.rescoring import PART_OVERLAP, part_shares, prominences
-from incdet.pipeline.detection_selection import select_detections
+from incdet.pipeline.detection_selection import MAX_RIVALS, select_detections
 from incdet.structures import Image, RegionScores
 
 CLASSES = ("cat", "dog", "sheep")
@@ -53,6 +53,10 @@ def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: Detecti
         rivals = [other for other, _, kind in kept if kind == class_id]
         if all(overlap(box, other) <= config.iou_threshold for other in rivals):
             kept.append((box, value, class_id))
+    if config.voting_iou is not None:
+        kept = [
+            (slow_vote(box, class_id, candidates, config.voting_iou), value, class_id) for box, value, class_id in kept
+        ]
     scored = [
         (box, float(np.float32(value * (1 - config.part_penalty * slow_share(box, value, class_id, kept)))), class_id)
         for box, value, class_id in kept
@@ -62,8 +66,18 @@ def slow_selection(boxes: np.ndarray, probabilities: np.ndarray, config: Detecti
         (box, float(np.float32(value * slow_prominence(box, value, scored) ** exponent)), class_id)
         for box, value, class_id in scored
     ]
-    best = sorted(scored, key=lambda entry: -entry[1])[: config.max_per_image]
+    best = [entry for entry in scored if config.classes is None or CLASSES[entry[2]] in config.classes]
+    best = sorted(best, key=lambda entry: -entry[1])[: config.max_per_image]
     return [entry for entry in best if entry[1] >= np.float32(config.score_threshold)]
+
+
+def slow_vote(box: list[float], class_id: int, candidates: list, voting_iou: float) -> list[float]:
+    """The mean of the boxes of a class around a box, weighted by their probabilities; the box itself is one of them."""
+    voters = [
+        (other, value) for other, value, kind in candidates if kind == class_id and overlap(box, other) >= voting_iou
+    ]
+    total = sum(value for _, value in voters)
+    return [sum(other[side] * value for other, value in voters) / total for side in range(4)] if total else box
 
 
 def slow_share(box: list[float], value: float, class_id: int, kept: list) -> float:
@@ -93,8 +107,9 @@ def slow_prominence(box: list[float], value: float, kept: list) -> float:
         DetectionsConfig(iou_threshold=0.0, score_threshold=0.0),
         DetectionsConfig(iou_threshold=0.5, max_per_image=7),
         DetectionsConfig(iou_threshold=1.0, max_per_image=1000),
+        DetectionsConfig(iou_threshold=0.5, classes=("sheep", "dog")),
     ],
-    ids=["defaults", "quarter", "any overlap", "few", "none suppressed"],
+    ids=["defaults", "quarter", "any overlap", "few", "none suppressed", "two classes"],
 )
 def test_random_regions_agree_with_a_slow_selection(seed, config):
     random = np.random.default_rng(seed)
@@ -108,8 +123,11 @@ def test_random_regions_agree_with_a_slow_selection(seed, config):
     # without ties, scores of parts may differ by a rounding and change no place
     probabilities = random.random((60, 3)).astype(np.float32)
     expected = slow_selection(boxes, probabilities, config)
-    found = rows(select(boxes, probabilities, **(config.model_dump() | {"voting_iou": None})))
-    assert [(box, class_id) for box, _, class_id in found] == [(box, class_id) for box, _, class_id in expected]
+    found = rows(select(boxes, probabilities, **config.model_dump()))
+    assert [class_id for _, _, class_id in found] == [class_id for _, _, class_id in expected]
+    # the mean of boxes is not left outside the photo
+    inside = np.array([box for box, _, _ in expected]).reshape(-1, 4).clip(0, [PHOTO.width, PHOTO.height] * 2)
+    assert np.allclose(np.array([box for box, _, _ in found]).reshape(-1, 4), inside, atol=1e-4)
     assert [score for _, score, _ in found] == pytest.approx([score for _, score, _ in expected], rel=1e-6)
 
 
@@ -236,8 +254,8 @@ def test_found_boxes_are_the_weighted_mean_of_their_class_around_them(seed):
     corners = random.integers(0, 9, (60, 2))
     boxes = np.concatenate([corners, corners + random.integers(4, 13, (60, 2))], axis=1).astype(np.float32)
     probabilities = random.random((60, 3)).astype(np.float32)
-    without = select(boxes, probabilities, score_threshold=0.2, part_penalty=0.0)
-    found = select(boxes, probabilities, score_threshold=0.2, part_penalty=0.0, voting_iou=0.5)
+    without = select(boxes, probabilities, score_threshold=0.2)
+    found = select(boxes, probabilities, score_threshold=0.2, voting_iou=0.5)
     assert found.scores.tolist() == without.scores.tolist()
     assert not np.allclose(found.boxes, without.boxes, atol=0.5)
     for before, after, class_id in zip(without.boxes, found.boxes, without.class_ids, strict=True):
@@ -265,3 +283,20 @@ def test_boxes_that_nothing_overlaps_stay_where_they_are():
     boxes = [[0, 0, 5, 5], [10, 0, 15, 5], [20, 3, 20, 9]]  # the last one has no surface
     found = select(boxes, [[0.5, 0, 0], [0.25, 0, 0], [0.125, 0, 0]], voting_iou=0.5)
     assert found.boxes.tolist() == boxes
+
+
+def test_objects_of_other_classes_count_in_the_scores_of_those_looked_for():
+    boxes, probabilities = [[0, 0, 5, 4], [10, 0, 20, 20]], [[0.5, 0, 0], [0, 0.9, 0]]
+    everything = select(boxes, probabilities, prominence_exponent=0.1)
+    cats = select(boxes, probabilities, prominence_exponent=0.1, classes=("cat",), max_per_image=1)
+    assert rows(cats) == [row for row in rows(everything) if row[2] == 0]
+
+
+def test_as_many_are_rescored_as_are_wanted():
+    random = np.random.default_rng(0)
+    corners = random.integers(0, 20, (1500, 2))
+    boxes = np.concatenate([corners, corners + random.integers(1, 13, (1500, 2))], axis=1)
+    probabilities = random.uniform(0.1, 1, (1500, 1)) * [1, 0, 0]
+    settings = {"iou_threshold": 1.0, "part_penalty": 0.5, "prominence_exponent": 0.1, "score_threshold": 0.0}
+    few, many = (select(boxes, probabilities, **settings, max_per_image=number) for number in (100, 2 * MAX_RIVALS))
+    assert (len(few), len(many)) == (100, 2 * MAX_RIVALS)

@@ -15,7 +15,6 @@ from incdet.data.yolo_labels import read_labels
 from incdet.detections import Detections
 from incdet.images import read_image
 from incdet.output.writers import detections_from_json, proposals_json
-from incdet.pipeline.detection_selection import select_detections
 from incdet.proposers.selective_search import group_all, make_frame
 from incdet.structures import Image
 from incdet.web import conversion_routes, json_work
@@ -59,8 +58,8 @@ def test_detections_are_those_of_the_detector(client, served_detector, cat):
     DetectionsResponse.model_validate(line, extra="forbid")
     assert (line["image"], line["width"], line["height"]) == ("cat.png", 451, 300)
     assert "seconds" not in line
-    config = served_detector.config.detections.model_copy(update={"score_threshold": 0.45})
-    expected = select_detections(scores, image, served_detector.class_names, config)
+    everything = served_detector.select(scores, image)
+    expected = everything[everything.scores >= 0.45]
     found = detections_from_json(line, served_detector.class_names)
     assert found.labels == expected.labels == ["cat"]
     assert np.allclose(found.boxes, expected.boxes, atol=0.01)
@@ -101,6 +100,27 @@ def test_every_form_of_detections_agrees_with_the_json(client, served_detector, 
     assert forms["picture"].headers["content-type"] == "image/jpeg"
     assert picture.shape == (300, 451, 3)
     assert np.abs(picture.astype(int) - read_image(cat).pixels).max() > 100
+
+
+@pytest.mark.parametrize(("route", "one_class"), [("detect", False), ("explain", False), ("explain", True)])
+def test_what_a_request_leaves_out_has_its_part_in_the_other_scores(
+    client, served_detector, astronaut_file, route, one_class
+):
+    """Small things are found beside a large person; whatever is left out, the scores are those of the detector."""
+    image = read_image(astronaut_file)
+    everything = served_detector.select(served_detector.score(image, served_detector.propose(image)), image)
+    expected = everything[everything.scores >= 0.02]
+    options = "score_threshold=0.02"
+    if one_class:
+        other = next(label for label in expected.labels if label != "person")
+        expected = expected[np.array(expected.labels) == other]
+        options += f"&classes={other}"
+    line = client.post(f"/v1/{route}?{options}", content=astronaut_file.read_bytes()).json()
+    assert [entry["label"] for entry in line["detections"]] == expected.labels
+    assert [entry["score"] for entry in line["detections"]] == pytest.approx(expected.scores.tolist(), abs=1e-4)
+    if route == "explain":
+        assert len(line["explanations"]) == len(expected)
+        assert min(entry["prominence_factor"] for entry in line["explanations"]) < 0.95
 
 
 def test_explanations_belong_to_the_detections(client, served_detector, cat):

@@ -58,10 +58,12 @@ function suppressedTable(explanation) {
 function scoreFacts(detection, explanation) {
   const { part_factor: part, prominence_factor: prominence } = explanation;
   const factors = [];
-  if (part < 1) factors.push(`times ${percent(part)} because it lies inside a larger ${detection.label}`);
-  if (prominence < 1) factors.push(`times ${percent(prominence)} because it is small beside others`);
-  if (factors.length === 0) return [];
-  return fact("Probability", [percent(detection.score / part / prominence), ...factors].join(", "));
+  // what leaves 99.5 % or more is not worth a word
+  if (part < 0.995) factors.push(`× ${percent(part)} (it lies inside a larger ${detection.label})`);
+  if (prominence < 0.995) factors.push(`× ${percent(prominence)} (another detection is larger)`);
+  if (factors.length === 0 || part * prominence === 0) return [];
+  const probability = percent(detection.score / part / prominence);
+  return fact("Score", [probability, ...factors, `= ${percent(detection.score)}`].join(" "));
 }
 
 export function showExplanation(detection, explanation, iouThreshold) {

@@ -207,7 +207,7 @@ function refreshProposals(photo, rows) {
   const mean = best.reduce((sum, iou) => sum + iou, 0) / Math.max(best.length, 1);
   byId("coverage").textContent = rows.length
     ? `They cover ${covered} of the ${rows.length} found boxes at an overlap (IoU) of 0.5 or more; the mean of the best overlaps is ${mean.toFixed(2)}.`
-    : "Nothing is found at this probability, so there is nothing to cover.";
+    : "Nothing is found at this score, so there is nothing to cover.";
 }
 
 async function refreshHierarchy(photo) {
