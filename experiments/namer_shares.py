@@ -60,17 +60,18 @@ def main(
 ) -> None:
     """Prints a row for each weight, on the photos with objects, and F1 of the shipped weight on all photos."""
     data, known = photos_of_voc(dataset, root, split)
-    outputs = region_outputs(data, run, cache, settings or [])
+    config = load_config(Config, settings=settings or [])
+    outputs = region_outputs(data, run, cache, config)
     rows = np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0])
     part, parts = some_photos(data, rows), [outputs[row] for row in rows]
     table = Table("weight of the namer", *COLUMNS, title=f"{len(part)} photos of {data.name} with objects")
-    judged = [judge(detections(part, parts, share, known), part) for share in shares or SHARES]
+    judged = [judge(detections(part, parts, share, known, config.detections), part) for share in shares or SHARES]
     for share, one in zip(shares or SHARES, judged, strict=True):
         numbers = compared_numbers(one, judged[0])
         cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
         table.add_row(f"{share:.2f}", *cells)
     table_console(None).print(table)
-    found = detections(data, outputs, NAMER_SHARE, known)
+    found = detections(data, outputs, NAMER_SHARE, known, config.detections)
     evaluation = evaluate_detections(data.class_names, data.ground_truths, found)
     for point in operating_points(evaluation, THRESHOLDS):
         both = point.num_detections + point.num_objects
@@ -91,13 +92,11 @@ def photos_of_voc(dataset: Collection, root: Path, split: str) -> tuple[Dataset,
     return data, np.ones(len(VOC_CLASSES), bool)
 
 
-def region_outputs(
-    data: Dataset, run: Path | None, cache: Path, settings: list[str]
-) -> list[tuple[Image, RegionScores]]:
+def region_outputs(data: Dataset, run: Path | None, cache: Path, config: Config) -> list[tuple[Image, RegionScores]]:
     """Returns each photo and its region scores: those of an evaluation, or of a detector under some settings."""
     if run is not None:
         return list(outputs_of_run(data, run))
-    detector = detector_with_namer(load_config(Config, settings=settings))
+    detector = detector_with_namer(config)
     return list(stored_outputs(data, cache, detector))
 
 
@@ -165,7 +164,11 @@ def outputs_of_run(data: Dataset, run: Path) -> Iterator[tuple[Image, RegionScor
 
 
 def detections(
-    data: Dataset, outputs: list[tuple[Image, RegionScores]], share: float, known: np.ndarray
+    data: Dataset,
+    outputs: list[tuple[Image, RegionScores]],
+    share: float,
+    known: np.ndarray,
+    config: DetectionsConfig,
 ) -> list[Detections]:
     """Selects the detections of each photo under a weight of the namer.
 
@@ -174,6 +177,7 @@ def detections(
         outputs: each photo and its region scores.
         share: weight of the namer, from 0 to 1.
         known: [C] bool, the classes that are looked for.
+        config: thresholds and limits of the detections.
     """
     shared = []
     for image, scores in outputs:
@@ -183,7 +187,7 @@ def detections(
         without = (scores.probabilities - NAMER_SHARE * renamed) / (1 - NAMER_SHARE)
         probabilities = (1 - share) * without + share * renamed
         shared.append((image, RegionScores(scores.boxes, probabilities.astype(np.float32).clip(0, 1))))
-    return selected(data, shared, Config().detections, known)
+    return selected(data, shared, config, known)
 
 
 def selected(

@@ -58,7 +58,7 @@ def main(
             (image, in_scene(scores, scene, exponent, config.scores.scene_exponent))
             for (image, scores), scene in zip(outputs, scenes, strict=True)
         ]
-        judged.append(judge(detections(data, found, NAMER_SHARE, known), data))
+        judged.append(judge(detections(data, found, NAMER_SHARE, known, config.detections), data))
         numbers = compared_numbers(judged[-1], judged[0])
         cells = [form.format(number) for form, number in zip(COLUMNS.values(), numbers, strict=True)]
         table.add_row(f"{exponent:g}", *cells)

@@ -54,7 +54,7 @@ def main(
     """Prints a row for each change of a setting, on the photos with objects."""
     data, known = photos_of_voc(dataset, root, split)
     data = some_photos(data, np.array([row for row, truth in enumerate(data.ground_truths) if len(truth) > 0]))
-    outputs = region_outputs(data, run, cache, settings or [])
+    outputs = region_outputs(data, run, cache, load_config(Config, settings=settings or []))
     table = Table(Column("setting", overflow="fold"), *COLUMNS, title=f"{len(data)} photos of {data.name} with objects")
     judged = []
     for change in changes or CHANGES:

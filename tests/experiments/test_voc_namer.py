@@ -10,7 +10,7 @@ from voc_namer import LearntRegions, train_classifier
 
 import incdet
 from incdet.config.loading import make_config
-from incdet.config.sections import Config
+from incdet.config.sections import Config, DetectionsConfig
 from incdet.data.readers import Collection, read_dataset
 from incdet.data.voc import VOC_CLASSES
 from incdet.detector import Detector
@@ -69,7 +69,7 @@ def test_a_share_of_zero_leaves_the_names_of_the_networks_in_front():
     known = np.arange(20) != VOC_CLASSES.index("diningtable")
     assert SHARES[0] == 0
     for share in SHARES:
-        (found,) = detections(data, [(image, scores)], share, known)
+        (found,) = detections(data, [(image, scores)], share, known, DetectionsConfig())
         expected = (1 - share) * without + share * renamed
         expected[:, VOC_CLASSES.index("diningtable")] = 0
         for row, box in enumerate(boxes):
