@@ -47,7 +47,8 @@ def detector():
 
 @pytest.fixture(scope="module")
 def detector_on_crops():
-    return Detector.from_pretrained(config=few(scores={"features": "cropped"}))
+    fewer = {"limit": 12, "methods": ["selective_search"]}
+    return Detector.from_pretrained(config=few(scores={"features": "cropped"}, proposals=fewer))
 
 
 @pytest.mark.slow
@@ -261,7 +262,7 @@ def test_an_unknown_class_is_refused():
 @pytest.mark.slow
 def test_streaming_and_the_four_lines_give_equal_bytes(detector, detector_on_crops, chelsea_file, astronaut):
     """`detect` is the pipeline in four lines; everything that works on many photos must say the same."""
-    streams_give_equal_bytes(detector, [chelsea_file, astronaut, chelsea_file.read_bytes()])
+    streams_give_equal_bytes(detector, [chelsea_file, astronaut])
     streams_give_equal_bytes(detector_on_crops, [chelsea_file, astronaut])
 
 

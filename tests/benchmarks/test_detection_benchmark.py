@@ -24,7 +24,15 @@ def photos(tmp_path_factory):
 
 
 FEW = ("--set", "device=cpu", "--set", "proposals.limit=3", "--set", "proposals.multibox.photo_sides=[128]")
-MORE = ("--set", "proposals.limit=24", "--set", "proposals.multibox.photo_sides=[128]")
+# one network
+MORE = (
+    "--set",
+    "scores.features=shared",
+    "--set",
+    "proposals.limit=24",
+    "--set",
+    "proposals.multibox.photo_sides=[128]",
+)
 
 
 def test_detection_is_measured_stage_by_stage(photos, tmp_path):

@@ -204,7 +204,7 @@ def test_lines_say_whether_a_goal_is_reached():
 def test_contenders_take_turns(small_voc, tmp_path):
     names = [f"{SHARED}, torch float32", CROPS, "mobilenet_v3_large_320_fpn, float32"]
     only = [part for name in names for part in ("--only", name)]
-    options = ["--limit", 2, "--runs", 2, "--set", "device=cpu", *only, "--json", "out.json"]
+    options = ["--limit", 2, "--runs", 1, "--set", "device=cpu", *only, "--json", "out.json"]
     settings = [part for setting in FEW for part in ("--set", setting)]
     result = run_tool("benchmarks/benchmark.py", "shared-features", small_voc, *options, *settings, folder=tmp_path)
     assert result.returncode == 0, result.stderr

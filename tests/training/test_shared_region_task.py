@@ -24,7 +24,7 @@ from incdet.training.shared_region_task import SharedRegionsTask
 SAMPLING = {"positive_share": 0.4, "positive_iou": 0.3, "full_iou": 0.7, "num_jittered_boxes": 6, "near_share": 0.5}
 SHARED = {"photo_sides": [96, 128], "regions_per_photo": 10}
 LONGER = {
-    "optimization": {"steps": 25, "batch_size": 2, "learning_rate": 0.005},
+    "optimization": {"steps": 20, "batch_size": 2, "learning_rate": 0.005},
     "shared": {"photo_sides": [160, 192], "regions_per_photo": 24},
 }
 STILL = {"photo_sides": [128, 128], "regions_per_photo": 10, "color_gain": 0.0, "color_shift": 0.0}
