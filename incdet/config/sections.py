@@ -242,9 +242,9 @@ class DetectionsConfig(Section):
         voting_iou: Smallest Jaccard index (IoU) with a detection from which a box of its class votes: the detection's
             box becomes the mean of these boxes, weighted by their probabilities. None keeps the best box.
         part_penalty: Share of its score that a detection loses where it lies wholly inside a larger one of its class
-            whose score is as high. A lower score takes less; 0.7 of it or less inside costs nothing.
+            whose score is as high. A lower one takes less; 0.7 of it or less inside costs nothing. 0 as in the paper.
         prominence_exponent: Power of the quotient of a detection's area and that of the largest one, by which its score
-            is multiplied. A larger one with a lower score counts with a smaller area. 0.1 leaves 0.79 to a tenth.
+            is multiplied; 0.1 leaves 0.79 to a tenth. One with a lower score counts as smaller. 0 as in the paper.
         max_per_image: Number of best detections that are kept per photo.
         classes: Names of the classes that are looked for. None looks for all classes of the weights. Objects of other
             classes still count in the scores of these.

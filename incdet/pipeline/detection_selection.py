@@ -12,8 +12,9 @@ from incdet.ops.rescoring import part_shares, prominences
 from incdet.structures import Image, RegionScores
 
 MAX_RIVALS = 1000
-"""Number of the best boxes left by non-maximum suppression that are rescored, if no more detections are wanted. Photos
-have some hundred from the default threshold on; a threshold of 0 leaves many thousand."""
+"""Number of the best boxes left by non-maximum suppression that are rescored, and as many of the classes looked for, if
+no more detections are wanted. Photos have some hundred from the default threshold on; a threshold of 0 leaves many
+thousand."""
 
 
 class Candidates(NamedTuple):
@@ -104,8 +105,11 @@ def select_candidates(
     """Returns the candidates that become detections; arguments as for `select_detections`."""
     # boxes are float64 here, because in float32 an IoU of exactly 0.3 would exceed the threshold 0.3
     survivors = nms_by_class(candidates.boxes.astype(np.float64), candidates.class_ids, config.iou_threshold)
-    # scores only fall from here on, so that what is far behind never comes among the best
-    rows = survivors[: max(MAX_RIVALS, config.max_per_image)]
+    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
+    is_wanted = wanted[candidates.class_ids[survivors]]
+    # objects of classes that are not looked for count in the scores of the others
+    limit = max(MAX_RIVALS, config.max_per_image)
+    rows = survivors[(np.arange(len(survivors)) < limit) | (is_wanted & (np.cumsum(is_wanted) <= limit))]
     boxes, class_ids = candidates.boxes[rows], candidates.class_ids[rows]
     if config.voting_iou is not None:
         boxes = vote_on_boxes(candidates.boxes, candidates.values, candidates.class_ids, rows, config.voting_iou)
@@ -115,8 +119,6 @@ def select_candidates(
     scores = (scores * part_factors).astype(np.float32)
     prominence_factors = prominences(boxes, scores) ** config.prominence_exponent
     scores = (scores * prominence_factors).astype(np.float32)
-    # objects of classes that are not looked for count in the scores of the others
-    wanted = np.array([config.classes is None or name in config.classes for name in class_names], bool)
     best = np.argsort(-scores, kind="stable")
     best = best[wanted[class_ids[best]] & (scores[best] >= config.score_threshold)][: config.max_per_image]
     return SelectedCandidates(

@@ -300,3 +300,13 @@ def test_as_many_are_rescored_as_are_wanted():
     settings = {"iou_threshold": 1.0, "part_penalty": 0.5, "prominence_exponent": 0.1, "score_threshold": 0.0}
     few, many = (select(boxes, probabilities, **settings, max_per_image=number) for number in (100, 2 * MAX_RIVALS))
     assert (len(few), len(many)) == (100, 2 * MAX_RIVALS)
+
+
+def test_a_class_that_is_looked_for_is_found_behind_any_number_of_others():
+    """Tiles of a dog each, and a less probable cat."""
+    corners = np.stack(np.meshgrid(np.arange(0, 40, 0.8), np.arange(0, 30, 0.8)), axis=-1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 0.8], axis=1)
+    assert len(boxes) > MAX_RIVALS
+    probabilities = np.tile([0, 0.9, 0], (len(boxes), 1))
+    probabilities[7] = [0.1, 0, 0]
+    assert select(boxes, probabilities, classes=("cat",)).scores.tolist() == [pytest.approx(0.1)]
