@@ -29,7 +29,6 @@ from incdet.cli import (
 from incdet.cli.console import call_with_sentence, warning
 from incdet.cli.old_options import CommandWithOldOptions
 from incdet.cli.options import examples
-from incdet.runtime.start_up import collect_garbage_rarely
 
 DETECT, EVALUATE, TRAIN, ABOUT = "Detect", "Evaluate", "Train", "About"
 """Titles of the panels in which `incdet --help` groups commands."""
@@ -109,7 +108,6 @@ def _top(
 
 def main() -> None:
     """Entry point of the `incdet` program."""
-    collect_garbage_rarely()
     call_with_sentence(app)
 
 

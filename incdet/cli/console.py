@@ -20,7 +20,7 @@ from rich.text import Text
 from incdet.cli.progress_lines import ProgressLines
 from incdet.errors import IncdetError, OutputError, PackageError, reason
 from incdet.runtime.reporter import Reporter, say_nothing
-from incdet.runtime.start_up import tell_first_compilation
+from incdet.runtime.start_up import collect_garbage_rarely, tell_first_compilation
 from incdet.runtime.visible_text import visible, visible_lines
 
 
@@ -233,6 +233,7 @@ def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None,
         arguments: Arguments; None takes those of the process.
         name: Name of the program in its help; None takes that of the process.
     """
+    collect_garbage_rarely()
     try:
         _end_like_interrupted()
         with warnings_in_one_line():

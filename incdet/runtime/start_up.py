@@ -1,5 +1,6 @@
 """The time before the first result: how long a process has run, and what it loads and compiles once."""
 
+import atexit
 import gc
 import os
 import threading
@@ -68,8 +69,10 @@ def process_age() -> float:
 
 
 def collect_garbage_rarely() -> None:
-    """Makes Python look for garbage less often, for programs that end when their work is done."""
+    """Makes Python look for garbage less often, and not when it ends, for programs that end when their work is done."""
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # going through a million objects once more, which the system frees anyway, would keep the user waiting
+    atexit.register(gc.freeze)
 
 
 _compilation_listeners: list[Callable[[], None]] = []

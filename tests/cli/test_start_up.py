@@ -61,3 +61,27 @@ def test_loaded_networks_have_the_numbers_of_their_file():
     assert all(tensor.device.type == "cpu" and bool(tensor.isfinite().all()) for tensor in tensors)
     crops = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     assert bool(network(crops).main.isfinite().all())
+
+
+RARELY = """
+import sys
+sys.path[:0] = {path!r}
+from incdet.runtime.start_up import collect_garbage_rarely
+collect_garbage_rarely()
+"""
+
+CYCLE = """
+class Cycle:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("found")
+Cycle()
+"""
+
+
+def test_a_program_ends_without_looking_for_garbage_again():
+    """Python does so by default, which takes a second after a detection."""
+    for beginning, found in (("", "found\n"), (RARELY.format(path=sys.path), "")):
+        result = subprocess.run([sys.executable, "-c", beginning + CYCLE], capture_output=True, text=True, check=True)
+        assert result.stdout == found
