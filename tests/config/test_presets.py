@@ -44,6 +44,14 @@ def test_settings_win_over_files_and_files_over_presets(tmp_path):
     assert load_config(Config, file, ["preset=fast"]).scores.features == "shared"
 
 
+def test_another_threshold_than_that_of_a_preset_wins():
+    assert load_config(Config, None, ["preset=fast"]).detections.display_threshold == 0.55
+    config = load_config(Config, None, ["preset=fast", "detections.display_threshold=0.2"])
+    assert config.detections.display_threshold == 0.2
+    # which weights have no threshold of their own is theirs to say
+    assert load_config(Config, None, ["preset=paper"]).detections.display_threshold is None
+
+
 @pytest.mark.filterwarnings("ignore:the setting 'regression'")
 def test_old_names_win_over_presets_too():
     assert make_config(Config, {"preset": "paper", "scores": {"regression": True}}, "test").scores.box_deltas
