@@ -76,7 +76,6 @@ def measure_detection(
         IncdetError: a contender cannot be made or cannot read a photo.
     """
     (device,) = {what["device"] for what in named.values()}
-    rates = matrix_rates(device)
     results: dict[str, dict[Path, list[PhotoSeconds]]] = {name: {photo: [] for photo in photos} for name in named}
     memory: dict[str, float] = {}
     turns = [(run, photo, name) for run in range(runs) for photo in photos for name in named]
@@ -88,6 +87,7 @@ def measure_detection(
                 report(done, f"warm-up: {name}")
                 # a network of ours is made ready when a region first reaches it; peers would take minutes
                 processes.run(name, thumbnail if "peer" in what else photos[0])
+        rates = matrix_rates(device)
         for done, (_, photo, name) in enumerate(turns, len(named)):
             report(done, f"{photo.name}: {name}")
             seconds, memory[name] = processes.run(name, photo)

@@ -32,9 +32,13 @@ def cascade_of(members, rejection_network=None, thresholds=(0.0, 0.0), contexts=
     return Cascade(ready, first, Thresholds(*thresholds))
 
 
-def regions_of(photos, cascade, batch_size=64, across_photos=False):
+SMALL = Preprocessing(size=128)
+"""Crops that take a third of the time."""
+
+
+def regions_of(photos, cascade, batch_size=64, across_photos=False, preprocessing=SMALL):
     """The `PhotoRegions` of (image, boxes) pairs."""
-    croppers = ((RegionCropper(image, Preprocessing(), CPU), boxes) for image, boxes in photos)
+    croppers = ((RegionCropper(image, preprocessing, CPU), boxes) for image, boxes in photos)
     if across_photos:
         return list(score_across_photos(croppers, cascade, batch_size))
     return [score_regions(cropper, boxes, cascade, batch_size) for cropper, boxes in croppers]

@@ -4,6 +4,7 @@ import faulthandler
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,21 +20,50 @@ TIMEOUT = 180
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["incdet.cli.console", "incdet.detector", "incdet.evaluation.dataset_evaluation", "incdet.training.region_task"]
+    [
+        *("incdet.cli.app", "incdet.detector", "incdet.evaluation.dataset_evaluation"),
+        *("incdet.training.region_task", "incdet.training.training_runs"),
+        *("skimage.segmentation", "torchvision.transforms.v2"),
+    ]
 )
 
 
 def run_tool(name, *arguments, folder):
-    """What `python NAME ARGUMENTS` ends with in the folder; a name without a folder is that of a program in tools/."""
-    command = [str(ROOT / (name if "/" in name else f"tools/{name}")), *map(str, arguments)]
+    """What `python NAME ARGUMENTS` ends with in the folder.
+
+    A name without a folder is that of a program in tools/, and "incdet" the command itself.
+    """
+    return _run_all(name, arguments, folder, [{}])[0]
+
+
+def run_together(name, *arguments, folder):
+    """What the program ends with in each of two processes that train together, as `torchrun` would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    return _run_all(name, arguments, folder, [shared | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")])
+
+
+def _run_all(name, arguments, folder, own_variables):
+    """What the processes of a program end with, one for each set of environment variables."""
+    program = name if name == "incdet" else str(ROOT / (name if "/" in name else f"tools/{name}"))
+    command = [program, *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     with tempfile.TemporaryDirectory() as streams:
-        files = [Path(streams) / stream for stream in ("stdout", "stderr")]
-        process = _context.Process(target=_run, args=(command, str(folder), environment, files))
-        process.start()
-        process.join()
-        texts = [file.read_text() for file in files]
-    return subprocess.CompletedProcess(command, process.exitcode, *texts)
+        files = [[Path(streams) / f"{kind}-{each}" for kind in "oe"] for each in range(len(own_variables))]
+        processes = [
+            _context.Process(target=_run, args=(command, str(folder), environment | own, texts))
+            for own, texts in zip(own_variables, files, strict=True)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        return [
+            subprocess.CompletedProcess(command, process.exitcode, *(file.read_text() for file in texts))
+            for process, texts in zip(processes, files, strict=True)
+        ]
 
 
 def _run(command, folder, environment, files):
@@ -49,6 +79,10 @@ def _run(command, folder, environment, files):
 
     notes.width = 200
     sys.argv = command
+    if command[0] == "incdet":
+        from incdet.cli.app import main
+
+        main()
     sys.path.insert(0, str(Path(command[0]).parent))
     runpy.run_path(command[0], run_name="__main__")
 
@@ -69,7 +103,7 @@ main()
 
 def kill_after_first_checkpoint(*arguments, folder):
     """Starts a training by its command, which waits after its first checkpoint, and kills it there."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PAUSED, *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams) as process:

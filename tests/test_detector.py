@@ -42,13 +42,13 @@ def record(classes=("cat", "dog"), **more) -> WeightsRecord:
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector.from_pretrained(config=few())
+    return Detector.from_pretrained(members=2, config=few())
 
 
 @pytest.fixture(scope="module")
 def detector_on_crops():
     fewer = {"limit": 12, "methods": ["selective_search"]}
-    return Detector.from_pretrained(config=few(scores={"features": "cropped"}, proposals=fewer))
+    return Detector.from_pretrained(members=2, config=few(scores={"features": "cropped"}, proposals=fewer))
 
 
 @pytest.mark.slow
@@ -233,7 +233,7 @@ def test_networks_see_their_own_contexts_under_the_thresholds_of_the_configurati
     members = [second] if cascade else [first, second]
     thresholds = (0.0, half_resolution_min_probability)
     reference = cascade_of(members, first if cascade else None, thresholds, contexts=(16, 40))
-    (expected,) = regions_of([(image, boxes)], reference)
+    (expected,) = regions_of([(image, boxes)], reference, preprocessing=Preprocessing())
     assert np.allclose(found, expected.scores().probabilities, atol=1e-6)
     if half_resolution_min_probability:
         small = {16: RegionCropper(image, Preprocessing(), cpu).crop(boxes, context=16, shrink=2)}

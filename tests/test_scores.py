@@ -5,12 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from cascades import CPU, cascade_of, member_of, regions_of
+from cascades import CPU, SMALL, cascade_of, member_of, regions_of
 
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights_record import Preprocessing
 from incdet.pipeline import batching
 from incdet.pipeline.batching import score_across_photos
 from incdet.regions import RegionCropper
@@ -33,7 +32,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def crops():
-    return {16: torch.randn(5, 3, 224, 224, generator=torch.Generator().manual_seed(1)) * 60}
+    return {16: torch.randn(5, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 60}
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,7 @@ def test_photos_wait_for_a_full_batch(networks, photos):
     def cut():
         for image, boxes in photos:
             asked.append(len(boxes))
-            yield RegionCropper(image, Preprocessing(), CPU), boxes
+            yield RegionCropper(image, SMALL, CPU), boxes
 
     together = score_across_photos(cut(), cascade_of(networks[:1]), 64)
     assert [(len(next(together).boxes), len(asked)) for _ in photos] == [(5, 3), (0, 3), (3, 3)]
@@ -196,7 +195,7 @@ def test_photos_do_not_wait_for_a_full_batch_forever(networks, photos, monkeypat
     def cut():
         for number in range(5):
             asked.append(number)
-            yield RegionCropper(image, Preprocessing(), CPU), boxes[:1]
+            yield RegionCropper(image, SMALL, CPU), boxes[:1]
 
     together = score_across_photos(cut(), cascade_of(networks[:1]), 64)
     assert [len(asked) for _ in together] == [2, 2, 4, 4, 5]

@@ -32,6 +32,8 @@ MORE = (
     "proposals.limit=24",
     "--set",
     "proposals.multibox.photo_sides=[128]",
+    "--set",
+    "scores.photo_sides=[512]",
 )
 
 
@@ -88,7 +90,7 @@ def test_a_folder_with_a_broken_photo_is_not_measured(photos, tmp_path):
 def test_ranges_are_written_beside_the_weights(small_voc, tmp_path, name):
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(find_weights(name).read_bytes())
-    options = ["--root", small_voc, "--split", "val", "--photos", 2, "--regions", 2]
+    options = ["--root", small_voc, "--split", "val", "--photos", 1, "--regions", 2]
     result = run_tool("calibrate_int8.py", weights, *options, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     written = json.loads(activation_ranges_file(weights).read_text())

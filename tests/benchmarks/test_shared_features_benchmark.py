@@ -205,7 +205,7 @@ def test_contenders_take_turns(small_voc, tmp_path):
     names = [f"{SHARED}, torch float32", CROPS, "mobilenet_v3_large_320_fpn, float32"]
     only = [part for name in names for part in ("--only", name)]
     options = ["--limit", 2, "--runs", 1, "--set", "device=cpu", *only, "--json", "out.json"]
-    settings = [part for setting in FEW for part in ("--set", setting)]
+    settings = [part for setting in (*FEW, "scores.photo_sides=[192]") for part in ("--set", setting)]
     result = run_tool("benchmarks/benchmark.py", "shared-features", small_voc, *options, *settings, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     numbers = json.loads((tmp_path / "out.json").read_text())

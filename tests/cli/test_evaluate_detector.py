@@ -26,6 +26,7 @@ from incdet.structures import Image, RegionScores
 def test_evaluate_runs_the_detector_and_repeats_from_stored_scores(incdet, small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json", "--output", "run"]
     few = ["--set", "proposals.limit=24", "--set", "proposals.multibox.photo_sides=[128]", "--members", 1]
+    few += ["--set", "scores.photo_sides=[384]", "--set", "scores.namer=none"]
     code, out, err = incdet("evaluate", *arguments, *few)
     assert code == 0, err
     assert "mAP" in out
@@ -49,7 +50,7 @@ def test_evaluate_runs_the_detector_and_repeats_from_stored_scores(incdet, small
 @pytest.mark.slow
 def test_evaluate_judges_each_network_of_an_ensemble(incdet, small_voc, tmp_path):
     arguments = ["--dataset", "voc", "--root", small_voc, "--json", "out.json"]
-    arguments += ["--set", "proposals.limit=24", "--set", "proposals.methods=[selective_search]"]
+    arguments += ["--set", "proposals.limit=8", "--set", "proposals.methods=[selective_search]"]
     arguments += ["--set", "scores.features=cropped"]
 
     def evaluate(*more):

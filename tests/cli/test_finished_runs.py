@@ -18,7 +18,7 @@ try:
 except SystemExit as stopped:
     print(stopped.code, "torch" in sys.modules)
 """
-ONE_NETWORK = ("--set", "scores.features=shared", *FEW)
+ONE_NETWORK = ("--set", "scores.features=shared", "--set", "scores.photo_sides=[384]", *FEW)
 
 
 def repeated(folder, *arguments):

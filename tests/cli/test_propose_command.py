@@ -11,7 +11,8 @@ from command_line import one_sentence
 
 @pytest.mark.slow
 def test_propose_writes_boxes_best_first(incdet, photo):
-    code, out, _ = incdet("propose", photo, "--json", "-")
+    small = "--set", "proposals.multibox.photo_sides=[384]"
+    code, out, _ = incdet("propose", photo, "--json", "-", *small)
     assert code == 0
     line = json.loads(out)
     sources = [entry["source"] for entry in line["proposals"]]
@@ -19,7 +20,7 @@ def test_propose_writes_boxes_best_first(incdet, photo):
     assert len(sources) > 500
     scores = [entry["score"] for entry in line["proposals"]]
     assert scores == sorted(scores[:200], reverse=True) + sorted(scores[200:], reverse=True)
-    assert incdet("propose", photo, "--output", "p")[0] == 0
+    assert incdet("propose", photo, "--output", "p", *small)[0] == 0
     stored = json.loads(Path("p/proposals.jsonl").read_text())
     assert stored.pop("crc32")
     assert stored == line

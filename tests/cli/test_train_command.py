@@ -1,16 +1,13 @@
 """`incdet train regions` from the photos to the weights, killed and resumed."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
 from command_line import one_sentence
-from running_tools import ROOT, kill_after_first_checkpoint
+from running_tools import kill_after_first_checkpoint, run_together
 from safetensors.torch import load_file
 
 from incdet.config.recipes import recipes
@@ -109,11 +106,8 @@ def test_two_processes_with_one_photo_each_learn_what_one_learns_with_two(incdet
     """Dropout included; up to the order of additions."""
     code, _, err = incdet(*shared_recipe, "alone")
     assert code == 0, err
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "incdet"]
-    command = [*launcher, *shared_recipe, "both", "--set", "optimization.batch_size=1"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
-    assert ended.returncode == 0, ended.stderr
+    both = run_together("incdet", *shared_recipe, "both", "--set", "optimization.batch_size=1", folder=tmp_path)
+    assert [each.returncode for each in both] == [0, 0], both
     assert losses_of(tmp_path / "both") == pytest.approx(losses_of(tmp_path / "alone"), rel=1e-3)
     one, several = (load_file(tmp_path / name / "weights.safetensors") for name in ("alone", "both"))
     for name, value in one.items():

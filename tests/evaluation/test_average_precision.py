@@ -78,7 +78,7 @@ def data_sets(draw):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES)
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(case=data_sets(), block=st.sampled_from([1, 2, 3, 1 << 20]))
 def test_random_cases_agree_with_the_reference(rules, case, block):
     num_classes, objects, detections, blacklist = case

@@ -21,7 +21,7 @@ CASCADE = ("googlenet-voc", "googlenet-voc-1", "googlenet-voc-2")
 
 def few(**scores) -> Config:
     scores = {"precision": "float32", "engine": "torch", **scores}
-    proposals = {"limit": 24, "methods": ["selective_search"]}
+    proposals = {"limit": 12, "methods": ["selective_search"]}
     return make_config(Config, {"proposals": proposals, "scores": scores, "device": "cpu"}, "test")
 
 
@@ -42,10 +42,10 @@ def between(values: np.ndarray, passed: int) -> float:
 
 def test_outputs_with_thresholds_are_those_of_a_detector_with_these_thresholds(asked):
     image, proposals, outputs = asked
-    thresholds = Thresholds(between(outputs.rejection, 9), between(outputs.half_resolution, 15))
+    thresholds = Thresholds(between(outputs.rejection, 5), between(outputs.half_resolution, 8))
     near, close = outputs.passed(thresholds)
-    assert near.sum() == 15
-    assert 0 < close.sum() <= 9
+    assert near.sum() == 8
+    assert 0 < close.sum() <= 5
     config = few(
         min_probability=thresholds.min_probability,
         half_resolution_min_probability=thresholds.half_resolution_min_probability,
@@ -65,11 +65,11 @@ def test_outputs_with_thresholds_are_those_of_a_detector_with_these_thresholds(a
 
 def test_members_are_asked_from_the_lowest_threshold_on(asked):
     image, proposals, outputs = asked
-    threshold = between(outputs.rejection, 6)
+    threshold = between(outputs.rejection, 3)
     detector = Detector.from_pretrained(*CASCADE, cascade=True, config=few())
     fewer = run_every_stage(detector, image, proposals, threshold)
     asked_for = outputs.rejection.max(axis=1) >= threshold
-    assert asked_for.sum() == 6
+    assert asked_for.sum() == 3
     assert fewer.members == pytest.approx(np.where(asked_for[:, None], outputs.members, outputs.rejection), abs=1e-4)
     nothing = run_every_stage(detector, image, proposals[:0])
     assert len(nothing.with_thresholds(Thresholds(0.1, 0.1))) == 0

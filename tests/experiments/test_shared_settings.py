@@ -17,7 +17,7 @@ from incdet.structures import Proposals
 
 pytestmark = pytest.mark.slow
 
-TORCH = ["scores.engine=torch", "scores.precision=float32", "device=cpu"]
+TORCH = ["scores.engine=torch", "scores.precision=float32", "device=cpu", "scores.photo_sides=[128,192,256]"]
 FEW = ["proposals.limit=12", "proposals.methods=[selective_search]", "scores.engine=torch"]
 
 
@@ -50,7 +50,7 @@ def test_the_base_is_the_detector(scores, cat):
 def test_every_setting_has_an_effect(scores, cat):
     base = scores(settings_of(), *cat)
     changes = (
-        "scores.photo_sides=[480]",
+        "scores.photo_sides=[160]",
         "region_side=700",
         "scores.rounds=1",
         "scores.rounds=3",

@@ -68,15 +68,18 @@ def test_every_engine_says_what_the_network_says(
     classes = expected.argmax(dim=1)
     assert classes[0] == 7, "the cat"
     assert (classes == 20).sum() >= 4, "background"
-    crops = regions.to(device)
+    # torch takes five times as long where a processor has no bfloat16
+    some = slice(None, None, 2 if (device, engine, precision) == ("cpu", "torch", "bfloat16") else 1)
+    crops = regions[some].to(device)
     for outputs in (halves.head(halves.trunk(crops)), halves.full(crops)):
         assert outputs.dtype == torch.float32
         found = outputs.softmax(dim=1).cpu()
-        assert torch.equal(found.argmax(dim=1), classes)
-        assert float((found - expected).abs().max()) < largest
+        assert torch.equal(found.argmax(dim=1), classes[some])
+        assert float((found - expected[some]).abs().max()) < largest
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES[:1], indirect=True)
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
 @torch.inference_mode()
 def test_batches_of_any_size_in_any_order(network, regions, device, exact_gpu):

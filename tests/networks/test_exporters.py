@@ -27,6 +27,7 @@ import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 import detect_with_onnx
+detect_with_onnx.NUM_PROPOSALS = 48
 for label, probability, box in detect_with_onnx.detect(Path({folder!r}), {photo!r}):
     print(label, probability, *box)
 assert "torch" not in sys.modules

@@ -111,7 +111,9 @@ def test_every_engine_says_what_the_network_says(
     ranges = load_activation_ranges(find_weights(NAME)) if precision == "int8" else None
     backend = made.backend(made.prepare(copy.deepcopy(network)), ranges)
     assert probabilities_of(expected[0][2])[0].argmax() == 7, "the cat"
-    for (photo, regions), (maps, pooled, outputs) in zip(photos, expected, strict=True):
+    # torch takes five times as long where a processor has no bfloat16
+    some = slice(2 if (device, engine, precision) == ("cpu", "torch", "bfloat16") else 0, None)
+    for (photo, regions), (maps, pooled, outputs) in zip(photos[some], expected[some], strict=True):
         found_maps = backend.photo_features(photo.to(device))
         assert found_maps.is_contiguous(memory_format=torch.channels_last)
         assert relative_error(found_maps, maps) < of_maps

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from box_regressors import regressor_of
-from cascades import cascade_of, member_of, regions_of
+from cascades import SMALL, cascade_of, member_of, regions_of
 from random_boxes import random_pixel_boxes
 
 from incdet.networks.engines.torch_backend import prepare_network
 from incdet.networks.ensemble import Ensemble
 from incdet.networks.googlenet import GoogLeNet
-from incdet.networks.weights_record import Preprocessing
 from incdet.regions import RegionCropper
 
 CPU = torch.device("cpu")
@@ -47,7 +46,7 @@ def test_regions_move_before_the_next_stage(astronaut):
         expected = np.where(passed[:, None], alone.probabilities, moved.probabilities)
         assert found.probabilities == pytest.approx(expected, abs=1e-4)
         assert found.boxes == pytest.approx(np.where(passed[:, None], alone.boxes, moved.boxes), abs=0.02)
-    crops = {16: RegionCropper(astronaut, Preprocessing(), CPU).crop(boxes)}
+    crops = {16: RegionCropper(astronaut, SMALL, CPU).crop(boxes)}
     groups = ([member], [other], [member, plain, other])
     one, two, mean = (Ensemble([member_of(each) for each in group])(crops).box_deltas for group in groups)
     assert torch.allclose(mean, (one + two) / 2, atol=1e-5)

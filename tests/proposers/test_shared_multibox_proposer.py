@@ -27,6 +27,8 @@ from incdet.runtime.stopwatch import Stopwatch
 from incdet.structures import Image
 
 WEIGHTS = "multibox-voc-shared"
+SIDES = (192, 256, 384)
+"""Smaller photos than those of the weights, which take seconds."""
 CPU = torch.device("cpu")
 
 
@@ -37,7 +39,7 @@ def image(chelsea_file):
 
 @pytest.fixture(scope="module")
 def proposer():
-    return SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU)
+    return SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS, photo_sides=SIDES), CPU)
 
 
 def test_boxes_are_cut_ranked_and_rid_of_near_duplicates():
@@ -81,8 +83,8 @@ def test_a_detector_computes_feature_maps_once_for_proposals_and_regions(image, 
         raise AssertionError("the feature maps are computed a second time")
 
     monkeypatch.setattr(shared_multibox_proposer, "NetworkLevels", refuse)
-    values = {"device": "cpu", "scores": {"features": "shared"}}
-    values["proposals"] = {"methods": ["multibox"], "multibox": {"weights": WEIGHTS}}
+    values = {"device": "cpu", "scores": {"features": "shared", "photo_sides": SIDES}}
+    values["proposals"] = {"methods": ["multibox"], "multibox": {"weights": WEIGHTS, "photo_sides": SIDES}}
     detector = Detector.from_pretrained(config=make_config(Config, values, "a test"))
     assert detector.proposers.shares_features
     computed = []
@@ -144,7 +146,7 @@ class RoundedLevels(NetworkLevels):
 
 def test_feature_maps_in_bfloat16_are_read_by_layers_in_float32(proposer, image):
     levels = RoundedLevels("googlenet-voc-shared", CPU, ScoresConfig())
-    rounded = SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU, levels)
+    rounded = SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS, photo_sides=SIDES), CPU, levels)
     rounded.precision = torch.float32
     assert box_iou(rounded(image).boxes[:1], proposer(image).boxes[:20]).max() > 0.8
 
@@ -152,7 +154,7 @@ def test_feature_maps_in_bfloat16_are_read_by_layers_in_float32(proposer, image)
 def test_feature_maps_that_are_no_numbers_are_told(image):
     levels = BrokenLevels("googlenet-voc-shared", CPU, ScoresConfig())
     with pytest.raises(WeightsError, match="not finite"):
-        SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS), CPU, levels)(image)
+        SharedMultiBoxProposer(MultiBoxConfig(weights=WEIGHTS, photo_sides=SIDES), CPU, levels)(image)
 
 
 def test_the_key_of_feature_maps_tells_precisions_and_ranges_apart(tmp_path, proposer, monkeypatch):

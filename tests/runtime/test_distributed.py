@@ -7,7 +7,17 @@ import sys
 
 import pytest
 import torch
-from tiny_training import HERE, STEPS, assert_identical, log_without_speeds, start_program, state_of, stopped_at
+from running_tools import run_together
+from tiny_training import (
+    HERE,
+    STEPS,
+    assert_identical,
+    log_without_speeds,
+    start_program,
+    state_of,
+    stopped_at,
+    trained,
+)
 
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
@@ -16,14 +26,19 @@ LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 def two_processes(tmp_path_factory):
     """The folder of the tiny training by two processes in one go; it is only read."""
     folder = tmp_path_factory.mktemp("two")
-    start_program(folder, [*LAUNCHER, "2"]).communicate(timeout=240)
+    both = run_together("tests/tiny_training.py", folder, 0, folder=folder)
+    assert [each.returncode for each in both] == [0, 0], both
     return folder
 
 
 @pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(two_processes, tmp_path):
     """In double precision, with dropout: the same losses and weights up to the order of additions."""
-    start_program(tmp_path, [*LAUNCHER, "1"]).communicate(timeout=120)
+    torch.set_default_dtype(torch.float64)
+    try:
+        trained(tmp_path)
+    finally:
+        torch.set_default_dtype(torch.float32)
     one, several = state_of(tmp_path), state_of(two_processes)
     assert one["network.hidden.weight"].dtype == torch.float64
     for name, value in one.items():

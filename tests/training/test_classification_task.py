@@ -1,16 +1,13 @@
 """Training a classifier: its losses and inputs by hand; the program killed, resumed, and run as two processes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from class_folders import CLASSES
-from running_tools import ROOT, kill_after_first_checkpoint, run_tool
+from running_tools import kill_after_first_checkpoint, run_together, run_tool
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -70,7 +67,7 @@ def test_auxiliary_losses_count_a_third_less_and_are_per_photo(folders):
 def test_every_variant_trains_with_auxiliary_classifiers(folders):
     for name in ARCHITECTURES:
         task = make_task(folders, architecture=name)
-        losses = task.losses(task.network, batch_of(2))
+        losses = task.losses(task.network, batch_of(1))
         sum(values.mean() for values in losses.values()).backward()
         assert len(losses) == 3
         assert all(parameter.grad is not None for parameter in task.network.parameters()), name
@@ -208,6 +205,7 @@ def one_process(folders, tmp_path_factory):
         "validate_without_averaging": True,
         "device": "cpu",
         "precision": "float32",
+        "workers": 0,
     }
     (folder / "c.yaml").write_text(yaml.safe_dump(config))
     run = train("c.yaml", "--output", "one", folder=folder)
@@ -215,10 +213,8 @@ def one_process(folders, tmp_path_factory):
     return folder
 
 
-def train(*arguments, folder, launcher=()):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, "-m", "incdet", "train", "classifier", *arguments, "--quiet"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+def train(*arguments, folder):
+    return run_tool("incdet", "train", "classifier", *arguments, "--quiet", folder=folder)
 
 
 def losses_of(folder):
@@ -244,11 +240,10 @@ def test_a_training_writes_weights_that_classify(one_process):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does_with_twice_the_batch(one_process):
     """Dropout included; what differs is the order in which gradients are added up."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    arguments = "c.yaml", "--output", "two", "--set", "optimization.batch_size=2"
-    run = train(*arguments, folder=one_process, launcher=launcher)
-    assert run.returncode == 0, run.stderr
-    assert "2 processes" in run.stderr
+    arguments = "train", "classifier", "c.yaml", "--output", "two", "--set", "optimization.batch_size=2", "--quiet"
+    both = run_together("incdet", *arguments, folder=one_process)
+    assert [each.returncode for each in both] == [0, 0], both
+    assert "2 processes" in both[0].stderr
     one, two = (losses_of(one_process / name) for name in ("one", "two"))
     assert len(two) == len(one)
     for entry, other in zip(one[:STEPS], two, strict=False):

@@ -43,6 +43,7 @@ def training_folder(tmp_path_factory, small_voc):
         "initial_weights": "initial.safetensors",
         "optimization": {"steps": 3, "batch_size": 2, "learning_rate": 0.0001, "gradient_limit": 100.0},
         "log_every": 1,
+        "workers": 0,
     }
     (folder / "c.yaml").write_text(yaml.safe_dump(config))
     return folder
@@ -61,7 +62,8 @@ def test_training_writes_weights_that_propose(training_folder, astronaut, tmp_pa
     assert record.preprocessing.size == 256
     assert "root" not in json.dumps(record.recipe) or str(training_folder.parent) not in json.dumps(record.recipe)
     small = {"width": 100, "strategies": "single"}
-    values = {"selective_search": small, "multibox": {"weights": str(training_folder / "run" / "weights.safetensors")}}
+    multibox = {"weights": str(training_folder / "run" / "weights.safetensors"), "crop_sides": [0.67]}
+    values = {"selective_search": small, "multibox": multibox}
     values["methods"] = ["selective_search", "multibox"]
     config = make_config(ProposalsConfig, values, "test")
     proposers = Proposers(config)
@@ -75,7 +77,7 @@ def test_training_writes_weights_that_propose(training_folder, astronaut, tmp_pa
 
 
 def make_task(folder, dataset=None, **settings):
-    values = yaml.safe_load((folder / "c.yaml").read_text()) | {"workers": 0} | settings
+    values = yaml.safe_load((folder / "c.yaml").read_text()) | settings
     config = make_config(MultiBoxTrainingConfig, values, "test")
     dataset = dataset or read_voc(config.data.root, config.data.split)
     return MultiBoxTask(dataset, load_network(folder / config.initial_weights), config)

@@ -25,7 +25,7 @@ SAMPLING = {"positive_share": 0.4, "positive_iou": 0.3, "full_iou": 0.7, "num_ji
 SHARED = {"photo_sides": [96, 128], "regions_per_photo": 10}
 LONGER = {
     "optimization": {"steps": 20, "batch_size": 2, "learning_rate": 0.005},
-    "shared": {"photo_sides": [160, 192], "regions_per_photo": 24},
+    "shared": {"photo_sides": [160, 192], "regions_per_photo": 12},
 }
 STILL = {"photo_sides": [128, 128], "regions_per_photo": 10, "color_gain": 0.0, "color_shift": 0.0}
 
