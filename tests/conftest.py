@@ -23,10 +23,14 @@ from incdet.cli import app as cli
 from incdet.cli import console
 from incdet.images import read_image
 from incdet.networks.shipped_weights import find_weights
+from incdet.runtime.start_up import collect_garbage_rarely
 from incdet.structures import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# hundreds of thousands of objects of libraries need not be looked at again and again
+collect_garbage_rarely()
 
 # the search for doctests would load this file again beside that of tests/cluster, which comes first in the alphabet
 collect_ignore = ["conftest.py"]

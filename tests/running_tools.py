@@ -82,9 +82,9 @@ def _run(command, folder, environment, files):
     if command[0] == "incdet":
         from incdet.cli.app import main
 
-        main()
+        return main()
     sys.path.insert(0, str(Path(command[0]).parent))
-    runpy.run_path(command[0], run_name="__main__")
+    return runpy.run_path(command[0], run_name="__main__")
 
 
 PAUSED = """
