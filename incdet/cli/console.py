@@ -226,7 +226,8 @@ def _sentence_about(error: OSError) -> str:
 def call_with_sentence(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> None:
     """Runs the command line and exits.
 
-    An `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C becomes 130.
+    An `IncdetError` becomes one sentence on stderr and its exit code, Ctrl-C becomes 130. Garbage is looked for rarely,
+    because the process ends with the command.
 
     Args:
         app: The commands.
