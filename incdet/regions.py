@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from incdet.networks.weights_record import Preprocessing
-from incdet.ops.crops import sample_crops, sample_crops_on_cpu
+from incdet.ops.crop_kernels import sample_crops_on_cpu
+from incdet.ops.crops import sample_crops
 from incdet.runtime.threads import split_among_threads
 from incdet.structures import Image
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from incdet.networks.weights_record import Preprocessing
-from incdet.ops.crops import sample_crops, sample_crops_on_cpu
+from incdet.ops.crop_kernels import sample_crops_on_cpu
+from incdet.ops.crops import sample_crops
 from incdet.regions import RegionCropper
 from incdet.structures import Image
 

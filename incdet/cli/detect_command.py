@@ -137,7 +137,7 @@ def detect(
     from incdet.cli.given_photos import GivenPhotos
     from incdet.cli.output_options import OutputOptions
     from incdet.cli.video_places import only_video
-    from incdet.networks.chosen_weights import check_detector
+    from incdet.networks.chosen_weights import check_detector, known_of_detector
 
     options = OutputOptions(None if output is None else Path(output), save, json_file, overwrite, timing, quiet, show)
     ensemble = (tuple(weights or ()), members, cascade)
@@ -151,16 +151,17 @@ def detect(
         raise ConfigurationError("--show shows the pictures that are saved; add image to --save, or leave it out")
     given = GivenPhotos(paths, effective.images)
     options.check(given, kinds)
-    check_detector(weights or (), members, cascade, effective)
+    check_detector(*ensemble, effective)
     require_opencv_engine(effective.proposals)
     if not given.files:
         return 1
     from incdet.cli.finished_runs import nothing_to_do
-    from incdet.networks.chosen_weights import known_of_detector
 
-    known = known_of_detector(weights or (), members, cascade, effective)
-    if nothing_to_do(given, kinds, "detections", options, known):
+    if nothing_to_do(given, kinds, "detections", options, known_of_detector(*ensemble, effective)):
         return 0
+    from incdet.pipeline.first_compilation import compile_in_another_process
+
+    compile_in_another_process()
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice, detect_photos
 
@@ -242,6 +243,9 @@ def _detect_in_video(
     require_opencv_engine(config.proposals)
     places = choose_places(path, options)
     video = Video(path, every)
+    from incdet.pipeline.first_compilation import compile_in_another_process
+
+    compile_in_another_process()
     from incdet.cli.detection_batch import EnsembleChoice
     from incdet.cli.video_batch import detect_in_video
 

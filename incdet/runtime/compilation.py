@@ -40,7 +40,7 @@ class _TolerantCache(FunctionCache):
         return loaded
 
     def _load_usable(self, *arguments: Any) -> Any:
-        if not is_private(Path(self._cache_path)):
+        if not self.is_kept():
             return None
         try:
             return super().load_overload(*arguments)
@@ -49,6 +49,10 @@ class _TolerantCache(FunctionCache):
             with suppress(*_UNUSABLE):
                 self.flush()
             return None
+
+    def is_kept(self) -> bool:
+        """Whether machine code is stored, because nobody else can write to its folder."""
+        return is_private(Path(self._cache_path))
 
     def is_empty(self) -> bool:
         """Whether there is no machine code for any signature."""
@@ -59,7 +63,7 @@ class _TolerantCache(FunctionCache):
 
     def save_overload(self, *arguments: Any) -> None:
         """Stores the machine code for a signature where that is possible."""
-        if not is_private(Path(self._cache_path)):
+        if not self.is_kept():
             return
         with suppress(*_UNUSABLE):
             super().save_overload(*arguments)
@@ -84,6 +88,11 @@ def kernel(function: Function) -> Function:
         compiled._cache = _TolerantCache(function)
         _caches.append(compiled._cache)
     return compiled
+
+
+def is_first_compilation() -> bool:
+    """Whether the machine code of the kernels that are loaded will be kept on disk, and none of it is there yet."""
+    return bool(_caches) and all(cache.is_kept() and cache.is_empty() for cache in _caches)
 
 
 def tell_of_workers() -> None:
