@@ -159,9 +159,14 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
                 "scales"
             )
         # in the type in which the network computes: a number of float64 may be none of float32
-        if not tensors[name].float().isfinite().all():
+        if not _all_finite(tensors[name].float()):
             raise WeightsError(f"the weights {origin}: '{name}' holds NaN or infinity in float32; the file is damaged")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=assign)
+
+
+def _all_finite(values: Tensor) -> bool:
+    # a sum is finite only where every number is, and takes a fifth of the time; finite numbers may have one that is not
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def save_weights(
