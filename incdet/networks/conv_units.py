@@ -13,9 +13,16 @@ class ConvReLU(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
+        if self.weight.is_meta:
+            return
         nn.init.xavier_uniform_(self.weight)
         assert self.bias is not None
         nn.init.constant_(self.bias, 0.2)
+
+    def reset_parameters(self) -> None:
+        """Draws the weights, unless they have no memory, where drawing them does nothing and takes torch long."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, in, H, W] -> [B, out, H / stride, W / stride], rounded up."""
