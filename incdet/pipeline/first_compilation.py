@@ -18,6 +18,7 @@ from incdet.proposers.region_features import Regions
 from incdet.runtime.compilation import is_first_compilation
 from incdet.runtime.cpu_flags import cpu_has_bfloat16
 from incdet.runtime.optional_packages import is_installed
+from incdet.runtime.start_up import collect_garbage_rarely
 from incdet.runtime.worker_processes import num_cores
 
 
@@ -69,4 +70,5 @@ def compile_kernels() -> None:
 
 
 if __name__ == "__main__":
+    collect_garbage_rarely()
     compile_kernels()
