@@ -7,7 +7,7 @@ from incdet.runtime.compilation import kernel
 
 @kernel
 def sample_crops_on_cpu(planes: np.ndarray, boxes_unit: np.ndarray, chosen: np.ndarray, crops: np.ndarray) -> None:
-    """Writes the same samples as `sample_crops` of `crops` into some rows of an array.
+    """Writes the samples of `incdet.ops.crops.sample_crops` into some rows of an array.
 
     Sampling is separable. A row of the photo is sampled along x once and kept, because crops usually enlarge: several
     rows of the crop then lie between the same two rows of the photo.
