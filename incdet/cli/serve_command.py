@@ -139,6 +139,9 @@ def serve(
     from incdet.web.listening import bind_socket
 
     listener = bind_socket(host, port)
+    from incdet.pipeline.first_compilation import compile_in_another_process
+
+    compile_in_another_process()
     # the networks' library is loaded once the arguments are known to be right
     from incdet.cli.detection_batch import EnsembleChoice
     from incdet.cli.server_run import ServerOptions, run

@@ -165,7 +165,7 @@ def load_tensors(network: torch.nn.Module, tensors: dict[str, Tensor], origin: s
 
 
 def _all_finite(values: Tensor) -> bool:
-    # a sum is finite only where every number is, and takes a fifth of the time; finite numbers may have one that is not
+    # a sum is finite only where every number is, and takes a fifth of the time; sums of finite numbers may overflow
     return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 

@@ -12,6 +12,7 @@ import numba
 # send NumPy's loading into itself
 import numpy.ma  # noqa: F401
 from numba.core.caching import FunctionCache
+from numba.core.sigutils import normalize_signature
 
 from incdet.runtime.private_folders import is_private
 from incdet.runtime.start_up import START_UP, compilation_begins
@@ -43,7 +44,10 @@ class _TolerantCache(FunctionCache):
         if not self.is_kept():
             return None
         try:
-            return super().load_overload(*arguments)
+            loaded = super().load_overload(*arguments)
+            # two processes that store a function for different types at the same time may take the same file
+            is_asked_for = loaded is None or tuple(loaded.signature.args) == normalize_signature(arguments[0])[0]
+            return loaded if is_asked_for else None
         except _UNUSABLE:
             # removed, so that the next process does not stumble over it, too
             with suppress(*_UNUSABLE):
@@ -83,6 +87,9 @@ def kernel(function: Function) -> Function:
         function: a function of arrays and numbers, in the part of Python that numba compiles.
     """
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if compiled is function:
+        # numba is switched off (NUMBA_DISABLE_JIT), for those who debug the function
+        return function
     # numba raises RuntimeError where it finds no folder that can be written to; every process then compiles anew
     with suppress(RuntimeError):
         compiled._cache = _TolerantCache(function)
@@ -90,9 +97,10 @@ def kernel(function: Function) -> Function:
     return compiled
 
 
-def is_first_compilation() -> bool:
-    """Whether the machine code of the kernels that are loaded will be kept on disk, and none of it is there yet."""
-    return bool(_caches) and all(cache.is_kept() and cache.is_empty() for cache in _caches)
+def lacks_machine_code(function: Callable[..., object]) -> bool:
+    """Whether the machine code of a kernel will be kept on disk, and is not there yet for any types."""
+    cache = getattr(function, "_cache", None)
+    return isinstance(cache, _TolerantCache) and cache.is_kept() and cache.is_empty()
 
 
 def tell_of_workers() -> None:

@@ -58,11 +58,18 @@ def test_a_wrong_class_count_names_the_tensor_and_both_shapes(tmp_path, tensors)
         ({"conv1.bias": None}, ["lack 'conv1.bias'"]),
         ({"conv9.bias": torch.zeros(1)}, ["hold 'conv9.bias'"]),
         ({"conv1.bias": torch.full((64,), torch.nan)}, ["conv1.bias", "NaN"]),
+        ({"conv1.bias": torch.tensor([torch.inf, -torch.inf] * 32)}, ["conv1.bias", "infinity"]),
     ],
 )
 def test_tensors_that_do_not_fit(tensors, change, words):
     changed = {name: value for name, value in {**tensors, **change}.items() if value is not None}
     refused(lambda: load_tensors(GoogLeNet(3), changed, "here"), *words)
+
+
+def test_finite_numbers_whose_sum_is_not_are_taken(tensors):
+    network = GoogLeNet(3)
+    load_tensors(network, tensors | {"conv1.bias": torch.full((64,), 3e38)}, "here")
+    assert network.conv1.bias.detach()[0].item() == pytest.approx(3e38)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.float8_e4m3fn])

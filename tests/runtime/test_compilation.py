@@ -30,6 +30,41 @@ def test_damaged_machine_code_on_disk_is_compiled_again(tmp_path):
         assert file.stat().st_size == pytest.approx(size, rel=0.05)
 
 
+@pytest.mark.slow
+def test_machine_code_for_other_types_is_compiled_again(tmp_path):
+    """As two processes may leave it that store the same function at the same time."""
+    code = (
+        "import numpy as np; from incdet.ops.nms import nms\n"
+        "boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [3, 3, 5, 5]])\n"
+        "print([nms(boxes.astype(kind), 0.5).tolist() for kind in (np.float32, np.float64)])"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+
+    assert run() == "[[0, 2], [0, 2]]\n"
+    one, other = sorted(tmp_path.rglob("*_nms*.nbc"))
+    contents = one.read_bytes(), other.read_bytes()
+    one.write_bytes(contents[1])
+    other.write_bytes(contents[0])
+    assert run() == "[[0, 2], [0, 2]]\n"
+    # compiled and stored anew
+    assert one.stat().st_size == pytest.approx(len(contents[0]), rel=0.05)
+
+
+def test_kernels_are_plain_functions_where_numba_is_switched_off():
+    code = (
+        "from incdet.ops.nms import _nms; from incdet.runtime.compilation import lacks_machine_code\n"
+        "print(type(_nms).__name__, lacks_machine_code(_nms))"
+    )
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
+    assert found == "function False\n"
+
+
 def test_kernels_run_where_no_folder_can_be_written(monkeypatch):
     def no_locator(function):
         raise RuntimeError(f"cannot cache function {function}: no locator available")

@@ -22,7 +22,7 @@ from incdet.runtime.private_folders import is_private, user_cache_folder
 
 MAX_BYTES = 600_000_000
 """Largest size of all files together; the six members of the shipped ensemble and the network for shared features take
-170 MB. The files that were used longest ago go first."""
+200 MB. The files that were used longest ago go first."""
 
 _CHECKSUM_BYTES = 4
 
