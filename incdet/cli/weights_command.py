@@ -17,6 +17,7 @@ from incdet.cli.options import (
     TrainingSplit,
     examples,
 )
+from incdet.cli.record_commands import RECORD_COMMANDS
 from incdet.data.collection import Collection
 from incdet.runtime.counted_words import counted
 
@@ -240,54 +241,5 @@ def fit_boxes(
     notes.print(f"mean Jaccard index by penalty: {tried}", markup=False)
 
 
-RecordedFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="WEIGHTS", help="Weights; the file is replaced by one with the longer record.", show_default=False
-    ),
-]
-Numbers = Annotated[
-    Path,
-    typer.Argument(
-        metavar="NUMBERS",
-        help="File that incdet evaluate --json or incdet coverage --json wrote for these weights.",
-        show_default=False,
-    ),
-]
-
-
-@app.command(
-    cls=CommandWithOldOptions,
-    epilog=examples(
-        "incdet weights record runs/regions_voc/weights.safetensors numbers.json",
-        "incdet weights record runs/multibox_voc/weights.safetensors coverage.json",
-    ),
-)
-def record(weights: RecordedFile, numbers: Numbers) -> None:
-    """Add a data set's mAP or coverage to what the record says was measured; the tensors stay as they are."""
-    from incdet.cli.console import notes
-    from incdet.evaluation.measurements import record_measurement
-
-    notes.print(f"{weights}: {record_measurement(weights, numbers)}", markup=False)
-
-
-EvaluationFolder = Annotated[
-    Path,
-    typer.Argument(metavar="RUN", help="Folder of incdet evaluate --preset NAME --output.", show_default=False),
-]
-
-
-@app.command(
-    "record-preset",
-    cls=CommandWithOldOptions,
-    epilog=examples(
-        "incdet weights record-preset runs/default numbers.json",
-        "incdet weights record-preset runs/eval_map fast.json",
-    ),
-)
-def record_preset(run: EvaluationFolder, numbers: Numbers) -> None:
-    """Add the mAP of a preset to the measurements that are shipped, which incdet info --presets prints."""
-    from incdet.cli.console import notes
-    from incdet.evaluation import measurements
-
-    notes.print(measurements.record_preset(run, numbers), markup=False)
+for _name, _function, _examples in RECORD_COMMANDS:
+    app.command(_name, cls=CommandWithOldOptions, epilog=examples(*_examples))(_function)

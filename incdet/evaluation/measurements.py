@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from incdet.config.loading import make_config
 from incdet.config.sections import Config
@@ -39,19 +39,33 @@ def record_measurement(weights: Path, numbers_file: Path) -> dict[str, float]:
     return measured
 
 
-def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> str:
+class PresetTimes(NamedTuple):
+    """Seconds of presets on a machine.
+
+    Attributes:
+        file: File that `incdet info --presets --time PHOTO --json` printed.
+        machine: The machine and the photo, in words.
+    """
+
+    file: Path
+    machine: str
+
+
+def record_preset(run: Path, numbers_file: Path, times: PresetTimes | None = None, file: Path | None = None) -> str:
     """Writes the mAP of a preset into the file of measurements, in place of an earlier one.
 
     Args:
         run: Folder of the evaluation, whose `run.json` names the preset.
         numbers_file: File that `incdet evaluate --json` wrote in the same run.
+        times: Seconds of the preset; None leaves them out.
         file: File of the measurements; None is the one beside the shipped weights.
 
     Returns:
         One sentence that tells what was recorded.
 
     Raises:
-        DataError: The folder or the numbers are not those of an evaluation of a preset as it is.
+        DataError: The folder or the numbers are not those of an evaluation of a preset as it is, or the seconds are
+            missing.
         OutputError: The file cannot be written.
     """
     from incdet.networks.preset_measurements import (
@@ -86,6 +100,7 @@ def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> st
             f"{numbers_file} has the mAP of COCO's rules, and presets are recorded with that at IoU 0.5; evaluate with "
             "other --rules"
         )
+    seconds, machine = (None, None) if times is None else _time_of(preset.preset, times)
     measurement = PresetMeasurement(
         dataset=dataset,
         mAP=round(mean, 4),
@@ -93,11 +108,24 @@ def record_preset(run: Path, numbers_file: Path, file: Path | None = None) -> st
         num_images=num_images,
         engine=description["engine"],
         origin=f"recorded on {date.today()}",
+        seconds=seconds,
+        machine=machine,
         settings=decisive_settings(preset),
         weights=weights,
     )
     save_preset_measurement(preset.preset, measurement, file or FILE)
     return f"{preset.preset}: mAP {measurement.mAP:.3f} on {measurement.dataset}, {measurement.engine}"
+
+
+def _time_of(preset: str, times: PresetTimes) -> tuple[float, str]:
+    """Returns the seconds of a preset, and their machine with what computed the networks."""
+    advice = "give the file that incdet info --presets --time PHOTO --json printed"
+    stored = read_json(times.file, "the seconds", advice)
+    try:
+        here = stored[preset]["here"]
+        return round(float(here["seconds"]), 3), f"{times.machine}, {here['engine']}"
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{times.file} has no seconds of the preset {preset}; {advice}") from None
 
 
 def _measurement(numbers: dict[str, Any], numbers_file: Path) -> tuple[str, float]:
