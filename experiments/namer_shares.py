@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -144,14 +144,35 @@ def stored_outputs(data: Dataset, cache: Path, detector: Detector) -> Iterator[t
 
 
 def outputs_of_run(data: Dataset, run: Path) -> Iterator[tuple[Image, RegionScores]]:
-    """Yields each photo and the region scores that an evaluation has stored.
+    """Yields each photo and the region scores that an evaluation with a namer has stored.
 
     Raises:
         DataError: the evaluation had no namer, or has not stored the region scores of a photo.
     """
-    description = run / "run.json"
-    if not description.exists() or "namer" not in json.loads(description.read_text(encoding="utf-8"))["ensemble"]:
+    if "namer" not in ensemble_of_run(run):
         raise DataError(f"{run} is no folder of an evaluation with a namer; give that of incdet evaluate --output")
+    yield from scores_of_run(data, run)
+
+
+def ensemble_of_run(run: Path) -> dict[str, Any]:
+    """Returns the networks of an evaluation, as its `run.json` names them.
+
+    Raises:
+        DataError: the folder is not that of an evaluation.
+    """
+    try:
+        ensemble: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))["ensemble"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{run} is no folder of an evaluation; give that of incdet evaluate --output") from None
+    return ensemble
+
+
+def scores_of_run(data: Dataset, run: Path) -> Iterator[tuple[Image, RegionScores]]:
+    """Yields each photo and the region scores that an evaluation has stored.
+
+    Raises:
+        DataError: it has not stored the region scores of a photo, with those of each network.
+    """
     for path in data.image_paths:
         image = read_image(path)
         file = run / "region_scores" / f"{path.stem}-{image_key(image)}.npz"
