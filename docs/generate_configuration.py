@@ -60,9 +60,9 @@ A preset is a named set of settings: `--preset fast`, or `preset: fast` in a fil
 in the file or by `--set`, wins over it.
 
 {presets}
-mAP is followed by the middle 95 % over resampled photos; a dash would stand for what has not been measured with the settings
-and weights of today. How mAP was measured is in [results.md](results.md). The seconds
-are what `incdet info --presets --time` printed; [speed.md](speed.md) compares them with other detectors.
+mAP is followed by the middle 95 % over resampled photos; a dash stands for what has not been measured with the settings
+and weights of today. How mAP was measured is in [results.md](results.md). The seconds are what `incdet info --presets
+--time` printed; [speed.md](speed.md) compares them with other detectors.
 
 ```sh
 incdet detect photo.jpg --preset fast
